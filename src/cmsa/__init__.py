@@ -1,0 +1,1 @@
+"""Vision on low-resolution crops with Cascaded Multi-Scale Attention."""

@@ -1,0 +1,146 @@
+"""Small frozen values at the boundary of the library: what goes in and what comes out.
+
+Coordinates are (x, y) in pixels of the full picture, pixel centres at integers. Angles are degrees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A COCO box: ``x, y`` of the top left corner, ``width`` and ``height``, in pixels.
+
+    Raises:
+        ValueError: a number is not finite, or the box has no area.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.x, self.y, self.width, self.height)
+        if not all(np.isfinite(number) for number in numbers):
+            raise ValueError(f"box {numbers}: every number must be finite")
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"box {numbers}: width and height must be positive")
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Centre (x, y) where pixel centres are integers: ``x + (width - 1) / 2``."""
+        return self.x + (self.width - 1) / 2, self.y + (self.height - 1) / 2
+
+    @property
+    def xywh(self) -> tuple[float, float, float, float]:
+        """The four numbers in COCO's order."""
+        return self.x, self.y, self.width, self.height
+
+    def clip(self, height: int, width: int) -> Box:
+        """The part of the box inside a picture of ``height`` x ``width`` pixels.
+
+        Raises:
+            ValueError: the box lies wholly outside.
+        """
+        left, top = max(0.0, self.x), max(0.0, self.y)
+        right, bottom = min(float(width), self.x + self.width), min(float(height), self.y + self.height)
+        if right <= left or bottom <= top:
+            raise ValueError(f"box {self.xywh} lies outside the picture of {height}x{width} (HxW) pixels")
+        return Box(left, top, right - left, bottom - top)
+
+
+def _array(name: str, value: object, shape: tuple[int | None, ...]) -> FloatArray:
+    array = np.array(value, dtype=np.float64)
+    fits = array.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join("N" if side is None else str(side) for side in shape) + ")"
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """The keypoints of one person.
+
+    Attributes:
+        xy: (K, 2) pixels of the full picture.
+        scores: (K,) height of each heatmap's peak, about 0 to 1.
+        names: K keypoint names.
+        box: the box the crop was cut from.
+    """
+
+    xy: FloatArray
+    scores: FloatArray
+    names: tuple[str, ...]
+    box: Box
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        object.__setattr__(self, "xy", _array("Keypoints.xy", self.xy, (count, 2)))
+        object.__setattr__(self, "scores", _array("Keypoints.scores", self.scores, (count,)))
+
+    @property
+    def score(self) -> float:
+        """Mean score of the keypoints above 0.2 (HRNet's convention), 0 if there is none."""
+        kept = self.scores[self.scores > 0.2]
+        return float(kept.mean()) if kept.size else 0.0
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """Rotation of a head, in degrees, 300W-LP convention.
+
+    Attributes:
+        yaw: positive with the nose towards the left of the image.
+        pitch: positive with the nose up.
+        roll: positive when the head turns clockwise in the image.
+        box: the box of the face.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    box: Box
+
+    def __post_init__(self) -> None:
+        for name in ("yaw", "pitch", "roll"):
+            if not np.isfinite(getattr(self, name)):
+                raise ValueError(f"HeadPose.{name} must be finite, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """Class probabilities of one crop.
+
+    Attributes:
+        probabilities: (C,) from 0 to 1, summing to 1.
+        names: C class names.
+        box: the part of the picture that was classified.
+    """
+
+    probabilities: FloatArray
+    names: tuple[str, ...]
+    box: Box
+
+    def __post_init__(self) -> None:
+        array = _array("ClassScores.probabilities", self.probabilities, (len(self.names),))
+        if (array < 0).any() or abs(array.sum() - 1) > 1e-3:
+            raise ValueError(f"ClassScores.probabilities must be at least 0 and sum to 1, got a sum of {array.sum():g}")
+        object.__setattr__(self, "probabilities", array)
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """The ``count`` most likely classes as (name, probability), best first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.names[index], float(self.probabilities[index])) for index in order]
