@@ -1,0 +1,133 @@
+"""A packed store of crops: one array on disk, read without decoding a picture.
+
+A store is a folder of ``crops.npy`` (N, H, W, 3) uint8, ``labels.npz`` (arrays whose first axis is N) and
+``meta.json``. ``cmsa.data.prepare`` builds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmsa.data.crops import CropSpec
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+
+
+class StoreError(RuntimeError):
+    """A store is missing, unfinished, damaged, or not the one that was asked for; the message says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class CropStore:
+    """N crops and their labels.
+
+    Attributes:
+        folder: where it lies.
+        crops: (N, H, W, 3) uint8 RGB of ``spec.store_size``, memory-mapped, read only.
+        labels: arrays whose first axis is N. Coordinates are in pixels of the picture; ``matrix`` (N, 2, 3) float64
+            maps them into the crop.
+        spec: how the crops were cut.
+        meta: what the builder noted (data set, keypoint names, box source, unreadable pictures).
+    """
+
+    folder: Path
+    crops: NDArray[np.uint8]
+    labels: dict[str, NDArray[Any]]
+    spec: CropSpec
+    meta: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> CropStore:
+        """Open a finished store.
+
+        Raises:
+            StoreError: there is none, its preparation was interrupted, or a file is damaged.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            if partial_folder(folder).is_dir():
+                raise StoreError(f"{folder}: its preparation was interrupted; prepare it again and it will go on")
+            raise StoreError(f"{folder}: there is no crop store; prepare one first")
+        try:
+            content = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise StoreError(f"{folder}: store format {content['format']}, expected {FORMAT}; prepare it again")
+            spec = spec_from_json(content["spec"])
+            crops = np.load(folder / "crops.npy", mmap_mode="r")
+            with np.load(folder / "labels.npz") as archive:
+                labels = {name: archive[name] for name in archive.files}
+        except StoreError:
+            raise
+        except Exception as error:  # damaged files raise whatever their parsers happen to trip over
+            raise StoreError(f"{folder}: the store is damaged ({error}); delete it and prepare it again") from error
+        _check_shapes(folder, crops, labels, spec)
+        return cls(folder, crops, labels, spec, content["meta"])
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Worker processes map the file again instead of receiving every crop.
+        return CropStore.open, (self.folder,)
+
+    def read(self, indices: Sequence[int] | NDArray[np.integer[Any]] | slice) -> dict[str, torch.Tensor]:
+        """Read a batch.
+
+        Args:
+            indices: B samples, or a slice.
+
+        Returns:
+            ``crops`` (B, H, W, 3) uint8, and each numeric label as (B, ...): floats as float32, integers and booleans
+            as int64. Text stays behind.
+        """
+        import torch
+
+        chosen = indices if isinstance(indices, slice) else np.asarray(indices, dtype=np.int64)
+        batch = {"crops": torch.from_numpy(np.array(self.crops[chosen]))}
+        for name, values in self.labels.items():
+            if values.dtype.kind == "f":
+                batch[name] = torch.from_numpy(values[chosen].astype(np.float32))
+            elif values.dtype.kind in "iub":
+                batch[name] = torch.from_numpy(values[chosen].astype(np.int64))
+        return batch
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where a store lies until it is whole."""
+    return folder.with_name(folder.name + ".partial")
+
+
+def spec_to_json(spec: CropSpec) -> dict[str, Any]:
+    """A ``CropSpec`` as JSON."""
+    return asdict(spec)
+
+
+def spec_from_json(fields: dict[str, Any]) -> CropSpec:
+    """A ``CropSpec`` from JSON, where tuples are lists."""
+    sizes = {name: tuple(fields[name]) for name in ("size", "store_size")}
+    return CropSpec(**(fields | sizes))
+
+
+def _check_shapes(folder: Path, crops: NDArray[Any], labels: dict[str, NDArray[Any]], spec: CropSpec) -> None:
+    wanted = (*spec.store_size, 3)
+    if crops.dtype != np.uint8 or crops.shape[1:] != wanted:
+        raise StoreError(
+            f"{folder}: crops.npy must hold uint8 of shape (N, {wanted[0]}, {wanted[1]}, 3), "
+            f"got {crops.dtype} of shape {crops.shape}; delete the store and prepare it again"
+        )
+    for name, values in labels.items():
+        if len(values) != len(crops):
+            raise StoreError(
+                f"{folder}: label {name!r} has {len(values)} entries for {len(crops)} crops; "
+                "delete the store and prepare it again"
+            )
