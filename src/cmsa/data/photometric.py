@@ -1,0 +1,99 @@
+"""Batched changes of colour and content that leave the labels alone.
+
+Images are (B, 3, H, W) RGB floats. Every random number comes from an explicit ``torch.Generator`` on the images'
+device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+GREY_WEIGHTS = (0.299, 0.587, 0.114)
+"""Luma of RGB, ITU-R BT.601."""
+
+ErasingFill = Literal["mean", "pixels"]
+
+
+def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
+    """``(images - mean) / std`` per channel, for images (B, 3, H, W) in 0..1."""
+    shift = torch.tensor(mean, device=images.device).view(-1, 1, 1)
+    scale = torch.tensor(std, device=images.device).view(-1, 1, 1)
+    return (images - shift) / scale
+
+
+def color_jitter(
+    images: Tensor, brightness: float, contrast: float, saturation: float, generator: torch.Generator
+) -> Tensor:
+    """Change brightness, contrast and saturation, in this order, by factors drawn for each image.
+
+    Args:
+        images: (B, 3, H, W) in 0..1.
+        brightness: the image is multiplied by a factor from ``1 ± brightness``, uniform.
+        contrast: distances from the mean grey value are multiplied by a factor from ``1 ± contrast``.
+        saturation: distances from each pixel's grey value are multiplied by a factor from ``1 ± saturation``.
+        generator: source of the factors.
+
+    Returns:
+        (B, 3, H, W), clipped to 0..1.
+    """
+    strengths = torch.tensor([brightness, contrast, saturation], device=images.device)
+    random = torch.rand(3, len(images), generator=generator, device=images.device)
+    bright, steep, vivid = (1 + (random * 2 - 1) * strengths[:, None])[..., None, None, None]
+    weights = torch.tensor(GREY_WEIGHTS, device=images.device).view(3, 1, 1)
+    images = (images * bright).clamp(0, 1)
+    level = (images * weights).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    images = torch.lerp(level, images, steep).clamp(0, 1)
+    grey = (images * weights).sum(dim=1, keepdim=True)
+    return torch.lerp(grey, images, vivid).clamp(0, 1)
+
+
+def random_erasing(
+    images: Tensor,
+    probability: float,
+    generator: torch.Generator,
+    area: tuple[float, float] = (0.02, 1 / 3),
+    aspect: tuple[float, float] = (0.3, 1 / 0.3),
+    fill: ErasingFill = "pixels",
+    attempts: int = 10,
+) -> Tensor:
+    """Overwrite a random rectangle of some images (Random Erasing, arXiv 1708.04896; drawn as timm does).
+
+    Args:
+        images: (B, 3, H, W), normalised, so that 0 is the mean colour.
+        probability: the share of images in which a rectangle is erased.
+        generator: source of every random number.
+        area: limits of the rectangle's share of the image, uniform.
+        aspect: limits of its height over its width, uniform in the logarithm.
+        fill: ``mean`` writes 0, ``pixels`` standard normal noise.
+        attempts: a rectangle that does not fit is drawn again, this many times in all.
+
+    Returns:
+        (B, 3, H, W).
+    """
+    batch, _, height, width = images.shape
+    device = images.device
+    random = torch.rand(5, batch, attempts, generator=generator, device=device)
+    pixels = (area[0] + (area[1] - area[0]) * random[0]) * (height * width)
+    ratio = torch.exp(math.log(aspect[0]) + math.log(aspect[1] / aspect[0]) * random[1])
+    tall, wide = (pixels * ratio).sqrt().round(), (pixels / ratio).sqrt().round()
+    fits = (tall < height) & (wide < width)
+    first = fits.int().argmax(dim=1, keepdim=True)
+    erased = fits.gather(1, first) & (random[4, :, :1] < probability)
+    top = (random[2] * (height - tall + 1)).floor().gather(1, first)
+    left = (random[3] * (width - wide + 1)).floor().gather(1, first)
+    bottom, right = top + tall.gather(1, first), left + wide.gather(1, first)
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    in_rows = (rows >= top) & (rows < bottom) & erased
+    in_columns = (columns >= left) & (columns < right)
+    mask = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+    if fill == "mean":
+        return images.masked_fill(mask, 0)
+    noise = torch.randn(images.shape, generator=generator, device=device, dtype=images.dtype)
+    return torch.where(mask, noise, images)
