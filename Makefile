@@ -1,0 +1,35 @@
+# make demo   keypoints on the example photos, into out/demo
+# make test   style, types and tests: what continuous integration runs
+# make check  style and types only
+# make clean  remove everything that this file makes
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+demo: $(INSTALLED)
+	$(BIN)/cmsa predict pose examples --boxes examples/boxes.json --out out/demo
+
+test: check
+	$(BIN)/python -m pytest -n auto
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src
+
+# torch comes first and pinned: left to the resolver, a later step may bring another build of it.
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch==2.14.1 torchvision==0.29.1
+	$(BIN)/python -m pip install --quiet --editable '.[dev,export]'
+	touch $@
+
+clean:
+	rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,33 @@
+"""What every test starts from: one thread, fixed seeds, and the optional folder of reference files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+# Each pytest worker is a process of its own: with more threads they would wait for each other.
+torch.set_num_threads(1)
+
+# A machine that trains in the background is slow now and then, and that is no failure.
+settings.register_profile("cmsa", deadline=None, max_examples=50)
+settings.load_profile("cmsa")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of reference files and data sets: ``$CMSA_SHARED``, or ``shared`` beside the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("CMSA_SHARED", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no reference files: set CMSA_SHARED to their folder ({folder} does not exist)")
+    return folder
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A CPU generator with a fixed seed."""
+    return torch.Generator().manual_seed(20241203)
