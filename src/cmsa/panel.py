@@ -1,0 +1,175 @@
+"""The panel that shows a picture beside the low-resolution crops that the network saw of it.
+
+Every picture here is (H, W, 3) uint8 RGB. Nothing here knows of keypoints or angles: crops come annotated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Picture = NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+BACKGROUND: Color = (27, 29, 34)
+TEXT: Color = (232, 233, 236)
+FAINT_TEXT: Color = (150, 154, 163)
+
+_MARGIN = 24
+_GAP = 20
+_CAPTION_SIZE = 17
+_CAPTION_HEIGHT = 34
+_PICTURE_SIDES = 560, 960
+"""The shortest and the longest that the long side of the full picture is drawn, in pixels."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A line of text.
+
+    Attributes:
+        text: what to write.
+        position: (x, y) in pixels of the panel.
+        size: height of the letters in pixels.
+        color: RGB.
+        anchor: which point of the text lies at ``position``: the left, centre or right end of its middle line.
+    """
+
+    text: str
+    position: tuple[float, float]
+    size: int = _CAPTION_SIZE
+    color: Color = TEXT
+    anchor: Literal["left", "center", "right"] = "left"
+
+
+def check_picture(name: str, picture: Picture) -> None:
+    """Raise a ValueError that names ``name`` unless ``picture`` is (H, W, 3) uint8 with at least one pixel."""
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
+        raise ValueError(f"{name} must be (H, W, 3) uint8 and not empty, got {picture.shape} {picture.dtype}")
+
+
+def write(picture: Picture, labels: Sequence[Label]) -> Picture:
+    """A copy of ``picture`` with ``labels`` written on it."""
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    for label in labels:
+        anchor = {"left": "lm", "center": "mm", "right": "rm"}[label.anchor]
+        pen.text(label.position, label.text, fill=label.color, font=_font(label.size), anchor=anchor)
+    return np.array(image)
+
+
+def text_width(text: str, size: int = _CAPTION_SIZE) -> int:
+    """Width of ``text`` in pixels."""
+    return int(np.ceil(_font(size).getlength(text)))
+
+
+def size_text(picture: Picture) -> str:
+    """Height and width of a picture, as captions say it."""
+    return f"{picture.shape[0]}\N{MULTIPLICATION SIGN}{picture.shape[1]}"
+
+
+def enlarge(crop: Picture, side: int) -> tuple[Picture, int]:
+    """Enlarge a crop so that its pixels stay visible: each becomes a square.
+
+    Args:
+        crop: (H, W, 3).
+        side: the longest side to stay within, if a whole factor can.
+
+    Returns:
+        The enlarged crop, and the whole factor (at least 1). A point ``p`` of the crop, pixel centres at integers,
+        is at ``factor * (p + 0.5) - 0.5`` in the enlarged one.
+    """
+    factor = max(1, side // max(crop.shape[:2]))
+    return np.ascontiguousarray(crop.repeat(factor, axis=0).repeat(factor, axis=1)), factor
+
+
+def draw_panel(picture: Picture, insets: Sequence[tuple[Picture, str]], caption: str = "") -> Picture:
+    """The full picture at left, crops with captions at right, on a dark ground.
+
+    Args:
+        picture: the annotated full picture. It is scaled so that its long side is within 560 to 960 pixels.
+        insets: (crop, caption) pairs, in reading order. Each crop is scaled to its place in a grid, by a whole
+            factor with visible pixels where it is much smaller than that place. None at all gives the picture alone.
+        caption: written under the picture.
+
+    Returns:
+        A new picture, larger than the given one.
+
+    Raises:
+        ValueError: a picture is not (H, W, 3) uint8, or is empty.
+    """
+    check_picture("picture", picture)
+    for index, (crop, _) in enumerate(insets):
+        check_picture(f"insets[{index}]", crop)
+    left = _within(picture, *_PICTURE_SIDES)
+    height, width = left.shape[:2]
+    columns, cell_height, cell_width = _grid([crop for crop, _ in insets], height + _CAPTION_HEIGHT, width)
+    # Every caption has room, even under a narrow crop.
+    cell_width = max([cell_width, *(text_width(text) for _, text in insets)])
+    right_width = columns * (cell_width + _GAP)
+    canvas = np.empty((2 * _MARGIN + height + _CAPTION_HEIGHT, 2 * _MARGIN + width + right_width, 3), np.uint8)
+    canvas[:] = BACKGROUND
+    canvas[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width] = left
+    caption_middle = _CAPTION_HEIGHT * 0.58
+    labels = [Label(caption, (_MARGIN, _MARGIN + height + caption_middle), color=FAINT_TEXT)]
+    for index, (crop, text) in enumerate(insets):
+        row, column = divmod(index, columns)
+        inset = _fit(crop, cell_height, cell_width)
+        x = _MARGIN + width + _GAP + column * (cell_width + _GAP) + (cell_width - inset.shape[1]) // 2
+        y = _MARGIN + row * (cell_height + _CAPTION_HEIGHT)
+        canvas[y : y + inset.shape[0], x : x + inset.shape[1]] = inset
+        labels.append(Label(text, (x + inset.shape[1] / 2, y + inset.shape[0] + caption_middle), anchor="center"))
+    return write(canvas, labels)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Pillow's own font lacks the multiplication sign; matplotlib, which is here for the plots, brings DejaVu.
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+
+
+def _grid(crops: Sequence[Picture], height: int, width: int) -> tuple[int, int, int]:
+    """Columns, and the cells' height and width, that show the crops largest in at most ``height`` x ``width``."""
+    if not crops:
+        return 0, 0, 0
+    aspect = max(crop.shape[1] / crop.shape[0] for crop in crops)
+    best = (1, 1, 1)
+    for columns in range(1, len(crops) + 1):
+        rows = -(-len(crops) // columns)
+        cell_height = min(height / rows - _CAPTION_HEIGHT, (width / columns - _GAP) / aspect)
+        if cell_height > best[1]:
+            best = columns, int(cell_height), int(cell_height * aspect)
+    return best
+
+
+def _within(picture: Picture, least: int, most: int) -> Picture:
+    """Scale so that the long side is between ``least`` and ``most``."""
+    side = max(picture.shape[:2])
+    return _resize(picture, min(max(side, least), most) / side)
+
+
+def _fit(crop: Picture, height: int, width: int) -> Picture:
+    """Scale into ``height`` x ``width``; a small crop by a whole factor first, so that its pixels stay square."""
+    room = min(height / crop.shape[0], width / crop.shape[1])
+    if room >= 2:
+        factor = int(room)
+        crop = crop.repeat(factor, axis=0).repeat(factor, axis=1)
+        room /= factor
+    return _resize(crop, room)
+
+
+def _resize(picture: Picture, factor: float) -> Picture:
+    if factor == 1:
+        return picture
+    size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
