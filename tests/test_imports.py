@@ -1,0 +1,119 @@
+"""The house's rules: imports run one way, files stay short, and ``import cmsa`` is quiet and light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+PACKAGE = SOURCE / "cmsa"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+GROUND = {"values", "geometry", "rotation", "keypoints"}
+"""What everything may import, and what imports nothing but itself."""
+ROOMS = {"models", "data", "tasks"}
+"""Siblings that do not import each other, except that tasks may use models."""
+# Every other module stands on the rooms (train, predict, draw, ...), and only the command line on all of them.
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def imported_modules(name: str) -> set[str]:
+    """The modules of cmsa that a module imports anywhere, inside functions too."""
+    path = MODULES[name]
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            # ``from package import name`` imports a module where there is one of that name.
+            found |= {full if (full := f"{base}.{alias.name}") in MODULES else base for alias in node.names}
+    return {module for module in found if module in MODULES}
+
+
+def room(name: str) -> str:
+    """The part of the house: ``cmsa.data.coco`` is in ``data``, ``cmsa`` itself in ``""``."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def allowed(importer: str, imported: str) -> bool:
+    if importer == imported or importer in {"", "cli", "__main__"}:
+        return True
+    if imported in {"", "cli", "__main__"}:
+        return False
+    if importer in GROUND:
+        return imported in GROUND
+    if importer in ROOMS:
+        return imported in GROUND or (importer, imported) == ("tasks", "models")
+    return True
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_run_one_way(name):
+    wrong = sorted(other for other in imported_modules(name) if not allowed(room(name), room(other)))
+    assert not wrong, f"{name} must not import {', '.join(wrong)}"
+
+
+def test_imports_have_no_cycle():
+    # The package itself gathers the public names of its modules, so it is left out of both sides.
+    graph = {name: imported_modules(name) - {"cmsa", name} for name in MODULES if name != "cmsa"}
+    # A package's __init__ and its modules name each other; Python loads that in one order only.
+    graph = {
+        name: {other for other in others if not name.startswith(f"{other}.")} for name, others in graph.items()
+    }
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "fine"),
+    [
+        ("data", "geometry", True),
+        ("tasks", "models", True),
+        ("predict", "tasks", True),
+        ("cli", "predict", True),
+        ("models", "tasks", False),
+        ("data", "models", False),
+        ("tasks", "data", False),
+        ("geometry", "models", False),
+        ("models", "predict", False),
+        ("train", "cli", False),
+    ],
+)
+def test_the_rule_itself(importer, imported, fine):
+    assert allowed(importer, imported) is fine
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_files_stay_below_300_lines(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines < 300, f"{path.name} has {lines} lines: split it by concept"
+
+
+def test_import_is_quiet_and_leaves_heavy_packages_alone():
+    heavy = ["lightning", "onnx", "onnxruntime", "openvino", "nncf", "matplotlib", "torchmetrics", "gradio"]
+    # torch and timm come before warnings count, because theirs are not ours.
+    code = (
+        "import sys, warnings, torch, timm\n"
+        f"before = set(sys.modules) & set({heavy})\n"
+        "warnings.simplefilter('error')\n"
+        "import cmsa\n"
+        f"sys.exit(' '.join(sorted(set(sys.modules) & set({heavy}) - before)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"import cmsa failed, or imported: {done.stderr}"
+    assert done.stdout == ""
+    assert done.stderr == ""
