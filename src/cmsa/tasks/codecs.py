@@ -1,0 +1,253 @@
+"""Keypoints as heatmaps and back: quarter offset, DARK and UDP. Each codec owns encode, decode and its flip rule.
+
+Points are (x, y) in pixels of the network's input with pixel centres at integers, and a heatmap's pixels are
+counted likewise; sizes are (height, width). Everything is float32 and works on whole batches, on CPU and GPU.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+LONGEST_STEP = 2.0
+"""A refinement moves a peak by at most so many heatmap pixels; a longer one comes from a map without a clear peak."""
+
+
+class Codec(ABC):
+    """What the three codecs share: sizes, gaussians, target weights, the flip rule.
+
+    Args:
+        input_size: (H, W) of the network's input.
+        heatmap_size: (h, w) of its heatmaps, at least 3x3.
+        sigma: standard deviation of the gaussians in heatmap pixels; by default 1 at 32 rows, in proportion,
+            but at least 0.75: a narrower one falls between the pixels.
+
+    Raises:
+        ValueError: a size is too small, or sigma is not positive.
+    """
+
+    def __init__(self, input_size: tuple[int, int], heatmap_size: tuple[int, int], sigma: float | None = None) -> None:
+        if min(input_size) < 2 or min(heatmap_size) < 3:
+            raise ValueError(f"codec: input {input_size} and heatmap {heatmap_size} must be at least 2x2 and 3x3")
+        self.input_size = input_size
+        self.heatmap_size = heatmap_size
+        self.sigma = max(heatmap_size[0] / 32, 0.75) if sigma is None else float(sigma)
+        if not self.sigma > 0:
+            raise ValueError(f"codec: sigma must be positive, got {sigma}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.input_size}, {self.heatmap_size}, sigma={self.sigma:g})"
+
+    @property
+    def stride(self) -> tuple[float, float]:
+        """Input pixels per heatmap pixel, (x, y)."""
+        return self.input_size[1] / self.heatmap_size[1], self.input_size[0] / self.heatmap_size[0]
+
+    @property
+    @abstractmethod
+    def flip_shift(self) -> float:
+        """Heatmap pixels by which a mirrored picture's heatmaps, mirrored back, must move to the right."""
+
+    @abstractmethod
+    def encode(self, keypoints: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Target heatmaps, with a peak of 1 where a keypoint falls on a heatmap's pixel.
+
+        Args:
+            keypoints: (B, K, 2) input pixels.
+            visible: (B, K), above 0 where the keypoint is annotated.
+
+        Returns:
+            Heatmaps (B, K, h, w) and weights (B, K), both float32. The weight is 0, and the heatmap empty, where
+            the keypoint is not annotated or the square of 3 sigma around it lies wholly outside the heatmap.
+        """
+
+    @abstractmethod
+    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, K, 2) in input pixels and the heights of their peaks (B, K), from heatmaps (B, K, h, w)."""
+
+    def flip_back(self, heatmaps: Tensor, flip_index: Sequence[int]) -> Tensor:
+        """Heatmaps (B, K, h, w) of mirrored pictures, brought onto those of the plain pictures.
+
+        Args:
+            heatmaps: the network's output for the pictures mirrored left to right.
+            flip_index: for each keypoint the index of its mirror image.
+        """
+        mirrored = heatmaps.float().flip(-1)[:, list(flip_index)]
+        if self.flip_shift == 0:
+            return mirrored
+        last = mirrored.shape[-1] - 1
+        source = (torch.arange(last + 1, device=heatmaps.device) - self.flip_shift).clamp(0, last)
+        left = source.floor().long()
+        right = (left + 1).clamp(max=last)
+        return torch.lerp(mirrored[..., left], mirrored[..., right], source - left)
+
+    def _gaussians(self, centers: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Heatmaps and weights for centres (B, K, 2) in heatmap pixels."""
+        height, width = self.heatmap_size
+        x = torch.arange(width, device=centers.device) - centers[..., 0, None]
+        y = torch.arange(height, device=centers.device) - centers[..., 1, None]
+        heatmaps = _bell(y, self.sigma)[..., :, None] * _bell(x, self.sigma)[..., None, :]
+        nearest, reach = (centers + 0.5).floor(), 3 * self.sigma
+        limit = torch.tensor([width - 1, height - 1], device=centers.device)
+        touches = ((nearest + reach >= 0) & (nearest - reach <= limit)).all(dim=-1)
+        weight = (touches & (visible > 0)).float()
+        # Unannotated points may hold anything, NaN included.
+        return heatmaps.masked_fill(weight[..., None, None] == 0, 0), weight
+
+
+class QuarterOffset(Codec):
+    """Rounded centres; the peak's pixel, moved a quarter towards its higher neighbour (HRNet, arXiv 1908.07919).
+
+    The centre of the map's gaussian is ``floor(p / stride + 0.5)`` and the gaussian ends at 3 sigma. Rounded so, a
+    mirrored whole pixel lands one heatmap pixel to the left, unless heatmap and input are the same size: hence
+    HRNet's one-pixel shift in the flip test.
+    """
+
+    @property
+    def flip_shift(self) -> float:
+        """One pixel where the heatmap is smaller than the input."""
+        return 1.0 if self.stride[0] > 1 else 0.0
+
+    def encode(self, keypoints: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``Codec.encode``."""
+        points = keypoints.float()
+        centers = (points / points.new_tensor(self.stride) + 0.5).floor()
+        heatmaps, weight = self._gaussians(centers, visible)
+        height, width = self.heatmap_size
+        in_x = (torch.arange(width, device=points.device) - centers[..., 0, None]).abs() <= 3 * self.sigma
+        in_y = (torch.arange(height, device=points.device) - centers[..., 1, None]).abs() <= 3 * self.sigma
+        return heatmaps * (in_y[..., :, None] & in_x[..., None, :]), weight
+
+    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``Codec.decode``; peaks within one pixel of the border stay where they are."""
+        heatmaps = heatmaps.float()
+        peak, scores = _peaks(heatmaps)
+        height, width = heatmaps.shape[-2:]
+        inside = (peak > 1) & (peak < peak.new_tensor([width - 1, height - 1]))
+        center = peak.clamp(min=1).minimum(peak.new_tensor([width - 2, height - 2]))
+        patch = _patches(heatmaps, center)
+        slope = torch.stack([patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1)
+        moved = peak + 0.25 * slope.sign() * inside.all(dim=-1, keepdim=True)
+        return moved * moved.new_tensor(self.stride), scores
+
+
+class Dark(Codec):
+    """Exact centres; a Taylor step on the logarithm of the blurred map (DARK, arXiv 1910.06278).
+
+    The map's coordinate is ``p / stride``, as HRNet's. A mirrored point then lands ``1 - 1 / stride`` heatmap pixels
+    too far left, which the flip test makes good; HRNet's whole pixel is this value rounded up.
+    """
+
+    @property
+    def flip_shift(self) -> float:
+        """``1 - 1 / stride`` pixels."""
+        return 1 - 1 / self.stride[0]
+
+    def _unit(self, like: Tensor) -> Tensor:
+        """Input pixels per heatmap pixel, (2,)."""
+        return like.new_tensor(self.stride)
+
+    def encode(self, keypoints: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``Codec.encode``."""
+        points = keypoints.float()
+        return self._gaussians(points / self._unit(points), visible)
+
+    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``Codec.decode``."""
+        heatmaps = heatmaps.float()
+        peak, scores = _peaks(heatmaps)
+        height, width = heatmaps.shape[-2:]
+        # The gaussian's logarithm is one parabola everywhere, so a peak on the border is found from its neighbour.
+        center = peak.clamp(min=1).minimum(peak.new_tensor([width - 2, height - 2]))
+        radius = _kernel_radius(self.sigma)
+        far = (center >= radius) & (center <= center.new_tensor([width - 1, height - 1]) - radius)
+        # Near the border the blur would take in zeros from outside and pull the peak inwards.
+        patch = torch.where(
+            far.all(dim=-1)[..., None, None],
+            _patches(_blur(heatmaps, self.sigma, radius), center),
+            _patches(heatmaps, center),
+        )
+        refined = center + _taylor_step(patch)
+        refined = peak + (refined - peak).clamp(-LONGEST_STEP, LONGEST_STEP)
+        return refined * self._unit(refined), scores
+
+
+class UDP(Dark):
+    """Unbiased data processing (arXiv 1911.07524): lengths are counted between pixel centres, unit size - 1.
+
+    The outermost pixel centres of heatmap and input coincide, so mirroring needs no shift. Decodes as DARK.
+    """
+
+    @property
+    def flip_shift(self) -> float:
+        """None."""
+        return 0.0
+
+    def _unit(self, like: Tensor) -> Tensor:
+        (height, width), (rows, columns) = self.input_size, self.heatmap_size
+        return like.new_tensor([(width - 1) / (columns - 1), (height - 1) / (rows - 1)])
+
+
+CODECS: dict[str, type[Codec]] = {"quarter": QuarterOffset, "dark": Dark, "udp": UDP}
+"""The codecs by the names that recipes use."""
+
+
+def _bell(distance: Tensor, sigma: float) -> Tensor:
+    return torch.exp(-(distance**2) / (2 * sigma**2))
+
+
+def _peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """(x, y) of the highest pixel, as floats (B, K, 2), and its height (B, K)."""
+    scores, index = heatmaps.flatten(2).max(dim=-1)
+    width = heatmaps.shape[-1]
+    return torch.stack([index % width, index // width], dim=-1).float(), scores
+
+
+def _patches(heatmaps: Tensor, center: Tensor) -> Tensor:
+    """The 3x3 pixels (B, K, 3, 3) around centres (B, K, 2) that are not on the border."""
+    width = heatmaps.shape[-1]
+    around = torch.arange(-1, 2, device=heatmaps.device)
+    offsets = (around[:, None] * width + around).flatten()
+    index = (center[..., 1] * width + center[..., 0]).long()
+    return heatmaps.flatten(2).gather(2, index[..., None] + offsets).reshape(*index.shape, 3, 3)
+
+
+def _kernel_radius(sigma: float) -> int:
+    """OpenCV's rule between size and sigma, as in DARK: 11x11 for sigma 2, 17x17 for 3, 5x5 for 1."""
+    return max(2, round((sigma - 0.8) / 0.3 + 1))
+
+
+def _blur(heatmaps: Tensor, sigma: float, radius: int) -> Tensor:
+    """Gaussian blur as wide as the targets, zero outside; one matrix product per axis serves every map."""
+
+    def smoother(length: int) -> Tensor:
+        place = torch.arange(length, device=heatmaps.device)
+        distance = (place[:, None] - place).float()
+        band = _bell(distance, sigma) * (distance.abs() <= radius)
+        return band / _bell(torch.arange(-radius, radius + 1, device=heatmaps.device).float(), sigma).sum()
+
+    with torch.autocast(heatmaps.device.type, enabled=False):
+        return smoother(heatmaps.shape[-2]) @ heatmaps @ smoother(heatmaps.shape[-1])
+
+
+def _taylor_step(patch: Tensor) -> Tensor:
+    """Newton's step (B, K, 2) to the top of the log-parabola through patches (B, K, 3, 3); 0 where there is no top.
+
+    DARK's rescaling to the old maximum adds a constant to the logarithm and so drops out.
+    """
+    top = patch.amax(dim=(-2, -1), keepdim=True)
+    logs = patch.clamp(min=1e-10).maximum(top * 1e-3).log()
+    slope_x = (logs[..., 1, 2] - logs[..., 1, 0]) / 2
+    slope_y = (logs[..., 2, 1] - logs[..., 0, 1]) / 2
+    bend_xx = logs[..., 1, 2] - 2 * logs[..., 1, 1] + logs[..., 1, 0]
+    bend_yy = logs[..., 2, 1] - 2 * logs[..., 1, 1] + logs[..., 0, 1]
+    bend_xy = (logs[..., 2, 2] - logs[..., 2, 0] - logs[..., 0, 2] + logs[..., 0, 0]) / 4
+    determinant = bend_xx * bend_yy - bend_xy**2
+    is_top = (determinant > 1e-8) & (bend_xx < 0)
+    safe = torch.where(is_top, determinant, 1.0)
+    step_x = (bend_xy * slope_y - bend_yy * slope_x) / safe
+    step_y = (bend_xy * slope_x - bend_xx * slope_y) / safe
+    return torch.stack([step_x, step_y], dim=-1) * is_top[..., None]
