@@ -121,9 +121,10 @@ def people_to_sources(people: CocoPeople, spec: CropSpec) -> list[CropSource]:
 
 
 def _person_category(path: Path, content: dict[str, Any], keypoint_set: KeypointSet) -> int:
-    categories = [entry for entry in _list(path, content, "categories") if isinstance(entry, dict)]
+    entries = _list(path, content, "categories")
+    categories = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), int)]
     for entry in categories:
-        if tuple(entry.get("keypoints", ())) == keypoint_set.names:
+        if entry.get("keypoints") == list(keypoint_set.names):
             return int(entry["id"])
     for entry in categories:
         # The file that lists the test pictures names the categories only.
