@@ -1,0 +1,132 @@
+"""Head pose: what the network should say, how far off it is, and what its numbers mean.
+
+Angles are (B, 3) = yaw, pitch, roll in degrees, see ``cmsa.rotation``. Loss and decoding run in float32 whatever the
+network ran in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cmsa.models.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
+from cmsa.rotation import (
+    LARGEST_ANGLE,
+    euler_to_matrix,
+    geodesic_distance,
+    matrix_to_euler,
+    rotation_6d_to_matrix,
+    transform_angles,
+)
+from cmsa.tasks.head_pose_errors import HeadPoseErrors
+
+HeadKind = Literal["ssr", "bins", "rotation_6d"]
+
+BIN_WIDTH = 3.0
+BIN_COUNT = 66
+STAGE_BINS = 3
+
+_LEAST_WIDTH = 1e-3
+"""1 + Δ is kept above this: tanh reaches -1 in float32, and the angle would be infinite."""
+
+
+class HeadPoseTask:
+    """Encodes, scores and decodes head pose for one kind of head.
+
+    Args:
+        kind: ``ssr``, soft stage-wise regression with the mean absolute error (FSA-Net; the paper's choice);
+            ``bins``, 66 bins of 3° with cross-entropy + alpha · mean squared error (Hopenet);
+            ``rotation_6d``, 6D representation with the geodesic distance, for angles about ±90°, where Euler angles
+            jump.
+        alpha: weight of the squared error, in square degrees, of ``bins``.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+
+    def __init__(self, kind: HeadKind = "ssr", alpha: float = 1.0) -> None:
+        if kind not in get_args(HeadKind):
+            raise ValueError(f"head pose head {kind!r}: must be one of {', '.join(get_args(HeadKind))}")
+        self.kind = kind
+        self.alpha = alpha
+
+    def head(self, dims: Sequence[int]) -> nn.Module:
+        """The network's head for maps of ``dims`` channels."""
+        if self.kind == "ssr":
+            return SoftStagewiseHead(dims, STAGE_BINS)
+        return BinsHead(dims, BIN_COUNT) if self.kind == "bins" else Rotation6DHead(dims)
+
+    def encode(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Targets of a batch.
+
+        Args:
+            batch: ``angles`` (B, 3) of the stored crops; if these were warped, ``matrices`` (B, 2, 3), store crop to
+                image, which turn and mirror the head.
+
+        Returns:
+            ``angles`` (B, 3) float32, and for ``bins`` also ``bins`` (B, 3) int64. A head turned beyond ±99° falls
+            into the outermost bin.
+        """
+        angles = batch["angles"].float()
+        if "matrices" in batch:
+            angles = transform_angles(angles, batch["matrices"])
+        targets = {"angles": angles}
+        if self.kind == "bins":
+            index = torch.floor((angles + LARGEST_ANGLE) / BIN_WIDTH)
+            targets["bins"] = index.clamp(0, BIN_COUNT - 1).long()
+        return targets
+
+    def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Mean loss over the batch: degrees (``ssr``), nats + alpha · square degrees (``bins``), radians (6D)."""
+        with torch.autocast(output.device.type, enabled=False):
+            output, angles = output.float(), targets["angles"]
+            if self.kind == "rotation_6d":
+                distance = geodesic_distance(rotation_6d_to_matrix(output), euler_to_matrix(angles))
+                return torch.deg2rad(distance).mean()
+            if self.kind == "ssr":
+                return functional.l1_loss(stagewise_angles(output), angles)
+            cross_entropy = functional.cross_entropy(output.flatten(0, 1), targets["bins"].flatten())
+            return cross_entropy + self.alpha * functional.mse_loss(bin_angles(output), angles)
+
+    def decode(self, output: Tensor) -> Tensor:
+        """Angles (B, 3) float32 of what the head put out."""
+        with torch.autocast(output.device.type, enabled=False):
+            output = output.float()
+            if self.kind == "ssr":
+                return stagewise_angles(output)
+            return bin_angles(output) if self.kind == "bins" else matrix_to_euler(rotation_6d_to_matrix(output))
+
+    def metrics(self) -> HeadPoseErrors:
+        """An empty account of errors, to be updated with decoded and true angles."""
+        return HeadPoseErrors()
+
+
+def stagewise_angles(output: Tensor) -> Tensor:
+    """Soft stage-wise regression (FSA-Net, Yang et al., CVPR 2019; λ_d = 1).
+
+    y = V · Σ_k [Σ_i p_i^(k) (i - ⌊s/2⌋ + η_k)] / Π_{j≤k} s (1 + Δ_j), with p a softmax, η and Δ a tanh. (FSA-Net's
+    own code lets p be any numbers above 0.)
+
+    Args:
+        output: (B, 3, stages, s + 2) of ``SoftStagewiseHead``.
+
+    Returns:
+        (B, 3) degrees.
+    """
+    bins = output.shape[-1] - 2
+    probability = output[..., :bins].softmax(dim=-1)
+    shift, stretch = torch.tanh(output[..., bins:]).unbind(-1)
+    index = torch.arange(bins, dtype=output.dtype, device=output.device) - bins // 2
+    position = (probability * index).sum(-1) + shift
+    width = (bins * (1 + stretch).clamp(min=_LEAST_WIDTH)).cumprod(dim=-1)
+    return LARGEST_ANGLE * (position / width).sum(-1)
+
+
+def bin_angles(output: Tensor) -> Tensor:
+    """Expected angle Σ p_i · 3 i - 99 in degrees (Hopenet): (B, 3, bins) logits -> (B, 3)."""
+    index = torch.arange(output.shape[-1], dtype=output.dtype, device=output.device)
+    return (output.softmax(dim=-1) * index).sum(-1) * BIN_WIDTH - LARGEST_ANGLE
