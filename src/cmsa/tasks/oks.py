@@ -1,0 +1,238 @@
+"""How well keypoints are found: object keypoint similarity (OKS), COCO's average precision, and PCK.
+
+``OKS = mean over the marked keypoints of exp(-d² / (2 · area · (2σ)²))``, d in pixels, area in square pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cmsa.keypoints import COCO, KeypointSet
+
+FloatArray = NDArray[np.float64]
+
+METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+
+
+def oks_matrix(
+    predictions: ArrayLike, truth: ArrayLike, marked: ArrayLike, areas: ArrayLike, sigmas: Sequence[float]
+) -> FloatArray:
+    """OKS of every prediction with every person.
+
+    Args:
+        predictions: (N, K, 2) pixels.
+        truth: (M, K, 2) pixels.
+        marked: (M, K), above 0 where the keypoint is marked.
+        areas: (M,) areas of the people in square pixels, or (N, M), one for each pair.
+        sigmas: K spreads in units of the square root of the area.
+
+    Returns:
+        (N, M) from 0 to 1; 0 for a person without marked keypoints.
+    """
+    found, people = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
+    counted = np.asarray(marked) > 0
+    area = np.broadcast_to(np.asarray(areas, np.float64), (len(found), len(people)))
+    variance = (2 * np.asarray(sigmas, np.float64)) ** 2
+    distance = ((found[:, None] - np.where(counted[..., None], people, 0)[None]) ** 2).sum(axis=-1)
+    similarity = np.exp(-distance / variance / (area[..., None] + np.spacing(1)) / 2)
+    total: FloatArray = (similarity * counted).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
+    return total
+
+
+def oks_nms(
+    keypoints: ArrayLike, scores: ArrayLike, areas: ArrayLike, sigmas: Sequence[float], threshold: float = 0.9
+) -> NDArray[np.int64]:
+    """Drop people who were found twice: those with an OKS above ``threshold`` to a better one (HRNet ``lib/nms``).
+
+    Args:
+        keypoints: (N, K, 2) pixels, the people of one picture.
+        scores: (N,).
+        areas: (N,) square pixels; a pair is compared at the mean of its two areas.
+        sigmas: K spreads in units of the square root of the area.
+        threshold: largest OKS of two people that are both kept.
+
+    Returns:
+        Indices of the people who stay, best first.
+    """
+    points, area = np.asarray(keypoints, np.float64), np.asarray(areas, np.float64)
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    if order.size == 0:
+        return order
+    pairs = (area[:, None] + area[None]) / 2
+    similarity = oks_matrix(points, points, np.ones(points.shape[:2]), pairs, sigmas)
+    kept: list[int] = []
+    for index in order:
+        if not kept or similarity[kept, index].max() <= threshold:
+            kept.append(int(index))
+    return np.array(kept, dtype=np.int64)
+
+
+def rescore(keypoint_scores: ArrayLike, box_scores: ArrayLike, threshold: float = 0.2) -> FloatArray:
+    """A person's score: the mean of the keypoint scores above ``threshold``, times the box's score (HRNet).
+
+    Args:
+        keypoint_scores: (N, K).
+        box_scores: (N,).
+        threshold: keypoints with lower scores do not count.
+
+    Returns:
+        (N,); 0 for a person without a keypoint above the threshold.
+    """
+    scores = np.asarray(keypoint_scores, np.float64)
+    above = scores > threshold
+    mean = (scores * above).sum(axis=-1) / np.maximum(above.sum(axis=-1), 1)
+    total: FloatArray = mean * np.asarray(box_scores, np.float64)
+    return total
+
+
+def coco_results(
+    image_ids: Sequence[int],
+    keypoints: ArrayLike,
+    keypoint_scores: ArrayLike,
+    scores: ArrayLike,
+    category_id: int = 1,
+) -> list[dict[str, Any]]:
+    """COCO's list of keypoint results, ready for JSON.
+
+    Args:
+        image_ids: N.
+        keypoints: (N, K, 2) pixels of the full picture.
+        keypoint_scores: (N, K).
+        scores: (N,), one per person.
+        category_id: of people, 1 in COCO.
+    """
+    triples = np.concatenate(
+        [np.asarray(keypoints, np.float64), np.asarray(keypoint_scores, np.float64)[..., None]], axis=-1
+    )
+    return [
+        {"image_id": int(image), "category_id": category_id, "keypoints": row.ravel().tolist(), "score": float(score)}
+        for image, row, score in zip(image_ids, triples, np.asarray(scores), strict=True)
+    ]
+
+
+def evaluate_keypoints(
+    ground_truth: Mapping[str, Any] | Path | str,
+    results: Sequence[Mapping[str, Any]],
+    keypoint_set: KeypointSet = COCO,
+) -> dict[str, float]:
+    """COCO's keypoint evaluation (at most 20 people per picture, OKS 0.50:0.95).
+
+    Args:
+        ground_truth: a COCO keypoint annotation, or the path of one.
+        results: COCO results with image_id, category_id, keypoints (3K numbers) and score. A result's area, which
+            decides about medium and large for those that match nobody, is that of its keypoints' bounding box.
+        keypoint_set: what the K keypoints mean; its sigmas count.
+
+    Returns:
+        AP, AP50, AP75, APM, APL, AR from 0 to 1 and ``people``, the number of people counted (no crowds, at least
+        one marked keypoint). As in pycocotools, -1 stands for "no such people". Without results all are 0.
+
+    Raises:
+        ValueError: a result names a picture that the annotation lacks, or has not 3K finite numbers.
+    """
+    if isinstance(ground_truth, str | Path):
+        truth = _evaluable(json.loads(Path(ground_truth).read_text(encoding="utf-8")))
+    else:
+        truth = _evaluable(ground_truth)
+    people = sum(not a["iscrowd"] and a["num_keypoints"] > 0 for a in truth["annotations"])
+    if not results:
+        return {**dict.fromkeys(METRICS, 0.0), "people": float(people)}
+    _check_results(results, {image["id"] for image in truth["images"]}, len(keypoint_set))
+
+    from faster_coco_eval import COCO as Annotations
+    from faster_coco_eval import COCOeval_faster
+
+    def silent(*_: object) -> None:
+        """The library would print."""
+
+    # Without a box the library takes the area from the keypoints, as the reference codes' result files lead it to.
+    wanted = ("image_id", "category_id", "keypoints", "score")
+    annotations = Annotations(truth, print_function=silent)
+    found = annotations.loadRes([{key: result[key] for key in wanted} for result in results])
+    evaluation = COCOeval_faster(
+        annotations, found, "keypoints", print_function=silent, kpt_oks_sigmas=list(keypoint_set.sigmas)
+    )
+    evaluation.run()
+    values = (float(value) for value in evaluation.stats)
+    return {**dict(zip(METRICS, values, strict=False)), "people": float(people)}
+
+
+def _evaluable(ground_truth: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy that the library may write to, with fields that COCO's format leaves out or gets wrong filled in."""
+    annotations = []
+    # The library marks "unmatched" by the id 0 and forgets the first of two equal ids, so people are counted anew.
+    for index, annotation in enumerate(ground_truth["annotations"], start=1):
+        marked = sum(visibility > 0 for visibility in annotation["keypoints"][2::3])
+        crowd = annotation.get("iscrowd", 0)
+        annotations.append({"num_keypoints": marked, **annotation, "iscrowd": crowd, "id": index})
+    return {
+        "images": [dict(image) for image in ground_truth["images"]],
+        "categories": list(ground_truth.get("categories") or [{"id": 1, "name": "person"}]),
+        "annotations": annotations,
+    }
+
+
+def _check_results(results: Sequence[Mapping[str, Any]], images: set[int], count: int) -> None:
+    foreign = sorted({result["image_id"] for result in results} - images)
+    if foreign:
+        raise ValueError(f"results name {len(foreign)} pictures that the annotation lacks: {foreign[:10]}")
+    for index, result in enumerate(results):
+        if len(result["keypoints"]) != 3 * count:
+            raise ValueError(
+                f"result {index} of picture {result['image_id']} has {len(result['keypoints'])} keypoint numbers, "
+                f"expected {3 * count}"
+            )
+        if not np.isfinite([*result["keypoints"], result["score"]]).all():
+            raise ValueError(f"result {index} of picture {result['image_id']} is not finite")
+
+
+@dataclass(frozen=True, eq=False)
+class PCK:
+    """Percentage of correct keypoints.
+
+    Attributes:
+        mean: share of all marked keypoints that are correct, 0 to 1; NaN without any.
+        by_keypoint: (K,) the same for each keypoint.
+        people: number of people whose torso is known.
+    """
+
+    mean: float
+    by_keypoint: FloatArray
+    people: int
+
+
+def pck(
+    predictions: ArrayLike,
+    truth: ArrayLike,
+    marked: ArrayLike,
+    threshold: float = 0.2,
+    torso: tuple[int, int] = (5, 12),
+) -> PCK:
+    """Share of keypoints nearer to the truth than ``threshold`` torso lengths (PCK@0.2, as for LSP).
+
+    Args:
+        predictions: (N, K, 2) pixels.
+        truth: (N, K, 2) pixels, the same people in the same order.
+        marked: (N, K), above 0 where the keypoint is marked.
+        threshold: in torso lengths.
+        torso: the keypoints at the torso's ends; COCO's left shoulder and right hip. People without both are
+            left out.
+    """
+    people, counted = np.asarray(truth, np.float64), np.asarray(marked) > 0
+    first, second = torso
+    length = np.linalg.norm(people[:, first] - people[:, second], axis=-1)
+    known = counted[:, first] & counted[:, second] & (length > 0)
+    counted = counted & known[:, None]
+    distance = np.linalg.norm(np.asarray(predictions, np.float64) - people, axis=-1)
+    correct = counted & (distance <= threshold * length[:, None])
+    with np.errstate(invalid="ignore"):
+        by_keypoint = correct.sum(axis=0) / counted.sum(axis=0)
+        mean = np.float64(correct.sum()) / counted.sum()
+    return PCK(float(mean), by_keypoint, int(known.sum()))
