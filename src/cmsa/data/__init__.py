@@ -1,1 +1,1 @@
-
+"""Official data set layouts to batches of crops."""

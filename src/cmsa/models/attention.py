@@ -1,0 +1,224 @@
+"""Cascaded multi-scale attention (CMSA, arXiv 2412.02197, section 3.2).
+
+    q        = Wq x                                   16 channels per head
+    kv_k     = group k's part of Wkv x                (key 16, value 32) channels per head, head by head
+    kv'_1    = SF(kv_1)
+    kv'_k    = SF(CF([kv_k, out_{k-1}]))              each group is fed by the one before
+    out_k    = softmax(q_k · key'_k^T / sqrt(16) + bias_k) value'_k      inside windows of s_k x t_k
+    y        = Wo [out_1, ..., out_n]
+
+Shape legend: B batch, H W map, C channels, h heads of a group, D = key_dim, V = value_ratio · D.
+Maps go in and out as (B, H, W, C); convolutions see the same memory as channels-last (B, C, H, W).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cmsa.models.reparam import ConvNorm, ResidualDepthwise
+from cmsa.models.windows import Window, cut, join, resize_bias
+
+AttentionKind = Literal["standard", "grouped", "cascade", "channel_fusion", "cmsa"]
+"""The rows of the paper's Table 5; each has all that the one before it has."""
+
+
+class SpatialFusion(nn.Module):
+    """SF: GELU(x + BN(dw3x3(x))), 1x1 conv-BN, average pooling by the group's stride. (B, C, H, W)."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.depthwise = ResidualDepthwise(channels)
+        self.pointwise = ConvNorm(channels, channels, 1)
+        self.pool = KeyPool(stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.pointwise(F.gelu(self.depthwise(x))))  # type: ignore[no-any-return]
+
+    def fuse(self) -> nn.Module:
+        """The equivalent for inference: pooling commutes with the 1x1 convolution and leaves it less work."""
+        return nn.Sequential(self.depthwise.fuse(), nn.GELU(), self.pool, self.pointwise.fuse())
+
+
+class KeyPool(nn.Module):
+    """Average pooling by ``stride``; cells cut by the border average what they hold."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 1:
+            return x
+        return F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
+
+
+class AdditiveCascade(nn.Module):
+    """Cascade without channel fusion (Table 5, row 3): ``kv + W out``, kv's own channels unmixed."""
+
+    def __init__(self, kv_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.kv_channels = kv_channels
+        self.project = nn.Conv2d(out_channels, kv_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kv, out = x.split([self.kv_channels, x.shape[1] - self.kv_channels], dim=1)
+        return kv + self.project(out)  # type: ignore[no-any-return]
+
+
+class WindowAttention(nn.Module):
+    """softmax(q k^T / sqrt(D) + bias) v inside windows, for one group of heads.
+
+    The bias is one learned number per head and absolute offset (|row|, |column|), kept as a (heads, s, t) table.
+    In eval mode the table is expanded once; editing ``table`` in place in eval mode needs a call of ``eval()`` after.
+    """
+
+    expanded: Tensor | None
+    key_mask: Tensor | None
+
+    def __init__(self, heads: int, key_dim: int, window: Window) -> None:
+        super().__init__()
+        self.heads, self.key_dim = heads, key_dim
+        self.table = nn.Parameter(torch.zeros(heads, *window.size))
+        self._set_window(window)
+        self.register_load_state_dict_post_hook(lambda module, _: module.train(module.training))
+
+    def _set_window(self, window: Window) -> None:
+        self.window = window
+        self.register_buffer("bias_index", window.bias_index().to(self.table.device), persistent=False)
+        mask = window.key_mask().to(self.table.device) if window.padded else None
+        self.register_buffer("key_mask", mask, persistent=False)
+        self.register_buffer("expanded", None, persistent=False)
+
+    def resize(self, window: Window) -> None:
+        """Take another window, resizing the bias table to it."""
+        self.table = nn.Parameter(resize_bias(self.table.detach(), window.size))
+        self._set_window(window)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> WindowAttention:
+        super().train(mode)
+        self.expanded = None if mode else self._expand_bias().detach()
+        return self
+
+    def _expand_bias(self) -> Tensor:
+        """(h, queries, keys), or (windows, h, queries, keys) where some windows hold padding."""
+        bias = self.table.flatten(1)[:, self.bias_index]
+        if self.key_mask is None:
+            return bias
+        # A finite number: -inf would turn into NaN where a whole row is masked.
+        return bias[None].masked_fill(~self.key_mask, torch.finfo(torch.float32).min / 4)
+
+    def forward(self, q: Tensor, kv: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            q: (B, H, W, h·D).
+            kv: (B, H/r, W/r, h·(D+V)), key and value head by head.
+
+        Returns:
+            (B, H, W, h·V).
+        """
+        window = self.window
+        query = cut(q, window.grid, window.size, self.heads)
+        key, value = cut(kv, window.grid, window.key_size, self.heads).split(
+            [self.key_dim, kv.shape[3] // self.heads - self.key_dim], dim=3
+        )
+        bias = self._expand_bias() if self.expanded is None else self.expanded
+        if bias.dim() == 4:
+            bias = bias.repeat(q.shape[0], 1, 1, 1)
+        return join(attend(query, key, value, bias), window.grid, window.size, window.map_size)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(D) + bias) v: (N, h, Q, D), (N, h, K, D), (N, h, K, V) -> (N, h, Q, V).
+
+    Without gradients it goes through ``scaled_dot_product_attention``, whose CPU kernel wants q, k and v equally
+    wide: q and k are padded with zeros, which changes nothing. When the bias is trained that kernel is not available
+    and the explicit product is the fastest path.
+    """
+    scale = query.shape[-1] ** -0.5
+    if bias.requires_grad and torch.is_grad_enabled():
+        weight = (query * scale) @ key.transpose(-2, -1) + bias.to(query.dtype)
+        return weight.softmax(dim=-1).to(value.dtype) @ value
+    missing = value.shape[-1] - query.shape[-1]
+    if missing > 0:
+        query, key = F.pad(query, (0, missing)), F.pad(key, (0, missing))
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype), scale=scale)
+
+
+class CascadedMultiScaleAttention(nn.Module):
+    """Head groups with different windows, each feeding the keys and values of the next.
+
+    Args:
+        dim: C.
+        heads: heads of each group, e.g. (2, 2, 1).
+        windows: one window per group, in the same order.
+        key_dim: D.
+        value_ratio: V / D.
+        kind: which parts are present, see :data:`AttentionKind`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: Sequence[int],
+        windows: Sequence[Window],
+        key_dim: int = 16,
+        value_ratio: int = 2,
+        kind: AttentionKind = "cmsa",
+    ) -> None:
+        super().__init__()
+        if kind not in get_args(AttentionKind):
+            raise ValueError(f"attention must be one of {get_args(AttentionKind)}, got {kind!r}")
+        if len(heads) != len(windows):
+            raise ValueError(f"{len(heads)} groups of heads but {len(windows)} windows")
+        level = get_args(AttentionKind).index(kind)
+        self.cascades, spatial = level >= 2, level >= 4
+        value_dim = key_dim * value_ratio
+        self.query_channels = [count * key_dim for count in heads]
+        self.kv_channels = [count * (key_dim + value_dim) for count in heads]
+        out_channels = [count * value_dim for count in heads]
+        self.q = nn.Linear(dim, sum(self.query_channels))
+        self.kv = nn.Linear(dim, sum(self.kv_channels))
+        self.channel_fusion = nn.ModuleList()
+        for kv, out in zip(self.kv_channels[1:], out_channels[:-1], strict=True):
+            if level >= 3:
+                self.channel_fusion.append(ConvNorm(kv + out, kv, 1))
+            elif self.cascades:
+                self.channel_fusion.append(AdditiveCascade(kv, out))
+        self.spatial_fusion = nn.ModuleList(
+            SpatialFusion(kv, window.stride) if spatial else KeyPool(window.stride)
+            for kv, window in zip(self.kv_channels, windows, strict=True)
+        )
+        self.groups = nn.ModuleList(
+            WindowAttention(count, key_dim, window) for count, window in zip(heads, windows, strict=True)
+        )
+        self.out = nn.Linear(sum(out_channels), dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        queries = self.q(x).split(self.query_channels, dim=3)
+        kvs = self.kv(x).split(self.kv_channels, dim=3)
+        outs: list[Tensor] = []
+        for index, attention in enumerate(self.groups):
+            kv = kvs[index]
+            if index and self.cascades:
+                kv = to_last(self.channel_fusion[index - 1](to_first(torch.cat([kv, outs[-1]], dim=3))))
+            kv = to_last(self.spatial_fusion[index](to_first(kv)))
+            outs.append(attention(queries[index], kv))
+        return self.out(torch.cat(outs, dim=3))  # type: ignore[no-any-return]
+
+
+def to_first(x: Tensor) -> Tensor:
+    """(B, H, W, C) -> (B, C, H, W), the same memory."""
+    return x.permute(0, 3, 1, 2)
+
+
+def to_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H, W, C); the same memory where x is channels-last."""
+    return x.permute(0, 2, 3, 1)

@@ -1,0 +1,107 @@
+"""Heads: the maps of the three stages -> heatmaps or logits. (Head pose has a file of its own.)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cmsa.models.reparam import ConvNorm, norm_scale_shift
+
+
+class TransposeNorm(nn.Module):
+    """Depth-wise transposed convolution that enlarges ``scale`` times, then BatchNorm."""
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(channels, channels, scale, scale, groups=channels)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))  # type: ignore[no-any-return]
+
+    def fuse(self) -> nn.ConvTranspose2d:
+        """The equivalent transposed convolution."""
+        scale, shift = norm_scale_shift(self.norm)
+        conv = self.conv
+        fused = nn.ConvTranspose2d(
+            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, groups=conv.groups
+        )
+        fused.to(device=conv.weight.device, dtype=conv.weight.dtype)
+        assert conv.bias is not None and fused.bias is not None
+        fused.weight.data.copy_(conv.weight * scale[:, None, None, None])
+        fused.bias.data.copy_(conv.bias * scale + shift)
+        return fused.eval()
+
+
+def crop_to(x: Tensor, like: Tensor) -> Tensor:
+    """The top left part of ``x`` of the size of ``like``: an enlarged odd map is one row or column too large."""
+    return x[:, :, : like.shape[2], : like.shape[3]]
+
+
+class MixerFusion(nn.Module):
+    """Heatmaps at stage-1 resolution from concatenated maps (the authors' release).
+
+    S2 and S3 are enlarged by depth-wise transposed convolutions with BatchNorm, joined to S1, mixed by 1x1 conv-BN
+    to half the channels, GELU, 1x1 conv-BN to ``num_outputs`` maps.
+    """
+
+    def __init__(self, dims: Sequence[int], num_outputs: int) -> None:
+        super().__init__()
+        self.enlarge = nn.ModuleList(TransposeNorm(dim, 2 ** (index + 1)) for index, dim in enumerate(dims[1:]))
+        self.mix = ConvNorm(sum(dims), sum(dims) // 2, 1)
+        self.score = ConvNorm(sum(dims) // 2, num_outputs, 1)
+        # Heatmap targets have a mean square of about 0.004: unit gain would spend the first hundreds of steps on
+        # shrinking the maps.
+        nn.init.constant_(self.score.norm.weight, 0.05)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_i, H_i, W_i) -> (B, num_outputs, H_1, W_1)."""
+        enlarged = [crop_to(enlarge(x), maps[0]) for enlarge, x in zip(self.enlarge, maps[1:], strict=True)]
+        return self.score(F.gelu(self.mix(torch.cat([maps[0], *enlarged], dim=1))))  # type: ignore[no-any-return]
+
+
+class LinearFusion(nn.Module):
+    """Each map through one 1x1 convolution to ``num_outputs`` maps, enlarged bilinearly, summed.
+
+    It reproduces the paper's parameter counts for pose (4.10 / 5.55 / 7.26 M).
+    """
+
+    def __init__(self, dims: Sequence[int], num_outputs: int) -> None:
+        super().__init__()
+        self.score = nn.ModuleList(nn.Conv2d(dim, num_outputs, 1) for dim in dims)
+        for layer in self.score:
+            nn.init.normal_(layer.weight, std=0.001)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_i, H_i, W_i) -> (B, num_outputs, H_1, W_1)."""
+        total: Tensor = self.score[0](maps[0])
+        for score, x in zip(self.score[1:], maps[1:], strict=True):
+            total = total + F.interpolate(score(x), size=maps[0].shape[2:], mode="bilinear", align_corners=False)
+        return total
+
+
+class ClassificationHead(nn.Module):
+    """Logits from the pooled maps of all stages."""
+
+    def __init__(self, dims: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(sum(dims), eps=1e-6)
+        self.logits = nn.Linear(sum(dims), num_classes)
+        nn.init.trunc_normal_(self.logits.weight, std=0.02)
+        nn.init.zeros_(self.logits.bias)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_i, H_i, W_i) -> logits (B, num_classes)."""
+        return self.logits(self.norm(torch.cat([x.mean((2, 3)) for x in maps], dim=1)))  # type: ignore[no-any-return]
+
+
+class LastMap(nn.Module):
+    """No head: the last stage's map."""
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps -> (B, C_3, H_3, W_3)."""
+        return maps[-1]

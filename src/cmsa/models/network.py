@@ -1,0 +1,282 @@
+"""The CMSA network: stem, three stages, and a head on all three maps (CMSA, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.layers import DropPath, Mlp
+from torch import Tensor, nn
+
+from cmsa.models.attention import (
+    AttentionKind,
+    CascadedMultiScaleAttention,
+    WindowAttention,
+    to_first,
+    to_last,
+)
+from cmsa.models.reparam import RepConv
+from cmsa.models.windows import Window, ceil_divide
+
+Size = tuple[int, int]
+SMALLEST_SIDE = 8
+"""Below this the third stage's map would be a single pixel."""
+LARGEST_UNSTRIDED_SIDE = 64
+"""Inputs with a longer side get a stem of stride 2 (the paper keeps stage 1 at 64x48 for 128x96)."""
+
+
+class Embedding(nn.Module):
+    """Depth-wise 3x3 RepConv, GELU, 1x1 RepConv; no activation after. (B, C, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.depthwise = RepConv(in_channels, in_channels, 3, stride, groups=in_channels)
+        self.pointwise = RepConv(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(F.gelu(self.depthwise(x)))  # type: ignore[no-any-return]
+
+
+class Stem(nn.Module):
+    """Two embeddings, each followed by GELU: 3 -> C1/2 -> C1 channels."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.embedding1 = Embedding(in_channels, out_channels // 2, 1)
+        self.embedding2 = Embedding(out_channels // 2, out_channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(self.embedding2(F.gelu(self.embedding1(x))))
+
+
+class Block(nn.Module):
+    """x = GELU(PE(x)); x = x + Attention(BN(x)); x = x + MLP(LN(x)). (B, H, W, C)."""
+
+    def __init__(self, dim: int, attention: CascadedMultiScaleAttention, mlp_ratio: float, drop_path: float) -> None:
+        super().__init__()
+        self.position = RepConv(dim, dim, 3, groups=dim)
+        self.norm1: nn.Module = nn.BatchNorm2d(dim)
+        self.attention = attention
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = F.gelu(self.position(to_first(x)))
+        x = to_last(first)
+        x = x + self.drop_path(self.attention(to_last(self.norm1(first))))
+        return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
+
+
+class CMSA(nn.Module):
+    """Stem and stages, then a head on the maps of all stages.
+
+    Args:
+        dims: channels of each stage.
+        depths: blocks of each stage.
+        heads: per stage, heads of each group.
+        kv_strides: per stage, the stride by which each group pools its keys and values.
+        input_size: (H, W) of the image, each at least 8.
+        windows: per stage and group, (s, t); by default stage 1 attends in (1, 1/2, 1/4) of the map, stage 2 in
+            (1, 1/2), stage 3 in (1, 1) as the paper has it.
+        key_dim: channels of a key; value_ratio: value channels per key channel.
+        mlp_ratio: hidden over input channels of the MLP.
+        drop_path_rate: of the last block, growing linearly from 0.
+        in_chans: image channels.
+        attention: which parts of the attention are present (Table 5), see ``AttentionKind``.
+        stem_stride: 1 or 2; by default 2 where a side of the input exceeds 64.
+        num_classes: classes of the default classification head; 0 for none.
+
+    ``forward`` takes images (B, in_chans, H, W), normalised, and returns what ``head`` makes of the three maps.
+    """
+
+    head: nn.Module
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        depths: Sequence[int],
+        heads: Sequence[Sequence[int]],
+        kv_strides: Sequence[Sequence[int]],
+        input_size: Size = (32, 32),
+        windows: Sequence[Sequence[Size]] | None = None,
+        key_dim: int = 16,
+        value_ratio: int = 2,
+        mlp_ratio: float = 4,
+        drop_path_rate: float = 0.0,
+        in_chans: int = 3,
+        attention: AttentionKind = "cmsa",
+        stem_stride: int | None = None,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        if attention == "standard":
+            heads = [[sum(groups)] for groups in heads]
+            kv_strides = [[1] for _ in heads]
+        self.dims, self.heads, self.kv_strides = tuple(dims), heads, kv_strides
+        self.windows, self.attention = windows, attention
+        self.stem_stride = stem_stride
+        self.num_classes, self.num_features = num_classes, dims[-1]
+        self.grad_checkpointing = False
+        self._set_sizes(input_size)
+        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        self.stem = Stem(in_chans, dims[0], self.reduction)
+        self.downsample = nn.ModuleList(
+            Embedding(narrow, wide, 2) for narrow, wide in zip(dims, dims[1:], strict=False)
+        )
+        self.stages = nn.ModuleList()
+        for stage, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
+            blocks = [
+                Block(
+                    dim,
+                    CascadedMultiScaleAttention(
+                        dim, heads[stage], self.stage_windows[stage], key_dim, value_ratio, attention
+                    ),
+                    mlp_ratio,
+                    rates.pop(0),
+                )
+                for _ in range(depth)
+            ]
+            self.stages.append(nn.Sequential(*blocks))
+        self.feature_info = [
+            {"num_chs": dim, "reduction": self.reduction * 2**stage, "module": f"stages.{stage}"}
+            for stage, dim in enumerate(dims)
+        ]
+        self.apply(_initialise)
+        self.reset_classifier(num_classes)
+
+    def _set_sizes(self, input_size: Size) -> None:
+        height, width = input_size
+        if min(height, width) < SMALLEST_SIDE:
+            raise ValueError(
+                f"input size {height}x{width} (HxW) is too small: each side must be at least {SMALLEST_SIDE}"
+            )
+        self.input_size = (height, width)
+        self.reduction = self.stem_stride or (2 if max(height, width) > LARGEST_UNSTRIDED_SIDE else 1)
+        self.stage_windows: list[list[Window]] = []
+        size = (ceil_divide(height, self.reduction), ceil_divide(width, self.reduction))
+        for stage, strides in enumerate(self.kv_strides):
+            if self.windows is not None:
+                wanted = list(self.windows[stage])
+            else:
+                wanted = [default_window(size, stage, group, self.attention) for group in range(len(strides))]
+            self.stage_windows.append(
+                [Window.fit(size, window, stride) for window, stride in zip(wanted, strides, strict=True)]
+            )
+            size = (ceil_divide(size[0], 2), ceil_divide(size[1], 2))
+
+    def set_input_size(self, input_size: Size) -> None:
+        """Take images of another (H, W): windows follow, bias tables are resized bilinearly.
+
+        Raises:
+            ValueError: a side is below 8, or the stem's stride would change.
+        """
+        reduction = self.reduction
+        before = self.input_size
+        self._set_sizes(input_size)
+        if self.reduction != reduction:
+            self.stem_stride = reduction
+            self._set_sizes(input_size)
+        if before == self.input_size:
+            return
+        for stage, windows in zip(self.stages, self.stage_windows, strict=True):
+            for block in stage:
+                for group, window in zip(block.attention.groups, windows, strict=True):
+                    assert isinstance(group, WindowAttention)
+                    group.resize(window)
+
+    def forward_maps(self, x: Tensor) -> list[Tensor]:
+        """Images (B, 3, H, W) -> the maps of the three stages, (B, C_i, H_i, W_i)."""
+        if tuple(x.shape[2:]) != self.input_size:
+            expected = "x".join(map(str, self.input_size))
+            raise ValueError(
+                f"images of {x.shape[2]}x{x.shape[3]} (HxW) for a network of {expected}: resize them, or call "
+                f"set_input_size(({x.shape[2]}, {x.shape[3]}))"
+            )
+        maps: list[Tensor] = []
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        for index, stage in enumerate(self.stages):
+            if index:
+                x = self.downsample[index - 1](x)
+            last = to_last(x)
+            for block in stage:
+                last = (
+                    torch.utils.checkpoint.checkpoint(block, last, use_reentrant=False)
+                    if self.grad_checkpointing and self.training
+                    else block(last)
+                )
+            x = to_first(last)
+            maps.append(x)
+        return maps
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The last map, (B, C3, H3, W3) (timm's convention)."""
+        return self.forward_maps(x)[-1]
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Maps of chosen stages (timm's convention); ``norm`` and ``stop_early`` are accepted and change nothing."""
+        if output_fmt != "NCHW":
+            raise ValueError(f"output_fmt must be 'NCHW', got {output_fmt!r}")
+        maps = self.forward_maps(x)
+        if indices is None:
+            chosen = maps
+        elif isinstance(indices, int):
+            chosen = maps[-indices:]
+        else:
+            chosen = [maps[index] for index in indices]
+        return chosen if intermediates_only else (maps[-1], chosen)
+
+    def forward_head(self, maps: list[Tensor], pre_logits: bool = False) -> Any:
+        """What the head makes of the three maps; ``pre_logits`` gives the pooled last map (B, C3)."""
+        return maps[-1].mean((2, 3)) if pre_logits else self.head(maps)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.forward_head(self.forward_maps(x))
+
+    def get_classifier(self) -> nn.Module:
+        """The head."""
+        return self.head
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Replace the head by a new classification head (timm's convention); 0 classes give the last map."""
+        from cmsa.models.heads import ClassificationHead, LastMap
+
+        self.num_classes = num_classes
+        self.head = ClassificationHead(self.dims, num_classes) if num_classes else LastMap()
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Trade time for memory: recompute each block in the backward pass."""
+        self.grad_checkpointing = enable
+
+
+def default_window(size: Size, stage: int, group: int, kind: AttentionKind) -> Size:
+    """The paper's window: stage 1 halves from group to group, stage 2 once, stage 3 never."""
+    if kind == "standard":
+        return size
+    parts = 2 ** min(group, 2 - stage)
+    return ceil_divide(size[0], parts), ceil_divide(size[1], parts)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+HeadFactory = Callable[[Sequence[int]], nn.Module]
