@@ -37,6 +37,7 @@ class SpatialFusion(nn.Module):
         self.pool = KeyPool(stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H/r, W/r)."""
         return self.pool(self.pointwise(F.gelu(self.depthwise(x))))  # type: ignore[no-any-return]
 
     def fuse(self) -> nn.Module:
@@ -52,6 +53,7 @@ class KeyPool(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H/r, W/r), rounded up."""
         if self.stride == 1:
             return x
         return F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
@@ -66,7 +68,8 @@ class AdditiveCascade(nn.Module):
         self.project = nn.Conv2d(out_channels, kv_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        kv, out = x.split([self.kv_channels, x.shape[1] - self.kv_channels], dim=1)
+        """(B, kv + out, H, W) -> (B, kv, H, W)."""
+        kv, out = torch.split(x, [self.kv_channels, x.shape[1] - self.kv_channels], dim=1)
         return kv + self.project(out)  # type: ignore[no-any-return]
 
 
@@ -78,6 +81,7 @@ class WindowAttention(nn.Module):
     """
 
     expanded: Tensor | None
+    bias_index: Tensor
     key_mask: Tensor | None
 
     def __init__(self, heads: int, key_dim: int, window: Window) -> None:
@@ -85,7 +89,7 @@ class WindowAttention(nn.Module):
         self.heads, self.key_dim = heads, key_dim
         self.table = nn.Parameter(torch.zeros(heads, *window.size))
         self._set_window(window)
-        self.register_load_state_dict_post_hook(lambda module, _: module.train(module.training))
+        self.register_load_state_dict_post_hook(_expand_again)  # type: ignore[no-untyped-call]
 
     def _set_window(self, window: Window) -> None:
         self.window = window
@@ -101,6 +105,7 @@ class WindowAttention(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> WindowAttention:
+        """Set the mode, and expand the bias table if it is eval mode."""
         super().train(mode)
         self.expanded = None if mode else self._expand_bias().detach()
         return self
@@ -125,13 +130,16 @@ class WindowAttention(nn.Module):
         """
         window = self.window
         query = cut(q, window.grid, window.size, self.heads)
-        key, value = cut(kv, window.grid, window.key_size, self.heads).split(
-            [self.key_dim, kv.shape[3] // self.heads - self.key_dim], dim=3
-        )
+        key_value = cut(kv, window.grid, window.key_size, self.heads)
+        key, value = torch.split(key_value, [self.key_dim, key_value.shape[3] - self.key_dim], dim=3)
         bias = self._expand_bias() if self.expanded is None else self.expanded
         if bias.dim() == 4:
             bias = bias.repeat(q.shape[0], 1, 1, 1)
         return join(attend(query, key, value, bias), window.grid, window.size, window.map_size)
+
+
+def _expand_again(module: nn.Module, _: object) -> None:
+    module.train(module.training)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
@@ -143,8 +151,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
     """
     scale = query.shape[-1] ** -0.5
     if bias.requires_grad and torch.is_grad_enabled():
-        weight = (query * scale) @ key.transpose(-2, -1) + bias.to(query.dtype)
-        return weight.softmax(dim=-1).to(value.dtype) @ value
+        score = (query * scale) @ key.transpose(-2, -1) + bias.to(query.dtype)
+        weight: Tensor = score.softmax(dim=-1).to(value.dtype)
+        return weight @ value
     missing = value.shape[-1] - query.shape[-1]
     if missing > 0:
         query, key = F.pad(query, (0, missing)), F.pad(key, (0, missing))
@@ -202,8 +211,8 @@ class CascadedMultiScaleAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        queries = self.q(x).split(self.query_channels, dim=3)
-        kvs = self.kv(x).split(self.kv_channels, dim=3)
+        queries = torch.split(self.q(x), self.query_channels, dim=3)
+        kvs = torch.split(self.kv(x), self.kv_channels, dim=3)
         outs: list[Tensor] = []
         for index, attention in enumerate(self.groups):
             kv = kvs[index]

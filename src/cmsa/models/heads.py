@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -20,19 +21,17 @@ class TransposeNorm(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, scale·H, scale·W)."""
         return self.norm(self.conv(x))  # type: ignore[no-any-return]
 
     def fuse(self) -> nn.ConvTranspose2d:
         """The equivalent transposed convolution."""
         scale, shift = norm_scale_shift(self.norm)
         conv = self.conv
-        fused = nn.ConvTranspose2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, groups=conv.groups
-        )
-        fused.to(device=conv.weight.device, dtype=conv.weight.dtype)
-        assert conv.bias is not None and fused.bias is not None
+        assert conv.bias is not None
+        fused = copy.deepcopy(conv)
         fused.weight.data.copy_(conv.weight * scale[:, None, None, None])
-        fused.bias.data.copy_(conv.bias * scale + shift)
+        fused.bias.data.copy_(conv.bias * scale + shift)  # type: ignore[union-attr]
         return fused.eval()
 
 
@@ -72,9 +71,11 @@ class LinearFusion(nn.Module):
     def __init__(self, dims: Sequence[int], num_outputs: int) -> None:
         super().__init__()
         self.score = nn.ModuleList(nn.Conv2d(dim, num_outputs, 1) for dim in dims)
-        for layer in self.score:
-            nn.init.normal_(layer.weight, std=0.001)
-            nn.init.zeros_(layer.bias)
+        for name, parameter in self.score.named_parameters():
+            if name.endswith("weight"):
+                nn.init.normal_(parameter, std=0.001)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_i, H_i, W_i) -> (B, num_outputs, H_1, W_1)."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, Mlp
+from timm.layers.drop import DropPath
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from cmsa.models.attention import (
@@ -36,6 +38,7 @@ class Embedding(nn.Module):
         self.pointwise = RepConv(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H/stride, W/stride)."""
         return self.pointwise(F.gelu(self.depthwise(x)))  # type: ignore[no-any-return]
 
 
@@ -48,6 +51,7 @@ class Stem(nn.Module):
         self.embedding2 = Embedding(out_channels // 2, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H/stride, W/stride)."""
         return F.gelu(self.embedding2(F.gelu(self.embedding1(x))))
 
 
@@ -64,6 +68,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
         first = F.gelu(self.position(to_first(x)))
         x = to_last(first)
         x = x + self.drop_path(self.attention(to_last(self.norm1(first))))
@@ -123,9 +128,7 @@ class CMSA(nn.Module):
         self._set_sizes(input_size)
         rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
         self.stem = Stem(in_chans, dims[0], self.reduction)
-        self.downsample = nn.ModuleList(
-            Embedding(narrow, wide, 2) for narrow, wide in zip(dims, dims[1:], strict=False)
-        )
+        self.downsample = nn.ModuleList(Embedding(narrow, wide, 2) for narrow, wide in pairwise(dims))
         self.stages = nn.ModuleList()
         for stage, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
             blocks = [
@@ -182,7 +185,8 @@ class CMSA(nn.Module):
         if before == self.input_size:
             return
         for stage, windows in zip(self.stages, self.stage_windows, strict=True):
-            for block in stage:
+            for block in stage.children():
+                assert isinstance(block, Block)
                 for group, window in zip(block.attention.groups, windows, strict=True):
                     assert isinstance(group, WindowAttention)
                     group.resize(window)
@@ -201,7 +205,7 @@ class CMSA(nn.Module):
             if index:
                 x = self.downsample[index - 1](x)
             last = to_last(x)
-            for block in stage:
+            for block in stage.children():
                 last = (
                     torch.utils.checkpoint.checkpoint(block, last, use_reentrant=False)
                     if self.grad_checkpointing and self.training
@@ -241,6 +245,7 @@ class CMSA(nn.Module):
         return maps[-1].mean((2, 3)) if pre_logits else self.head(maps)
 
     def forward(self, x: Tensor) -> Any:
+        """Images (B, in_chans, H, W) -> what ``head`` makes of the three maps."""
         return self.forward_head(self.forward_maps(x))
 
     def get_classifier(self) -> nn.Module:

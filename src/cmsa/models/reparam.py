@@ -5,6 +5,8 @@ Shapes: x is (B, C, H, W), in channels-last memory where the caller keeps it so.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -19,19 +21,9 @@ def norm_scale_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 def convolution_from(weight: Tensor, bias: Tensor, like: nn.Conv2d) -> nn.Conv2d:
     """A convolution with the stride, padding and groups of ``like`` and the given weight and bias."""
-    kernel = (weight.shape[2], weight.shape[3])
-    fused = nn.Conv2d(
-        like.in_channels,
-        like.out_channels,
-        kernel,
-        like.stride,
-        tuple(side // 2 for side in kernel),
-        groups=like.groups,
-    )
-    fused.to(device=weight.device, dtype=weight.dtype)
-    fused.weight.data.copy_(weight)
-    assert fused.bias is not None
-    fused.bias.data.copy_(bias)
+    fused = copy.deepcopy(like)
+    fused.weight = nn.Parameter(weight.detach().clone())
+    fused.bias = nn.Parameter(bias.detach().clone())
     return fused.eval()
 
 
@@ -44,6 +36,7 @@ class ConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H/stride, W/stride)."""
         return self.norm(self.conv(x))  # type: ignore[no-any-return]
 
     def kernel_and_bias(self) -> tuple[Tensor, Tensor]:
@@ -76,6 +69,7 @@ class RepConv(nn.Module):
         self.identity = nn.BatchNorm2d(out_channels) if in_channels == out_channels and stride == 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H/stride, W/stride)."""
         out: Tensor = self.conv(x)
         if self.point is not None:
             out = out + self.point(x)
@@ -107,6 +101,7 @@ class ResidualDepthwise(nn.Module):
         self.branch = ConvNorm(channels, channels, 3, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         return x + self.branch(x)  # type: ignore[no-any-return]
 
     def fuse(self) -> nn.Conv2d:
