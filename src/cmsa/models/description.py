@@ -1,0 +1,68 @@
+"""What a weights file says of itself: enough to rebuild the model and to feed it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+Task = Literal["pose", "head_pose", "classification"]
+FORMAT = 1
+KEY = "cmsa"
+"""The entry of a safetensors file's metadata that holds the description."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Description:
+    """A model in words and numbers, as JSON in the metadata of its weights.
+
+    Attributes:
+        name: variant, e.g. ``cmsa_s``.
+        task: ``pose``, ``head_pose`` or ``classification``.
+        input_size: (H, W).
+        options: further arguments of ``create_model``.
+        names: keypoint names, class names, or ``yaw, pitch, roll``.
+        mean, std: normalisation of RGB images in 0..1.
+        decoding: how outputs are read, e.g. ``{"codec": "udp"}``.
+        crop: how crops are cut: ``padding`` of the box, ``convention``, ``antialias``.
+        training: provenance: data, epochs, scores, terms of the data.
+    """
+
+    name: str
+    task: Task
+    input_size: tuple[int, int]
+    options: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    decoding: dict[str, Any] = field(default_factory=dict)
+    crop: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise ValueError(f"task must be one of {get_args(Task)}, got {self.task!r}")
+        for name in ("input_size", "names", "mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def to_metadata(self) -> dict[str, str]:
+        """Metadata of a safetensors file."""
+        return {KEY: json.dumps({"format": FORMAT, **asdict(self)})}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> Description:
+        """The description in a safetensors file's metadata.
+
+        Raises:
+            ValueError: there is none, or it is of another format; ``where`` is named.
+        """
+        if not metadata or KEY not in metadata:
+            raise ValueError(f"{where}: no {KEY!r} entry in the metadata; this is not a weights file of cmsa")
+        entries = json.loads(metadata[KEY])
+        found = entries.pop("format", None)
+        if found != FORMAT:
+            raise ValueError(f"{where}: weights of format {found}, this version reads {FORMAT}")
+        return cls(**entries)

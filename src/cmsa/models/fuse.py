@@ -1,0 +1,52 @@
+"""Structural reparameterisation: a trained network as the smaller one that computes the same."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from cmsa.models.attention import CascadedMultiScaleAttention, SpatialFusion
+from cmsa.models.heads import TransposeNorm
+from cmsa.models.network import Block
+from cmsa.models.reparam import ConvNorm, RepConv, ResidualDepthwise, norm_scale_shift
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def fuse(model: Network) -> Network:
+    """A copy for inference in which parallel branches are one convolution and every BatchNorm is folded away.
+
+    The copy computes what ``model.eval()`` computes: running statistics are folded, never a batch's, so a model in
+    training mode is treated as if it were in eval mode. ``model`` itself stays as it is. Do not train the copy.
+
+    Raises:
+        ValueError: a BatchNorm is left, with its name: the model has parts that are not of this package.
+    """
+    fused = copy.deepcopy(model).eval()
+    _fuse_children(fused)
+    left = [name for name, module in fused.named_modules() if isinstance(module, _BatchNorm)]
+    if left:
+        raise ValueError(f"{len(left)} BatchNorms cannot be folded: {', '.join(left)}")
+    return fused
+
+
+def _fuse_children(parent: nn.Module) -> None:
+    for name, child in parent.named_children():
+        if isinstance(child, ConvNorm | RepConv | ResidualDepthwise | SpatialFusion | TransposeNorm):
+            setattr(parent, name, child.fuse())
+        else:
+            _fuse_children(child)
+    if isinstance(parent, Block) and isinstance(parent.norm1, nn.BatchNorm2d):
+        _fold_into_attention(parent.norm1, parent.attention)
+        parent.norm1 = nn.Identity()
+
+
+def _fold_into_attention(norm: nn.BatchNorm2d, attention: CascadedMultiScaleAttention) -> None:
+    """W (scale x + shift) + b is (W scale) x + (W shift + b)."""
+    scale, shift = norm_scale_shift(norm)
+    for linear in (attention.q, attention.kv):
+        linear.bias.data += linear.weight.data @ shift.data
+        linear.weight.data *= scale.data

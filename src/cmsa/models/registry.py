@@ -1,0 +1,93 @@
+"""The variants by name, and their timm entry points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import nn
+
+from cmsa.models.network import CMSA
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    # Ours, for small devices: a quarter of S's multiply-adds, most of them taken from the full-resolution stage.
+    "cmsa_n": {
+        "dims": (48, 96, 128),
+        "depths": (1, 3, 2),
+        "heads": ((1, 1, 1), (2, 2), (2, 2)),
+        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
+    },
+    "cmsa_s": {
+        "dims": (96, 160, 224),
+        "depths": (2, 4, 3),
+        "heads": ((2, 2, 1), (3, 3), (4, 4)),
+        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
+    },
+    "cmsa_b": {
+        "dims": (128, 192, 256),
+        "depths": (2, 4, 3),
+        "heads": ((1, 2, 1), (3, 4), (4, 5)),
+        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
+    },
+    "cmsa_l": {
+        "dims": (128, 256, 320),
+        "depths": (2, 4, 3),
+        "heads": ((1, 2, 1), (3, 3), (4, 4)),
+        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
+    },
+}
+"""The paper's S, B and L (its Table 1 and the authors' release) and our N."""
+
+_DEFAULT_CONFIG = {
+    "url": "",
+    "num_classes": 1000,
+    "input_size": (3, 32, 32),
+    "pool_size": None,
+    "interpolation": "bicubic",
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "first_conv": "stem.embedding1.depthwise.conv.conv",
+    "classifier": "head",
+}
+
+default_cfgs = generate_default_cfgs({name: _DEFAULT_CONFIG for name in VARIANTS})
+"""Found by timm's ``register_model`` under this name."""
+
+
+def _build(variant: str, pretrained: bool, **options: Any) -> nn.Module:
+    for name in ("img_size", "input_size"):
+        size = options.pop(name, None)
+        if size is not None:
+            options["input_size"] = (size, size) if isinstance(size, int) else tuple(size)[-2:]
+    options.setdefault("num_classes", 1000)
+    return build_model_with_cfg(  # type: ignore[no-any-return]
+        CMSA,
+        variant,
+        pretrained,
+        feature_cfg={"out_indices": (0, 1, 2), "feature_cls": "getter"},
+        **VARIANTS[variant] | options,
+    )
+
+
+@register_model
+def cmsa_n(pretrained: bool = False, **options: Any) -> nn.Module:
+    """CMSA-N, ours, for small devices; ``input_size`` or ``img_size`` is (H, W)."""
+    return _build("cmsa_n", pretrained, **options)
+
+
+@register_model
+def cmsa_s(pretrained: bool = False, **options: Any) -> nn.Module:
+    """CMSA-S of the paper; ``input_size`` or ``img_size`` is (H, W)."""
+    return _build("cmsa_s", pretrained, **options)
+
+
+@register_model
+def cmsa_b(pretrained: bool = False, **options: Any) -> nn.Module:
+    """CMSA-B of the paper; ``input_size`` or ``img_size`` is (H, W)."""
+    return _build("cmsa_b", pretrained, **options)
+
+
+@register_model
+def cmsa_l(pretrained: bool = False, **options: Any) -> nn.Module:
+    """CMSA-L of the paper; ``input_size`` or ``img_size`` is (H, W)."""
+    return _build("cmsa_l", pretrained, **options)
