@@ -19,6 +19,7 @@ from cmsa.models.attention import (
     to_first,
     to_last,
 )
+from cmsa.models.description import Description
 from cmsa.models.reparam import RepConv
 from cmsa.models.windows import Window, ceil_divide
 
@@ -98,6 +99,8 @@ class CMSA(nn.Module):
     """
 
     head: nn.Module
+    description: Description
+    """Set by ``create_model`` and by loading weights."""
 
     def __init__(
         self,

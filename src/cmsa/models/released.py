@@ -1,63 +1,37 @@
-"""Checkpoints in the format of the authors' release (CMSAFormer): the network they describe, and the way back.
-
-The release numbers a bias table's offsets in the order in which they are first met and stores that numbering as a
-buffer, ``attention_bias_idxs``. From it follow the window and the key stride, so a state dict is enough to rebuild
-the network. Two oddities: the stem is stored twice (``stem`` and ``embedding_blocks.0``), and the BatchNorm
-``fgmm.norm0`` is stored but unused.
-"""
+"""Networks from and to checkpoints of the authors' release (CMSAFormer)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from math import isqrt
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from cmsa.keypoints import COCO
+from cmsa.models.attention import WindowAttention
+from cmsa.models.create import save_weights
+from cmsa.models.description import Description
 from cmsa.models.heads import MixerFusion
-from cmsa.models.network import CMSA, Size, default_window
-from cmsa.models.reparam import RepConv
-from cmsa.models.windows import Window, ceil_divide
-
-State = dict[str, Tensor]
-
-RENAMES = (
-    (r"^stages\.(\d+)\.(\d+)\.", r"stage_blocks.\1.trains_block\2."),
-    (r"\.spatial_fusion\.(\d+)\.depthwise\.branch\.", r".spatial_fusion_modules.\1.dwconv_bn."),
-    (r"\.spatial_fusion\.(\d+)\.pointwise\.", r".spatial_fusion_modules.\1.pwconv_bn."),
-    (r"\.channel_fusion\.", ".channel_fusion_modules."),
-    (r"\.groups\.(\d+)\.table$", r".attn_modules.\1.attention_biases"),
-    (r"\.attention\.out\.", ".attention.linear."),
-    (r"\.attention\.", ".attn."),
-    (r"\.(depthwise|pointwise|position)\.conv\.", r".\1.rbr_conv.0."),
-    (r"\.point\.", ".rbr_scale."),
-    (r"\.identity\.", ".rbr_skip."),
-    (r"\.depthwise\.", ".rep_dwconv."),
-    (r"\.pointwise\.", ".rep_pwconv."),
-    (r"\.position\.", ".pos_embed."),
-    (r"^downsample\.0\.", "embedding_blocks.1."),
-    (r"^downsample\.1\.", "embedding_blocks.2."),
-    (r"^head\.enlarge\.0\.conv\.", "fgmm.convTrans1."),
-    (r"^head\.enlarge\.1\.conv\.", "fgmm.convTrans2."),
-    (r"^head\.enlarge\.0\.norm\.", "fgmm.norm1."),
-    (r"^head\.enlarge\.1\.norm\.", "fgmm.norm2."),
-    (r"^head\.mix\.", "fgmm.csMixer.0."),
-    (r"^head\.score\.", "fgmm.csMixer.2."),
-    (r"\.norm\.", ".bn."),
+from cmsa.models.network import CMSA, Size
+from cmsa.models.registry import VARIANTS
+from cmsa.models.released_format import (
+    BIASES,
+    INDICES,
+    STEM,
+    STEM_AGAIN,
+    UNUSED,
+    ReleasedFormatError,
+    State,
+    number_offsets,
+    read_released,
+    released_configuration,
+    released_name,
+    tensor_of,
 )
-"""Our parameter names -> the release's, applied in this order."""
-BIASES, INDICES = "attention_biases", "attention_bias_idxs"
-STEM, STEM_AGAIN = "stem.", "embedding_blocks.0."
-UNUSED = "fgmm.norm0."
-
-
-class ReleasedFormatError(ValueError):
-    """A state dict that is not a whole network of the authors' release."""
+from cmsa.models.reparam import RepConv
+from cmsa.models.windows import Window
 
 
 def load_released(source: Mapping[str, Any] | str | Path, input_size: Size | None = None) -> CMSA:
@@ -75,26 +49,37 @@ def load_released(source: Mapping[str, Any] | str | Path, input_size: Size | Non
             window; or the two copies of the stem differ.
     """
     state = read_released(source)
-    model = CMSA(**released_configuration(state))
-    model.head = MixerFusion(model.dims, _tensor(state, "fgmm.csMixer.2.bn.weight").shape[0])
-    _check_coverage(state, to_released(model))
-    for key, value in model.state_dict().items():
-        name = released_name(key)
-        given = state[name]
-        if name.endswith(BIASES):
-            given = given[:, _numbering(_window_of(model, key), state[name.removesuffix(BIASES) + INDICES], name)]
-        value.copy_(given.reshape(value.shape))
+    try:
+        model = _build(state)
+    except ReleasedFormatError as error:
+        raise ReleasedFormatError(str(error) if isinstance(source, Mapping) else f"{source}: {error}") from error
     if input_size is not None:
         model.set_input_size(input_size)
     return model.eval()
+
+
+def convert_released(
+    source: Mapping[str, Any] | str | Path, destination: str | Path, input_size: Size | None = None, **changes: Any
+) -> None:
+    """Write a checkpoint of the authors' format as a weights file, which ``load_weights`` reads.
+
+    Args:
+        source, input_size: as for :func:`load_released`.
+        destination: the ``.safetensors`` file to write.
+        changes: fields of the :class:`Description` to set, e.g. ``decoding``: the checkpoint does not say them.
+
+    Raises:
+        ReleasedFormatError: as :func:`load_released`.
+    """
+    save_weights(destination, load_released(source, input_size), **changes)
 
 
 def to_released(model: CMSA) -> State:
     """The model's state dict in the authors' format, index buffers and second stem included.
 
     Raises:
-        ReleasedFormatError: the model is fused, has another head than :class:`MixerFusion`, or lacks a part of the
-            attention (Table 5): the format has no place for such a network.
+        ReleasedFormatError: the model is fused, has another head than :class:`MixerFusion`, lacks a part of the
+            attention (Table 5), or pads its windows: the format has no place for such a network.
     """
     if not isinstance(model.head, MixerFusion) or model.attention != "cmsa":
         raise ReleasedFormatError(
@@ -103,6 +88,9 @@ def to_released(model: CMSA) -> State:
         )
     if not isinstance(model.stem.embedding1.depthwise, RepConv):
         raise ReleasedFormatError("the released format holds train-time branches, and this model is fused")
+    for window in (window for stage in model.stage_windows for window in stage):
+        if any(side % part for side, part in zip(window.map_size, window.size, strict=True)):
+            raise ReleasedFormatError(f"the released format holds no windows {window.size} on a map {window.map_size}")
     state = {}
     for key, value in model.state_dict().items():
         name = released_name(key)
@@ -119,129 +107,48 @@ def to_released(model: CMSA) -> State:
     return state | {UNUSED + name: value for name, value in nn.BatchNorm2d(model.dims[0]).state_dict().items()}
 
 
-def released_name(key: str) -> str:
-    """The release's name of one of our parameters or buffers."""
-    for ours, theirs in RENAMES:
-        key = re.sub(ours, theirs, key)
-    return key
+def _build(state: State) -> CMSA:
+    configuration = released_configuration(state)
+    model = CMSA(**configuration)
+    model.head = MixerFusion(model.dims, tensor_of(state, "fgmm.csMixer.2.bn.weight").shape[0])
+    _check_coverage(state, to_released(model))
+    for key, value in model.state_dict().items():
+        name = released_name(key)
+        given = state[name]
+        if name.endswith(BIASES):
+            given = given[:, _numbering(_window_of(model, key), state[name.removesuffix(BIASES) + INDICES], name)]
+        value.copy_(given.reshape(value.shape))
+    model.description = _describe(model, configuration)
+    return model
 
 
-def read_released(source: Mapping[str, Any] | str | Path) -> State:
-    """A released state dict without wrapping: from a file, from under "state_dict" or "model", prefixes stripped.
-
-    ``module.`` and ``model.`` are stripped where they stand before the network's names. Beside names with such a
-    prefix, a tensor whose name has no dot (a stored example, say) is no part of the network and is left out.
-
-    Raises:
-        ReleasedFormatError: a ``.pth`` file holds more than tensors and plain containers.
-    """
-    if isinstance(source, Mapping):
-        state = source
-    elif Path(source).suffix == ".safetensors":
-        state = load_file(source)
-    else:
-        try:
-            state = torch.load(source, map_location="cpu", weights_only=True)
-        except UnpicklingError as error:
-            raise ReleasedFormatError(
-                f"{source}: holds Python objects, which could run code when loaded, so it was not; save its "
-                f"state dict alone and load that ({error})"
-            ) from error
-    while wrapper := next((name for name in ("state_dict", "model") if isinstance(state.get(name), Mapping)), None):
-        state = state[wrapper]
-    for prefix in ("module.", "model.", "module."):
-        if any(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items() if "." in name}
-    return dict(state)
-
-
-def released_configuration(state: State) -> dict[str, Any]:
-    """:class:`CMSA`'s arguments, read from a state dict that :func:`read_released` returned.
-
-    Windows are left to the default where they are the default for the input size, so that they follow a change of it.
-    The input size follows from the first group's window, which spans the whole map.
-    """
-    dims, depths, heads, strides, windows = [], [], [], [], []
-    for stage in range(_count(state, "stage_blocks.")):
-        first = f"stage_blocks.{stage}.trains_block0."
-        depths.append(_count(state, f"stage_blocks.{stage}.trains_block"))
-        dims.append(_tensor(state, first + "norm1.weight").shape[0])
-        modules = [f"{first}attn.attn_modules.{group}." for group in range(_count(state, first + "attn.attn_modules."))]
-        heads.append([_tensor(state, name + BIASES).shape[0] for name in modules])
-        found = [_find_window(_tensor(state, name + INDICES), name + INDICES) for name in modules]
-        strides.append([window.stride for window in found])
-        windows.append([window.size for window in found])
-    if not (dims and all(heads)):
-        raise ReleasedFormatError(f"no stages of the released format among {len(state)} keys: {_some(state)}")
-    attention = "stage_blocks.0.trains_block0.attn."
-    key_dim = _tensor(state, attention + "q.weight").shape[0] // sum(heads[0])
-    kv_dim = _tensor(state, attention + "kv.weight").shape[0] // sum(heads[0])
-    # A depth-wise convolution has the branch without a convolution only where it keeps the size.
-    stem_stride = 1 if "stem.embedding2.rep_dwconv.rbr_skip.weight" in state else 2
-    size = windows[0][0]
-    return {
-        "dims": dims,
-        "depths": depths,
-        "heads": heads,
-        "kv_strides": strides,
-        "input_size": (size[0] * stem_stride, size[1] * stem_stride),
-        "windows": None if windows == _default_windows(size, heads) else windows,
-        "key_dim": key_dim,
-        "value_ratio": kv_dim // key_dim - 1,
-        "mlp_ratio": _tensor(state, "stage_blocks.0.trains_block0.mlp.fc1.weight").shape[0] / dims[0],
-        "in_chans": _tensor(state, "stem.embedding1.rep_dwconv.rbr_conv.0.conv.weight").shape[0],
-        "stem_stride": stem_stride,
-    }
-
-
-def _default_windows(size: Size, heads: list[list[int]]) -> list[list[Size]]:
-    windows = []
-    for stage, groups in enumerate(heads):
-        windows.append([default_window(size, stage, group, "cmsa") for group in range(len(groups))])
-        size = (ceil_divide(size[0], 2), ceil_divide(size[1], 2))
-    return windows
-
-
-def _find_window(indices: Tensor, name: str) -> Window:
-    """The window whose offsets an index buffer (queries, keys) numbers."""
-    queries, keys = indices.shape
-    stride = isqrt(queries // keys)
-    found = []
-    for rows in range(stride, queries + 1, stride):
-        size = (rows, queries // rows)
-        if rows * size[1] == queries and size[1] % stride == 0 and keys * stride**2 == queries:
-            window = Window(size, size, stride)
-            if _number(window, indices) is not None:
-                found.append(window)
-    if len(found) != 1:
-        raise ReleasedFormatError(
-            f"{name}: {queries} queries by {keys} keys fit {len(found)} windows, wanted one: "
-            f"{[window.size for window in found]}"
-        )
-    return found[0]
-
-
-def _number(window: Window, indices: Tensor) -> Tensor | None:
-    """(s·t,) the release's number of each offset, or None if ``indices`` do not number this window's offsets."""
-    ours = window.bias_index()
-    offsets = window.size[0] * window.size[1]
-    if indices.shape != ours.shape:
-        return None
-    number = torch.full((offsets,), -1)
-    number[ours] = indices.long()
-    consistent = torch.equal(number[ours], indices.long()) and torch.equal(number.sort().values, torch.arange(offsets))
-    return number if consistent else None
+def _describe(model: CMSA, configuration: dict[str, Any]) -> Description:
+    """The variant of this structure; or any, with the structure among the options."""
+    options = {key: value for key, value in configuration.items() if key != "input_size"}
+    structure = ("dims", "depths", "heads", "kv_strides")
+    name = next(iter(VARIANTS))
+    for variant, given in VARIANTS.items():
+        if all(given[key] == options[key] for key in structure):
+            name = variant
+            options = {key: value for key, value in options.items() if key not in structure}
+            break
+    assert isinstance(model.head, MixerFusion)
+    keypoints = model.head.score.conv.out_channels
+    options |= {"fusion": "mixer", "num_keypoints": keypoints}
+    return Description(name, "pose", model.input_size, options, names=COCO.names if keypoints == len(COCO) else ())
 
 
 def _numbering(window: Window, indices: Tensor, name: str) -> Tensor:
-    number = _number(window, indices)
+    number = number_offsets(window, indices)
     if number is None:
         raise ReleasedFormatError(f"{name}: its index buffer does not fit the window {window.size} of the other blocks")
     return number
 
 
 def _window_of(model: CMSA, key: str) -> Window:
-    return model.get_submodule(key.removesuffix(".table")).window  # type: ignore[return-value]
+    attention = model.get_submodule(key.removesuffix(".table"))
+    assert isinstance(attention, WindowAttention)
+    return attention.window
 
 
 def _check_coverage(state: State, expected: State) -> None:
@@ -266,19 +173,3 @@ def _check_coverage(state: State, expected: State) -> None:
     listed = [f"{len(names)} {fault}: {', '.join(names)}" for fault, names in faults.items() if names]
     if listed:
         raise ReleasedFormatError("not a whole released network; keys " + "; ".join(listed))
-
-
-def _count(state: State, prefix: str) -> int:
-    """How many different numbers follow ``prefix`` in the keys."""
-    pattern = re.compile(re.escape(prefix) + r"(\d+)\.")
-    return len({match[1] for name in state if (match := pattern.match(name))})
-
-
-def _tensor(state: State, name: str) -> Tensor:
-    if name not in state:
-        raise ReleasedFormatError(f"missing {name}, from which the network's configuration is read, in {_some(state)}")
-    return state[name]
-
-
-def _some(state: State) -> str:
-    return ", ".join([*list(state)[:5], "..."][: len(state) + 1])
