@@ -132,6 +132,13 @@ def test_head_pose_of_one_box(weights, photos, tmp_path, shown, cube):
     assert "°" in shown.out.getvalue()
 
 
+def test_several_boxes_for_every_picture(weights, photos, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "box": [(10, 10, 30, 30), (0, 0, 20, 40)]}
+    inputs = [photos / "a.png", photos / "b.png"]
+    assert predict_files("pose", inputs, out=tmp_path / "out", **options, **shown.consoles()) == 0
+    assert [record["bbox"] for record in results(tmp_path / "out")] == [[10, 10, 30, 30], [0, 0, 20, 40]] * 2
+
+
 def test_classes_keep_top(weights, photos, tmp_path, shown):
     options = {"weights": weights / "classification.safetensors", "top": 3}
     assert predict_files("classify", [photos / "a.png"], out=tmp_path / "out", **options, **shown.consoles()) == 0

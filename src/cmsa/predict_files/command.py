@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmsa.data.boxes import BoxesError, DetectionFile
+from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
 from cmsa.models.description import Task
 from cmsa.predict import PERSON_CATEGORY, Predictor
 from cmsa.predict_files.inputs import PictureFile, find_pictures
@@ -27,7 +27,7 @@ def predict_files(
     *,
     weights: str | Path | None = None,
     boxes: str | Path | None = None,
-    box: Sequence[float] | None = None,
+    box: Sequence[float] | Sequence[Sequence[float]] | None = None,
     out: str | Path = "out",
     top: int = 5,
     cube: bool = False,
@@ -49,7 +49,8 @@ def predict_files(
         inputs: pictures, and folders that are searched with their sub-folders.
         weights: what ``Predictor.from_pretrained`` takes; by default those of the task.
         boxes: a COCO detection file, see ``DetectionFile``.
-        box: one box x, y, width, height for every picture, instead of ``boxes``. Without either, the whole picture.
+        box: one box x, y, width, height or several of them, the same for every picture, instead of ``boxes``.
+            Without either, the whole picture.
         out: folder of the results; made where it is missing.
         top: classes to keep and to show.
         cube: draw heads as cubes.
@@ -108,12 +109,12 @@ def _task(name: str) -> Task:
 
 
 def _boxes(
-    task: Task, path: str | Path | None, box: Sequence[float] | None, pictures: Sequence[PictureFile]
+    task: Task, path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
 ) -> PictureBoxes:
     if path is not None and box is not None:
-        raise ValueError("give a file of boxes or one box, not both")
+        raise ValueError("give a file of boxes or the boxes themselves, not both")
     if path is None:
-        return PictureBoxes(box=box)
+        return PictureBoxes(same=None if box is None else list_boxes(box))
     file = DetectionFile.read(path, PERSON_CATEGORY if task == "pose" else None)
     if pictures and not any(file.find(picture.path) for picture in pictures):
         raise BoxesError(f"{path}: names none of the {len(pictures)} pictures, but {file.named() or 'nothing'}")

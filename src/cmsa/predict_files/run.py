@@ -54,15 +54,16 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class PictureBoxes:
-    """Which boxes a picture has: those of a file, one box for every picture, or none: the whole picture."""
+    """Which boxes a picture has: those of a file, the same for every picture, or none: the whole picture."""
 
     file: DetectionFile | None = None
-    box: Sequence[float] | None = None
+    same: Sequence[object] | None = None
 
     def of(self, path: Path) -> tuple[int | None, list[object] | None, list[float]]:
         """Image id, boxes (None: the whole picture) and their scores."""
         if self.file is None:
-            return None, None if self.box is None else [self.box], [1.0]
+            boxes = None if self.same is None else list(self.same)
+            return None, boxes, [1.0] * (1 if boxes is None else len(boxes))
         found = self.file.find(path)
         return (None, [], []) if found is None else (found.image_id, found.boxes, found.scores)
 
