@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ from torch import Tensor, nn
 from cmsa.data.augment import invert, normalize, to_images, transform_points
 from cmsa.data.batches import store_loader
 from cmsa.data.store import CropStore
+from cmsa.models.create import load_weights
 from cmsa.models.description import Description
+from cmsa.models.fuse import fuse
+from cmsa.models.windows import ceil_divide
+from cmsa.pretrained import find_weights
+from cmsa.recipe import Recipe
+from cmsa.tasks.described import head_pose_task, pose_task
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.oks import coco_results, evaluate_keypoints, oks_nms, pck, rescore
 from cmsa.tasks.pose import PoseTask
@@ -75,9 +82,7 @@ class PoseScore:
                     for group in groups
                 ]
             )
-        return coco_results(
-            image_ids[kept].tolist(), collected["xy"][kept], collected["scores"][kept], scores[kept]
-        )
+        return coco_results(image_ids[kept].tolist(), collected["xy"][kept], collected["scores"][kept], scores[kept])
 
     @property
     def sigmas(self) -> tuple[float, ...]:
@@ -111,12 +116,9 @@ Score = PoseScore | HeadPoseScore
 def task_of(description: Description, heatmap_size: tuple[int, int]) -> AnyTask:
     """The task that decodes a model's output."""
     if description.task == "pose":
-        options = description.decoding
-        return PoseTask(
-            description.input_size, heatmap_size, options.get("codec", "udp"), sigma=options.get("sigma")
-        )
+        return pose_task(description, heatmap_size)
     if description.task == "head_pose":
-        return HeadPoseTask(description.options.get("head", "ssr"))
+        return head_pose_task(description)
     raise ValueError(f"no evaluation for task {description.task!r}")
 
 
@@ -150,10 +152,65 @@ def evaluate_store(
     score = score_of(task, store)
     for batch in store_loader([store], batch_size, training=False):
         images = normalize(to_images(batch["crops"].to(device)))
-        if isinstance(task, PoseTask):
-            output = task.predict(network, images, flip_test)
-        else:
-            output = network(images)
+        output = task.predict(network, images, flip_test) if isinstance(task, PoseTask) else network(images)
         score.update(batch, output.cpu())
         advance(len(images))
     return score.compute()
+
+
+def evaluate_recipe(
+    recipe: Recipe, weights: str, *, flip_test: bool = False, out: Path | None = None, batch_size: int = 64
+) -> dict[str, dict[str, Any]]:
+    """Score weights on the validation stores of a recipe, print one table, and write JSON where asked.
+
+    Args:
+        recipe: its ``data.validate`` is scored.
+        weights: a shipped name, a weights file, a folder or a hub id.
+        flip_test: average with the mirrored image (pose).
+        out: JSON file to write.
+        batch_size: crops at a time.
+
+    Returns:
+        Scores by store.
+
+    Raises:
+        ValueError: the recipe names no validation store, or the stores were cut for another input size.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    if not recipe.data.validate:
+        raise ValueError("the recipe names no store in data.validate")
+    network = load_weights(find_weights(weights))
+    height, width = network.input_size
+    heatmap_size = (ceil_divide(height, network.reduction), ceil_divide(width, network.reduction))
+    task = task_of(network.description, heatmap_size)
+    console, scores = Console(), {}
+    with Progress(console=console, transient=True) as progress:
+        for folder in recipe.data.validate:
+            store = CropStore.open(Path(folder))
+            if store.spec.size != network.input_size:
+                raise ValueError(
+                    f"{folder} was cut at {store.spec.size} (HxW), {weights} takes {network.input_size}: "
+                    "prepare it again"
+                )
+            bar = progress.add_task(store.folder.name, total=len(store))
+            scores[store.folder.stem] = evaluate_store(
+                fuse(network),
+                task,
+                store,
+                flip_test=flip_test,
+                batch_size=batch_size,
+                advance=lambda count, bar=bar: progress.advance(bar, count),
+            )
+    table = Table(
+        "data set", *next(iter(scores.values())), title=f"{weights}, flip test {'on' if flip_test else 'off'}"
+    )
+    for name, row in scores.items():
+        table.add_row(name, *(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
+    console.print(table)
+    if out:
+        content = {"weights": weights, "flip_test": flip_test, "scores": scores}
+        out.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    return scores

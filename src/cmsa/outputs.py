@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from cmsa.geometry import FloatArray, apply_affine, invert_affine
-from cmsa.keypoints import COCO, KeypointSet
 from cmsa.models.description import Description
 from cmsa.rotation import flip_angles
+from cmsa.tasks.described import head_pose_task, pose_task
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose import PoseTask
 from cmsa.values import Box, ClassScores, HeadPose, Keypoints
@@ -23,8 +23,6 @@ Network = Callable[[Tensor], Tensor]
 
 Value = Keypoints | HeadPose | ClassScores
 Predictions = list[Keypoints] | list[HeadPose] | list[ClassScores]
-
-_UNKNOWN_SIGMA = 0.05
 
 
 class OutputReader(Protocol):
@@ -52,15 +50,9 @@ def output_reader(description: Description, heatmap_size: tuple[int, int]) -> Ou
         heatmap_size: (h, w) of its first stage's map; only pose needs it.
     """
     if description.task == "pose":
-        names = description.names or _default_names(description)
-        decoding = {"codec": "udp"} | description.decoding
-        return PoseReader(
-            PoseTask(
-                description.input_size, heatmap_size, decoding["codec"], keypoint_set(names), decoding.get("sigma")
-            )
-        )
+        return PoseReader(pose_task(description, heatmap_size))
     if description.task == "head_pose":
-        return HeadPoseReader(HeadPoseTask(description.options.get("head", "ssr")))
+        return HeadPoseReader(head_pose_task(description))
     return ClassReader(description.names)
 
 
@@ -113,23 +105,6 @@ class ClassReader:
             probabilities = (probabilities + network(images.flip(3)).double().softmax(dim=1)) / 2
         names = self.names or tuple(map(str, range(probabilities.shape[1])))
         return [ClassScores(row, names, box) for row, box in zip(_numbers(probabilities), boxes, strict=True)]
-
-
-def keypoint_set(names: tuple[str, ...]) -> KeypointSet:
-    """COCO's, or one made of names, in which ``left_x`` and ``right_x`` mirror each other."""
-    if names == COCO.names:
-        return COCO
-    pairs = tuple(
-        (place, names.index(f"right_{name.removeprefix('left_')}"))
-        for place, name in enumerate(names)
-        if name.startswith("left_") and f"right_{name.removeprefix('left_')}" in names
-    )
-    return KeypointSet(names, pairs, (_UNKNOWN_SIGMA,) * len(names), (), ())
-
-
-def _default_names(description: Description) -> tuple[str, ...]:
-    count = description.options.get("num_keypoints", len(COCO))
-    return COCO.names if count == len(COCO) else tuple(f"keypoint_{index}" for index in range(count))
 
 
 def _numbers(values: Tensor) -> FloatArray:

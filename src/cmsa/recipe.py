@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,6 +97,18 @@ class OptimizerRecipe:
     clip_norm: float = 0.0
     ema_decay: float = 0.0
 
+    def learning_rate_factor(self, step: int, steps: int) -> float:
+        """Learning rate at ``step`` of ``steps`` as a fraction of the highest."""
+        per_epoch = steps / self.epochs
+        warmup = self.warmup_epochs * per_epoch
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if self.schedule == "step":
+            return float(0.1 ** sum(step >= epoch * per_epoch for epoch in self.step_epochs))
+        lowest = self.final_learning_rate / self.learning_rate
+        progress = (step - warmup) / max(1.0, steps - warmup)
+        return lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
 
 @dataclass
 class Recipe:
@@ -107,6 +120,7 @@ class Recipe:
         ours: our scores, or why there are none.
         cost: what the run costs.
         codec: of pose: ``quarter``, ``dark`` or ``udp``.
+        loss: of pose: ``mse``, the paper's, or ``cross_entropy``.
         seed: of weights, order and augmentation.
     """
 
@@ -115,6 +129,7 @@ class Recipe:
     ours: str = "not run"
     cost: str = ""
     codec: str = "udp"
+    loss: Literal["mse", "cross_entropy"] = "mse"
     seed: int = 0
     model: ModelRecipe = field(default_factory=ModelRecipe)
     data: DataRecipe = field(default_factory=DataRecipe)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from timm.optim import param_groups_weight_decay
+from timm.optim._param_groups import param_groups_weight_decay
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
@@ -20,52 +19,14 @@ from cmsa.data.augment import AffineRange, Augmentation, compose, normalize, to_
 from cmsa.data.batches import store_loader
 from cmsa.data.store import CropStore
 from cmsa.evaluate import AnyTask, score_of, task_of
-from cmsa.models.baseline import SimpleBaseline
-from cmsa.models.create import create_model, read_weights, save_weights
-from cmsa.models.description import Description
+from cmsa.kept_weights import BestWeights
 from cmsa.models.network import CMSA
-from cmsa.models.windows import ceil_divide, resize_bias
-from cmsa.recipe import OptimizerRecipe, Recipe
+from cmsa.models.windows import ceil_divide
+from cmsa.recipe import Recipe
+from cmsa.starting_point import build_network, describe
 from cmsa.tasks.pose import PoseTask
 
 MONITORED = {"pose": ("AP", "max"), "head_pose": ("mae", "min"), "classification": ("top1", "max")}
-
-
-def build_network(recipe: Recipe) -> nn.Module:
-    """The recipe's network, from its initial weights where it names any."""
-    model = recipe.model
-    size = (model.input_size[0], model.input_size[1])
-    if model.name == "simple_baseline_18":
-        return SimpleBaseline(size, **model.options)
-    network = create_model(model.name, model.task, size, **model.options)
-    if model.init:
-        initialise(network, model.init)
-    return network
-
-
-def initialise(network: CMSA, path: str) -> list[str]:
-    """Start from a weights file; bias tables are resized, tensors that do not fit stay as they are.
-
-    Returns:
-        The names of the tensors that stayed.
-
-    Raises:
-        ValueError: nothing fits.
-    """
-    tensors, _ = read_weights(path)
-    own = network.state_dict()
-    for key, value in list(tensors.items()):
-        if key.endswith(".table") and key in own:
-            tensors[key] = resize_bias(value.float(), (own[key].shape[1], own[key].shape[2]))
-    fitting = {
-        key: value.to(own[key].dtype)
-        for key, value in tensors.items()
-        if key in own and own[key].shape == value.shape
-    }
-    if not fitting:
-        raise ValueError(f"{path}: none of its tensors fits {type(network).__name__}")
-    network.load_state_dict(fitting, strict=False)
-    return sorted(own.keys() - fitting.keys())
 
 
 def build_augmentation(recipe: Recipe, store: CropStore) -> Augmentation:
@@ -93,19 +54,6 @@ def build_augmentation(recipe: Recipe, store: CropStore) -> Augmentation:
     )
 
 
-def learning_rate_factor(optimizer: OptimizerRecipe, steps: int, step: int) -> float:
-    """Learning rate at a step as a fraction of the highest."""
-    per_epoch = steps / optimizer.epochs
-    warmup = optimizer.warmup_epochs * per_epoch
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    if optimizer.schedule == "step":
-        return float(0.1 ** sum(step >= epoch * per_epoch for epoch in optimizer.step_epochs))
-    lowest = optimizer.final_learning_rate / optimizer.learning_rate
-    progress = (step - warmup) / max(1.0, steps - warmup)
-    return lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-
 class TrainingModule(LightningModule):
     """A network, its task and its recipe.
 
@@ -125,7 +73,7 @@ class TrainingModule(LightningModule):
     @property
     def evaluated(self) -> nn.Module:
         """The network whose scores count."""
-        return self.network if self.average is None else self.average.module  # type: ignore[return-value]
+        return self.network if self.average is None else self.average.module
 
     def augment(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Stored crops and labels -> images (B, 3, H, W) and the task's targets."""
@@ -133,7 +81,8 @@ class TrainingModule(LightningModule):
         if self.generator is None:
             seed = self.recipe.seed + 1000 * self.global_rank + self.global_step
             self.generator = torch.Generator(crops.device).manual_seed(seed)
-        keypoints, upper_body = None, ()
+        keypoints: Tensor | None = None
+        upper_body: Sequence[int] = ()
         if isinstance(self.task, PoseTask):
             points = transform_points(batch["keypoints"][..., :2], batch["matrix"])
             keypoints = torch.cat([points, batch["keypoints"][..., 2:]], dim=2)
@@ -196,53 +145,8 @@ class TrainingModule(LightningModule):
             fused=True,
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(settings, steps, step)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.learning_rate_factor(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class BestWeights(Callback):
-    """Writes ``best.safetensors`` and ``last.safetensors`` beside the checkpoints."""
-
-    def __init__(self, folder: Path, monitored: tuple[str, str]) -> None:
-        self.folder, self.key = folder, f"val/{monitored[0]}"
-        self.sign = 1.0 if monitored[1] == "max" else -1.0
-        self.best = -math.inf
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the weights that were just scored."""
-        assert isinstance(pl_module, TrainingModule)
-        network = pl_module.evaluated
-        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(network, CMSA):
-            return
-        scores = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
-        training = {"epoch": trainer.current_epoch + 1, "scores": scores, "recipe": pl_module.recipe.to_dict()}
-        save_weights(self.folder / "last.safetensors", network, training=training)
-        score = self.sign * scores.get(self.key, -math.inf * self.sign)
-        if score > self.best:
-            self.best = score
-            save_weights(self.folder / "best.safetensors", network, training=training)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best score so far."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from an earlier best score."""
-        self.best = state_dict["best"]
-
-
-def describe(description: Description, recipe: Recipe, store: CropStore, task: AnyTask) -> Description:
-    """A description completed with what the recipe's weights must say of themselves."""
-    spec = store.spec
-    names = task.keypoint_set.names if isinstance(task, PoseTask) else ("yaw", "pitch", "roll")
-    return replace(
-        description,
-        names=names,
-        decoding={"codec": recipe.codec} if isinstance(task, PoseTask) else {},
-        crop={"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias},
-    )
 
 
 def train(
@@ -291,12 +195,10 @@ def train(
     reduction = int(network.reduction)  # type: ignore[arg-type]
     height, width = recipe.model.input_size
     heatmap_size = (ceil_divide(height, reduction), ceil_divide(width, reduction))
-    description = Description(
-        recipe.model.name, recipe.model.task, (height, width), recipe.model.options, decoding={"codec": recipe.codec}
-    )
+    description = describe(recipe, stores[0])
     task = task_of(description, heatmap_size)
     if isinstance(network, CMSA):
-        network.description = describe(network.description, recipe, stores[0], task)
+        network.description = replace(description, options=network.description.options)
     network = network.to(memory_format=torch.channels_last)
     module = TrainingModule(recipe, network, task, stores[0], validate)
     if compile_network:

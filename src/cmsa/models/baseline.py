@@ -25,7 +25,7 @@ class SimpleBaseline(nn.Module):
         self.input_size, self.reduction = input_size, 4
         self.backbone = timm.create_model(backbone, num_classes=0, global_pool="")
         layers: list[nn.Module] = []
-        width = self.backbone.num_features
+        width = int(self.backbone.num_features)
         for _ in range(3):
             layers += [
                 nn.ConvTranspose2d(width, DECONVOLUTION_WIDTH, 4, 2, 1, bias=False),
