@@ -25,8 +25,9 @@ def fuse(model: Network) -> Network:
     Raises:
         ValueError: a BatchNorm is left, with its name: the model has parts that are not of this package.
     """
-    fused = copy.deepcopy(model).eval()
+    fused = copy.deepcopy(model)
     _fuse_children(fused)
+    fused.eval()
     left = [name for name, module in fused.named_modules() if isinstance(module, _BatchNorm)]
     if left:
         raise ValueError(f"{len(left)} BatchNorms cannot be folded: {', '.join(left)}")
