@@ -11,46 +11,49 @@ import torch
 from cmsa.models import fuse
 from cmsa.models.registry import VARIANTS
 
-ONE_BLOCK = {"depths": (1, 1, 1)}
-"""The same parts as the whole variant, in a third of the time."""
-FULL = [pytest.param({}, marks=pytest.mark.slow, id="full")]
+SIZE = (16, 8)
+ONE_BLOCK = {"depths": (1, 1, 1), "input_size": SIZE}
+"""All parts of a variant, traced in a third of the time."""
+QUICK_OR_WHOLE = [
+    pytest.param("cmsa_n", ONE_BLOCK, id="one-block"),
+    *(pytest.param(variant, {"input_size": SIZE}, id=variant, marks=pytest.mark.slow) for variant in VARIANTS),
+]
 
 
-@pytest.mark.parametrize("options", [pytest.param(ONE_BLOCK, id="one-block"), *FULL])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("variant", "options"), QUICK_OR_WHOLE)
 @torch.no_grad()
 def test_export_with_a_dynamic_batch(variant, options, network, images):
     model = network(variant, **options)
     batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(model, (images(2, (32, 24)),), dynamic_shapes=({0: batch},))
+    program = torch.export.export(model, (images(2, SIZE),), dynamic_shapes=({0: batch},))
     for count in (1, 3):
-        x = images(count, (32, 24))
+        x = images(count, SIZE)
         torch.testing.assert_close(program.module()(x), model(x), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_export_of_a_fused_network_whose_windows_are_padded(network, images):
-    model = network(input_size=(33, 21), **ONE_BLOCK)
+    size = (17, 13)
+    model = network(input_size=size, depths=(1, 1, 1))
     batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(fuse(model), (images(2, (33, 21)),), dynamic_shapes=({0: batch},))
-    x = images(3, (33, 21))
+    program = torch.export.export(fuse(model), (images(2, size),), dynamic_shapes=({0: batch},))
+    x = images(3, size)
     torch.testing.assert_close(program.module()(x), model(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [pytest.param(ONE_BLOCK, id="one-block"), *FULL])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("variant", "options"), QUICK_OR_WHOLE)
 def test_compile_traces_without_breaks(variant, options, network, images):
     model = network(variant, **options)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    x = images(2, (32, 24))
+    x = images(2, SIZE)
     with torch.no_grad():
         torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-4)
 
 
 def test_compiled_training_step(network, images):
-    model = network(input_size=(16, 8), **ONE_BLOCK).train()
+    model = network(**ONE_BLOCK).train()
     plain = copy.deepcopy(model)
-    x = images(2, (16, 8))
+    x = images(2, SIZE)
     torch.compile(model, backend="aot_eager")(x).square().mean().backward()
     plain(x).square().mean().backward()
     for (name, one), other in zip(model.named_parameters(), plain.parameters(), strict=True):
@@ -58,10 +61,9 @@ def test_compiled_training_step(network, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_compile_to_machine_code(variant, network, images):
-    model = network(variant, input_size=(16, 8), **ONE_BLOCK)
-    x = images(2, (16, 8))
+def test_compile_to_machine_code(network, images):
+    model = network(**ONE_BLOCK)
+    x = images(2, SIZE)
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(model)(x), model(x), rtol=1e-4, atol=1e-4)
 
@@ -107,5 +109,5 @@ def test_a_pickled_copy_is_the_same(network, images):
     file = io.BytesIO()
     torch.save(model, file)
     file.seek(0)
-    x = images(1, (32, 24))
+    x = images(1, SIZE)
     assert torch.equal(torch.load(file, weights_only=False)(x), model(x))
