@@ -11,7 +11,7 @@ from cmsa.models.create import create_model, read_weights
 from cmsa.models.description import Description
 from cmsa.models.heads import MixerFusion
 from cmsa.models.network import CMSA
-from cmsa.models.windows import resize_bias
+from cmsa.models.resizing import fit_bias_tables
 from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
 
@@ -42,9 +42,7 @@ def initialise(network: CMSA, path: str) -> list[str]:
     """
     tensors, _ = read_weights(find_weights(path))
     own = network.state_dict()
-    for key, value in list(tensors.items()):
-        if key.endswith(".table") and key in own:
-            tensors[key] = resize_bias(value.float(), (own[key].shape[1], own[key].shape[2]))
+    fit_bias_tables(network, tensors)
     fitting = {
         key: value.to(own[key].dtype) for key, value in tensors.items() if key in own and own[key].shape == value.shape
     }

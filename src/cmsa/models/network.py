@@ -20,7 +20,9 @@ from cmsa.models.attention import (
     to_last,
 )
 from cmsa.models.description import Description
+from cmsa.models.hub import HubModel
 from cmsa.models.reparam import RepConv
+from cmsa.models.resizing import fit_bias_tables
 from cmsa.models.windows import Window, ceil_divide
 
 Size = tuple[int, int]
@@ -76,7 +78,7 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
-class CMSA(nn.Module):
+class CMSA(HubModel):
     """Stem and stages, then a head on the maps of all stages.
 
     Args:
@@ -152,6 +154,7 @@ class CMSA(nn.Module):
         ]
         self.apply(_initialise)
         self.reset_classifier(num_classes)
+        self.register_load_state_dict_pre_hook(fit_bias_tables)  # type: ignore[no-untyped-call]
 
     def _set_sizes(self, input_size: Size) -> None:
         height, width = input_size
