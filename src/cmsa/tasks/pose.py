@@ -98,8 +98,10 @@ class PoseTask:
 
     def predict(self, network: Callable[[Tensor], Tensor], images: Tensor, flip_test: bool = False) -> Tensor:
         """Output (B, K, h, w) for images (B, 3, H, W); the flip test averages with that for the mirrored images."""
-        output = network(images)
-        if not flip_test:
+        return self.average(network(images), network(images.flip(3)) if flip_test else None)
+
+    def average(self, output: Tensor, mirrored: Tensor | None) -> Tensor:
+        """The mean of the outputs for an image and its mirror image, brought back by the codec's flip rule."""
+        if mirrored is None:
             return output
-        mirrored = self.codec.flip_back(network(images.flip(3)), self.keypoint_set.flip_index)
-        return (output.float() + mirrored) / 2
+        return (output.float() + self.codec.flip_back(mirrored.float(), self.keypoint_set.flip_index)) / 2
