@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from cmsa.models.description import Description, Task
 from cmsa.models.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
@@ -71,12 +71,22 @@ def create_model(
     if task == "pose":
         model.head = _choose(FUSIONS, fusion, "fusion")(model.dims, num_keypoints)
     elif task == "head_pose":
-        model.head = _choose(ANGLE_HEADS, head, "head")(model.dims)
+        model.head = angle_head(head, model.dims)
     else:
         model.head = ClassificationHead(model.dims, num_classes)
         model.num_classes = num_classes
     model.description = description
     return model
+
+
+def angle_head(name: str, dims: Sequence[int]) -> nn.Module:
+    """A head of ``ANGLE_HEADS`` for maps of ``dims`` channels.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    head: nn.Module = _choose(ANGLE_HEADS, name, "head")(dims)
+    return head
 
 
 def _choose(table: Mapping[str, Any], name: str, what: str) -> Any:

@@ -61,8 +61,14 @@ class Description:
         """
         if not metadata or KEY not in metadata:
             raise ValueError(f"{where}: no {KEY!r} entry in the metadata; this is not a weights file of cmsa")
-        entries = json.loads(metadata[KEY])
-        found = entries.pop("format", None)
+        try:
+            entries = json.loads(metadata[KEY])
+            found = entries.pop("format", None)
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{where}: the {KEY!r} entry of the metadata is damaged ({error})") from error
         if found != FORMAT:
             raise ValueError(f"{where}: weights of format {found}, this version reads {FORMAT}")
-        return cls(**entries)
+        try:
+            return cls(**entries)
+        except TypeError as error:
+            raise ValueError(f"{where}: the {KEY!r} entry of the metadata is not a description ({error})") from error

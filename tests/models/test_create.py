@@ -1,0 +1,141 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cmsa.models.create import create_model, load_tensors, load_weights, read_weights, save_weights, weights_name
+from cmsa.models.description import Description
+from cmsa.models.network import CMSA
+
+TINY = {"dims": (8, 16, 16), "depths": (1, 1, 1), "heads": ((1, 1, 1), (1, 1), (1, 1))}
+SIZES = {"pose": (16, 12), "head_pose": (16, 16), "classification": (16, 16)}
+
+
+def images(model: CMSA) -> Tensor:
+    return torch.randn(2, 3, *model.input_size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "shape"),
+    [
+        ("pose", {}, (2, 17, 16, 12)),
+        ("pose", {"fusion": "linear", "num_keypoints": 5}, (2, 5, 16, 12)),
+        ("head_pose", {}, (2, 3, 3, 5)),
+        ("head_pose", {"head": "bins"}, (2, 3, 66)),
+        ("head_pose", {"head": "rotation_6d"}, (2, 6)),
+        ("classification", {"num_classes": 7}, (2, 7)),
+    ],
+)
+def test_a_file_rebuilds_its_model(
+    task: str, options: dict[str, object], shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = create_model("cmsa_s", task, SIZES[task], **TINY, **options).eval()
+    file = tmp_path / "weights.safetensors"
+    save_weights(file, model, training={"data": "none", "epoch": 3})
+    rebuilt = load_weights(file)
+    assert not rebuilt.training
+    with torch.inference_mode():
+        output = model(images(model))
+        assert output.shape == shape
+        assert torch.equal(rebuilt(images(model)), output)
+    assert rebuilt.description.training == {"data": "none", "epoch": 3}
+    assert rebuilt.description.task == task
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_names() -> None:
+    assert weights_name("cmsa_s", "pose", (32, 24)) == "cmsa_s_pose_32x24"
+    with pytest.raises(ValueError, match="no model 'cmsa_x'; there are cmsa_n, cmsa_s, cmsa_b, cmsa_l"):
+        create_model("cmsa_x")
+    with pytest.raises(ValueError, match="no fusion 'sum'; there are mixer, linear"):
+        create_model("cmsa_n", "pose", (16, 12), fusion="sum")
+    with pytest.raises(ValueError, match="no head 'quaternion'"):
+        create_model("cmsa_n", "head_pose", (16, 16), head="quaternion")
+    with pytest.raises(ValueError, match="task must be one of"):
+        create_model("cmsa_n", "depth")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no weights 'cmsa_n_pose_8x8' came with cmsa"):
+        create_model("cmsa_n", "pose", (8, 8), pretrained=True)
+
+
+def test_tensors_that_do_not_fit_are_all_listed(tmp_path: Path) -> None:
+    model = create_model("cmsa_n", "pose", (16, 12), **TINY)
+    tensors = dict(model.state_dict())
+    first, second, *_ = tensors
+    tensors["stranger"] = tensors.pop(first)
+    tensors[second] = torch.zeros(999)
+    with pytest.raises(ValueError, match="weights of mine: does not fit") as caught:
+        load_tensors(model, tensors, "weights of mine")
+    lines = str(caught.value).splitlines()
+    assert f"  missing {first}" in lines
+    assert "  unexpected stranger" in lines
+    assert any(line.startswith(f"  {second}: expected") and line.endswith("got (999,)") for line in lines)
+
+
+def test_float16_for_shipping(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = create_model("cmsa_n", "pose", (16, 12), fusion="linear", **TINY).eval()
+    file = tmp_path / "small.safetensors"
+    save_weights(file, model, torch.float16)
+    stored = load_file(file)
+    assert {value.dtype for value in stored.values() if value.is_floating_point()} == {torch.float16}
+    rebuilt = load_weights(file)
+    assert {value.dtype for value in rebuilt.parameters()} == {torch.float32}
+    with torch.inference_mode():
+        expected, got = model(images(model)), rebuilt(images(model))
+    assert (expected - got).abs().max() < 5e-3 * expected.abs().max()
+
+
+def test_another_input_size_resizes_the_bias_tables(tmp_path: Path) -> None:
+    model = create_model("cmsa_n", "pose", (16, 12), **TINY)
+    file = tmp_path / "weights.safetensors"
+    save_weights(file, model)
+    larger = load_weights(file, (32, 24))
+    assert larger.input_size == (32, 24)
+    assert larger(torch.zeros(1, 3, 32, 24)).shape == (1, 17, 32, 24)
+    # What is written now is of the new size.
+    save_weights(file, larger)
+    assert read_weights(file)[1].input_size == (32, 24)
+    assert load_weights(file).input_size == (32, 24)
+
+
+def test_metadata_goes_there_and_back() -> None:
+    description = Description(
+        "cmsa_s",
+        "head_pose",
+        (32, 48),
+        {"head": "ssr"},
+        ("yaw", "pitch", "roll"),
+        decoding={},
+        crop={"padding": 1.0, "margin": "fsanet"},
+        training={"scores": {"val/mae": 4.5}},
+    )
+    assert Description.from_metadata(description.to_metadata(), "here") == description
+    assert json.loads(description.to_metadata()["cmsa"])["input_size"] == [32, 48]
+    with pytest.raises(ValueError, match="task must be one of"):
+        replace(description, task="depth")  # type: ignore[arg-type]
+
+
+def test_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no weights file"):
+        load_weights(tmp_path / "none.safetensors")
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00nonsense")
+    with pytest.raises(ValueError, match=r"damaged\.safetensors: not a safetensors file"):
+        load_weights(damaged)
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(2)}, foreign)
+    with pytest.raises(ValueError, match=r"foreign\.safetensors: no 'cmsa' entry in the metadata"):
+        load_weights(foreign)
+    later = tmp_path / "later.safetensors"
+    save_file({"weight": torch.zeros(2)}, later, metadata={"cmsa": json.dumps({"format": 99})})
+    with pytest.raises(ValueError, match=r"weights of format 99, this version reads 1"):
+        load_weights(later)
+    unknown = tmp_path / "unknown.safetensors"
+    save_file({"weight": torch.zeros(2)}, unknown, metadata={"cmsa": "{not json"})
+    with pytest.raises(ValueError, match=r"unknown\.safetensors"):
+        load_weights(unknown)
