@@ -4,7 +4,8 @@ import torch
 
 from cmsa.keypoints import COCO
 from cmsa.models.description import Description
-from cmsa.outputs import keypoint_set, output_reader
+from cmsa.outputs import output_reader
+from cmsa.tasks.described import keypoint_set
 from cmsa.values import Box
 
 BOXES = [Box(0, 0, 10, 20), Box(5, 6, 7, 8)]

@@ -1,8 +1,9 @@
 """Image and boxes -> keypoints, head poses or class probabilities.
 
-Crops are cut as the weights say that they were trained: box enlarged by ``padding`` and extended to the aspect of the
-network's input. A box that cannot be used, and in a stream a picture that cannot be read, is left out, logged as a
-warning, and listed in ``Predictor.skipped``.
+Crops are cut as the weights say that they were trained: box widened by the ``margin`` of faces, extended to the aspect
+of the network's input and enlarged by ``padding``. A whole picture, without a box, is taken as it is but for
+``padding``. A box that cannot be used, and in a stream a picture that cannot be read, is left out, logged as a warning,
+and listed in ``Predictor.skipped``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from cmsa.data.boxes import DetectionFile, list_boxes, usable_boxes
 from cmsa.data.crops import CropSpec, cut_crop
+from cmsa.data.face_margins import face_margin
 from cmsa.data.image import ImageError, ImageSource, read_image
 from cmsa.data.photometric import normalize
 from cmsa.geometry import BOX_PADDING, FloatArray
@@ -87,6 +89,7 @@ class Predictor:
     Attributes:
         description: what the model says of itself.
         spec: how crops are cut.
+        margin: how far a crop reaches beyond the box of a face, before ``spec`` extends it.
         network: normalised images (B, 3, H, W) float32 on ``device`` -> the head's output.
         skipped: what the latest call or stream left out.
 
@@ -103,8 +106,9 @@ class Predictor:
         self.device = torch.device(device)
         self.description = description
         height, width = model.input_size
-        padding = BOX_PADDING if description.task == "pose" else 1.0
-        self.spec = CropSpec.for_evaluation((height, width), **{"padding": padding} | description.crop)
+        crop = {"padding": BOX_PADDING if description.task == "pose" else 1.0} | description.crop
+        self.margin = face_margin(crop.pop("margin", "none"))
+        self.spec = CropSpec.for_evaluation((height, width), **crop)
         self.reader = output_reader(
             description, (ceil_divide(height, model.reduction), ceil_divide(width, model.reduction))
         )
@@ -191,7 +195,8 @@ class Predictor:
                 usable = self._usable(picture, given, place)
                 waiting.append(_Waiting(len(usable)))
                 for box in usable:
-                    batch.append(_Region(*self._cut(picture, box), box, waiting[-1].values))
+                    cut = self._cut(picture, box, whole=given is None)
+                    batch.append(_Region(*cut, box, waiting[-1].values))
                     if len(batch) == batch_size:
                         self._run(batch, flip_test)
             if len(waiting) >= batch_size:
@@ -208,7 +213,8 @@ class Predictor:
         """
         picture = read_image(image)
         self.skipped = []
-        return [self._cut(picture, box) for box in self._usable(picture, self._boxes_of(image, boxes), 0)]
+        given = self._boxes_of(image, boxes)
+        return [self._cut(picture, box, whole=given is None) for box in self._usable(picture, given, 0)]
 
     def _boxes_of(self, image: ImageSource, boxes: Boxes) -> list[object] | None:
         """The boxes given for a picture, unchecked; None for the whole picture."""
@@ -237,11 +243,12 @@ class Predictor:
         where = f"picture {item}" if box is None else f"picture {item}, box {box}"
         logger.warning("%s left out: %s", where, reason)
 
-    def _cut(self, picture: Picture, box: Box) -> tuple[Picture, FloatArray]:
-        x, y = box.center
+    def _cut(self, picture: Picture, box: Box, whole: bool) -> tuple[Picture, FloatArray]:
+        region = box if whole else self.margin.widen(box)
+        x, y = region.center
         # HRNet's centre of a box lies half a pixel right and below of the middle of its pixels.
         shift = 0.5 if self.spec.convention == "hrnet" else 0.0
-        matrix = self.spec.base_matrix((x + shift, y + shift), (box.width, box.height))
+        matrix = self.spec.base_matrix((x + shift, y + shift), (region.width, region.height))
         return cut_crop(picture, matrix, self.spec.size, antialias=self.spec.antialias), matrix
 
     @torch.inference_mode()
