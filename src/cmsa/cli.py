@@ -26,18 +26,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError, FloatingPointError, ImportError) as error:
         if options.traceback:
             raise
-        print(f"cmsa {options.command}: {error}", file=sys.stderr)
+        print(f"cmsa {options.command}: {error or type(error).__name__}", file=sys.stderr)
         return USAGE_ERROR
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="cmsa", description="Vision on low-resolution crops: human pose, head pose, classification."
+        prog="cmsa",
+        description="Vision on low-resolution crops: human pose, head pose, classification.",
+        allow_abbrev=False,
     )
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_predict, _add_prepare, _add_train, _add_evaluate, _add_convert, _add_models):
+    for add in (
+        _add_predict,
+        _add_prepare,
+        _add_train,
+        _add_evaluate,
+        _add_convert,
+        _add_models,
+    ):
         add(commands)
     return parser
 
@@ -49,7 +58,8 @@ def _command(
     run: Callable[[argparse.Namespace, list[str]], int],
     takes_overrides: bool = False,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text)
+    # A recipe's entry must not be taken for the beginning of an option.
+    parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(run=run, takes_overrides=takes_overrides)
     return parser
 
@@ -105,37 +115,17 @@ def _predict(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from cmsa.prepare_command import add_options
+
     parser = _command(commands, "prepare", "Cut a data set into a packed store of low-resolution crops.", _prepare)
-    parser.add_argument("--annotations", type=Path, required=True, help="COCO keypoint annotations")
-    parser.add_argument("--images", type=Path, required=True, help="folder of the pictures")
-    parser.add_argument("--out", type=Path, required=True, help="store to write, e.g. stores/val-32x24.crops")
-    parser.add_argument("--size", type=parse_size, default=(32, 24), help="HEIGHTxWIDTH of the network's input")
-    parser.add_argument("--for", dest="purpose", choices=["train", "evaluate"], required=True)
-    parser.add_argument("--detections", type=Path, help="COCO detection results to use instead of annotated boxes")
-    parser.add_argument("--density", type=float, default=1.5, help="stored pixels per input pixel, for training")
-    parser.add_argument("--convention", choices=["pixel", "udp", "hrnet"], default="pixel")
-    parser.add_argument("--no-antialias", action="store_true", help="the reference codes' bilinear warp")
-    parser.add_argument("--workers", type=int, default=0)
+    add_options(parser, parse_size)
 
 
 def _prepare(options: argparse.Namespace, _: list[str]) -> int:
-    from rich import print as show
+    from cmsa.prepare_command import run
 
-    from cmsa.prepare import prepare_people
-
-    store = prepare_people(
-        options.annotations,
-        options.images,
-        options.out,
-        size=options.size,
-        training=options.purpose == "train",
-        detections=options.detections,
-        density=options.density,
-        convention=options.convention,
-        antialias=not options.no_antialias,
-        workers=options.workers,
-    )
-    show(f"{store.folder}: {len(store)} crops, boxes from {store.meta['box_source']}")
+    store = run(options)
+    print(f"{store.folder}: {len(store):,} crops, boxes from {store.meta['box_source']}")
     return 0
 
 
@@ -152,6 +142,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--limit-batches", type=int, help="train on so many batches an epoch only")
+    parser.add_argument("--checkpoint-minutes", type=float, default=10, help="how often to write the last checkpoint")
 
 
 def _train(options: argparse.Namespace, rest: list[str]) -> int:
@@ -162,6 +153,8 @@ def _train(options: argparse.Namespace, rest: list[str]) -> int:
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.devices != "auto" and not options.devices.isdecimal():
+        raise ValueError(f"--devices must be a number or auto, got {options.devices!r}")
     devices = options.devices if options.devices == "auto" else int(options.devices)
     train(
         load_recipe(options.recipe, rest),
@@ -173,6 +166,7 @@ def _train(options: argparse.Namespace, rest: list[str]) -> int:
         max_time=options.max_time,
         compile_network=options.compile,
         limit_batches=options.limit_batches,
+        checkpoint_minutes=options.checkpoint_minutes,
     )
     return 0
 
@@ -184,13 +178,22 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--weights", required=True, help="a shipped name, a weights file, a folder or a hub id")
     parser.add_argument("--json", type=Path, help="write the scores here")
     parser.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
+    parser.add_argument("--device", default="cpu", help="where to run, e.g. cuda")
+    parser.add_argument("--pictures", type=Path, help="folder for confusion matrices (classification)")
 
 
 def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.evaluate import evaluate_recipe
     from cmsa.recipe import load_recipe
 
-    evaluate_recipe(load_recipe(options.recipe, rest), options.weights, flip_test=options.flip_test, out=options.json)
+    evaluate_recipe(
+        load_recipe(options.recipe, rest),
+        options.weights,
+        flip_test=options.flip_test,
+        out=options.json,
+        device=options.device,
+        pictures=options.pictures,
+    )
     return 0
 
 

@@ -3,128 +3,78 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cmsa.data.augment import invert, normalize, to_images, transform_points
+from cmsa.data.augment import normalize, to_images
 from cmsa.data.batches import store_loader
 from cmsa.data.store import CropStore
+from cmsa.draw_confusion import save_confusion
 from cmsa.models.create import load_weights
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
 from cmsa.models.windows import ceil_divide
 from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
-from cmsa.tasks.described import head_pose_task, pose_task
-from cmsa.tasks.head_pose import HeadPoseTask
-from cmsa.tasks.oks import coco_results, evaluate_keypoints, oks_nms, pck, rescore
-from cmsa.tasks.pose import PoseTask
+from cmsa.scores import ClassificationScore, Score, score_of
+from cmsa.tasks.described import AnyTask, task_of
 
-AnyTask = PoseTask | HeadPoseTask
-NMS_THRESHOLD = 0.9
+Scores = dict[str, Any]
 
 
-class PoseScore:
-    """Collects predicted keypoints of an evaluation store and scores them.
+def open_store(folder: str | Path, task: str) -> CropStore:
+    """Open a store of a task.
 
-    Args:
-        task: decodes heatmaps.
-        store: what is evaluated; its ``meta`` names the annotations and the boxes' source.
-        annotations: the annotations, where they have moved.
+    Raises:
+        StoreError: there is none, or it is damaged.
+        ValueError: it was made for another task.
     """
-
-    def __init__(self, task: PoseTask, store: CropStore, annotations: Path | None = None) -> None:
-        self.task, self.store = task, store
-        self.annotations = Path(annotations or store.meta["annotations"])
-        self.box_source = str(store.meta.get("box_source", "ground truth"))
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what was collected."""
-        self.batches: list[dict[str, Tensor]] = []
-
-    def update(self, batch: Mapping[str, Tensor], output: Tensor) -> None:
-        """Take the network's output for a batch of the store."""
-        xy, scores = self.task.decode(output)
-        picture = transform_points(xy, invert(batch["matrix"].float()))
-        kept = {name: batch[name] for name in ("image_id", "keypoints", "area", "score", "box")}
-        self.batches.append({name: value.cpu() for name, value in (kept | {"xy": picture, "scores": scores}).items()})
-
-    def compute(self) -> dict[str, Any]:
-        """AP, AP50, AP75, APM, APL, AR (OKS), PCK@0.2 by the torso, people, and where the boxes came from."""
-        collected = {
-            name: torch.cat([batch[name] for batch in self.batches]).double().numpy() for name in self.batches[0]
-        }
-        detected = self.box_source != "ground truth"
-        results = self.results(collected, suppress=detected)
-        table: dict[str, Any] = dict(evaluate_keypoints(self.annotations, results, self.task.keypoint_set))
-        if not detected:
-            truth = collected["keypoints"]
-            table["PCK@0.2"] = pck(collected["xy"], truth[..., :2], truth[..., 2] > 0).mean
-        return table | {"boxes": self.box_source, "crops": len(collected["xy"])}
-
-    def results(self, collected: dict[str, np.ndarray[Any, Any]], *, suppress: bool) -> list[dict[str, Any]]:
-        """COCO results; OKS-NMS at 0.9 where boxes were detected and may repeat a person."""
-        image_ids = collected["image_id"].astype(np.int64)
-        scores = rescore(collected["scores"], collected["score"])
-        kept = np.arange(len(image_ids))
-        if suppress:
-            areas = collected["box"][:, 2] * collected["box"][:, 3]
-            groups = [np.flatnonzero(image_ids == image) for image in np.unique(image_ids)]
-            kept = np.concatenate(
-                [
-                    group[oks_nms(collected["xy"][group], scores[group], areas[group], self.sigmas, NMS_THRESHOLD)]
-                    for group in groups
-                ]
-            )
-        return coco_results(image_ids[kept].tolist(), collected["xy"][kept], collected["scores"][kept], scores[kept])
-
-    @property
-    def sigmas(self) -> tuple[float, ...]:
-        """OKS sigmas of the keypoint set."""
-        return self.task.keypoint_set.sigmas
+    store = CropStore.open(folder)
+    made_for = store.meta.get("task", task)
+    if made_for != task:
+        raise ValueError(f"{folder}: holds crops for {made_for}, not for {task}")
+    return store
 
 
-class HeadPoseScore:
-    """Errors of predicted angles over an evaluation store."""
+def open_for_evaluation(folder: str | Path, description: Description) -> CropStore:
+    """Open a store whose crops are exactly what a model takes.
 
-    def __init__(self, task: HeadPoseTask, store: CropStore) -> None:
-        self.task, self.store = task, store
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what was collected."""
-        self.errors = self.task.metrics()
-
-    def update(self, batch: Mapping[str, Tensor], output: Tensor) -> None:
-        """Take the network's output for a batch of the store."""
-        self.errors.update(self.task.decode(output).cpu(), batch["angles"].cpu())
-
-    def compute(self) -> dict[str, Any]:
-        """MAE per angle and mean, geodesic error, error by yaw bucket, and where the boxes came from."""
-        return dict(self.errors.compute()) | {"boxes": self.store.meta.get("box_source", "unknown")}
-
-
-Score = PoseScore | HeadPoseScore
-
-
-def task_of(description: Description, heatmap_size: tuple[int, int]) -> AnyTask:
-    """The task that decodes a model's output."""
-    if description.task == "pose":
-        return pose_task(description, heatmap_size)
-    if description.task == "head_pose":
-        return head_pose_task(description)
-    raise ValueError(f"no evaluation for task {description.task!r}")
+    Raises:
+        StoreError: there is none, or it is damaged.
+        ValueError: its crops were cut for another task or size, for training, or by another convention.
+    """
+    store = open_store(folder, description.task)
+    spec = store.spec
+    if spec.size != description.input_size or spec.store_size != spec.size:
+        kept = f"{spec.store_size} for inputs of {spec.size}"
+        raise ValueError(
+            f"{folder}: holds crops of {kept} (HxW), the model takes {description.input_size}: "
+            "prepare it again with --for evaluate and that size"
+        )
+    # The margin of a face is not among them: the protocols have another one for each data set.
+    cut = {"padding": spec.padding, "convention": spec.convention}
+    differing = {key: value for key, value in cut.items() if description.crop.get(key, value) != value}
+    if differing:
+        trained = {key: description.crop[key] for key in differing}
+        raise ValueError(f"{folder}: was cut with {differing}, the model was trained with {trained}: prepare it again")
+    classes = tuple(store.meta.get("classes", ()))
+    if description.task == "classification" and description.names and classes != description.names:
+        raise ValueError(f"{folder}: its {len(classes)} classes are not the model's {len(description.names)}")
+    return store
 
 
-def score_of(task: AnyTask, store: CropStore) -> Score:
-    """An empty account of scores for a store."""
-    return PoseScore(task, store) if isinstance(task, PoseTask) else HeadPoseScore(task, store)
+def store_names(stores: Sequence[CropStore]) -> list[str]:
+    """What to call stores in tables and logs: their folders' names, with as much of the path as tells them apart."""
+    stems = [store.folder.stem for store in stores]
+    return [
+        stem if stems.count(stem) == 1 else store.folder.with_suffix("").as_posix()
+        for stem, store in zip(stems, stores, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -137,80 +87,107 @@ def evaluate_store(
     batch_size: int = 64,
     device: str = "cpu",
     advance: Callable[[int], None] = lambda count: None,
-) -> dict[str, Any]:
+    score: Score | None = None,
+) -> Scores:
     """Score a network on an evaluation store.
 
     Args:
         network: images (B, 3, H, W) -> output; in eval mode.
         task: decodes the output.
         store: crops cut for evaluation.
-        flip_test: average with the mirrored image (pose).
+        flip_test: average with the mirrored image.
         batch_size: crops at a time; the result does not depend on it.
         device: where the network is.
         advance: told the number of crops done, for a progress bar.
+        score: an empty account to fill, for more than the result.
     """
-    score = score_of(task, store)
+    score = score or score_of(task, store)
     for batch in store_loader([store], batch_size, training=False):
         images = normalize(to_images(batch["crops"].to(device)))
-        output = task.predict(network, images, flip_test) if isinstance(task, PoseTask) else network(images)
-        score.update(batch, output.cpu())
+        output = network(images).cpu()
+        score.update(batch, output, network(images.flip(3)).cpu() if flip_test else None)
         advance(len(images))
     return score.compute()
 
 
 def evaluate_recipe(
-    recipe: Recipe, weights: str, *, flip_test: bool = False, out: Path | None = None, batch_size: int = 64
-) -> dict[str, dict[str, Any]]:
+    recipe: Recipe,
+    weights: str,
+    *,
+    flip_test: bool = False,
+    out: Path | None = None,
+    batch_size: int = 64,
+    device: str = "cpu",
+    pictures: Path | None = None,
+) -> dict[str, Scores]:
     """Score weights on the validation stores of a recipe, print one table, and write JSON where asked.
 
     Args:
         recipe: its ``data.validate`` is scored.
         weights: a shipped name, a weights file, a folder or a hub id.
-        flip_test: average with the mirrored image (pose).
+        flip_test: average with the mirrored image.
         out: JSON file to write.
         batch_size: crops at a time.
+        device: where to run, e.g. ``cpu`` or ``cuda``.
+        pictures: folder for a confusion matrix of each store (classification).
 
     Returns:
         Scores by store.
 
     Raises:
-        ValueError: the recipe names no validation store, or the stores were cut for another input size.
+        FileNotFoundError: there are no such weights.
+        StoreError: a store is missing or damaged.
+        ValueError: the recipe names no validation store, or a store does not fit the weights.
     """
     from rich.console import Console
     from rich.progress import Progress
-    from rich.table import Table
 
     if not recipe.data.validate:
         raise ValueError("the recipe names no store in data.validate")
     network = load_weights(find_weights(weights))
     height, width = network.input_size
-    heatmap_size = (ceil_divide(height, network.reduction), ceil_divide(width, network.reduction))
-    task = task_of(network.description, heatmap_size)
+    task = task_of(network.description, (ceil_divide(height, network.reduction), ceil_divide(width, network.reduction)))
+    stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]
+    ready = fuse(network).to(device)
     console, scores = Console(), {}
     with Progress(console=console, transient=True) as progress:
-        for folder in recipe.data.validate:
-            store = CropStore.open(Path(folder))
-            if store.spec.size != network.input_size:
-                raise ValueError(
-                    f"{folder} was cut at {store.spec.size} (HxW), {weights} takes {network.input_size}: "
-                    "prepare it again"
-                )
+        for name, store in zip(store_names(stores), stores, strict=True):
             bar = progress.add_task(store.folder.name, total=len(store))
-            scores[store.folder.stem] = evaluate_store(
-                fuse(network),
+            score = score_of(task, store)
+            scores[name] = evaluate_store(
+                ready,
                 task,
                 store,
                 flip_test=flip_test,
                 batch_size=batch_size,
-                advance=lambda count, bar=bar: progress.advance(bar, count),
+                device=device,
+                advance=partial(progress.advance, bar),
+                score=score,
             )
-    table = Table(
-        "data set", *next(iter(scores.values())), title=f"{weights}, flip test {'on' if flip_test else 'off'}"
-    )
-    for name, row in scores.items():
-        table.add_row(name, *(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
+            if pictures and isinstance(score, ClassificationScore):
+                pictures.mkdir(parents=True, exist_ok=True)
+                confusion, classes = score.errors.confusion.numpy(), store.meta["classes"]
+                save_confusion(pictures / f"{Path(name).name}.png", confusion, classes, name)
+    console.print(score_table(scores, f"{weights}, flip test {'on' if flip_test else 'off'}"))
     if out:
         content = {"weights": weights, "flip_test": flip_test, "scores": scores}
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(content, indent=2), encoding="utf-8")
     return scores
+
+
+def score_table(scores: Mapping[str, Scores], title: str) -> Any:
+    """A rich table with a row for each data set, and a column for each score that any of them has."""
+    from rich.table import Table
+
+    names = list(dict.fromkeys(name for row in scores.values() for name in row))
+    table = Table("data set", *names, title=title)
+    for data_set, row in scores.items():
+        table.add_row(data_set, *(_shown(row.get(name, "")) for name in names))
+    return table
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() and value > 1 else f"{value:.4f}"

@@ -18,10 +18,10 @@ class ModelRecipe:
     """Which network.
 
     Attributes:
-        name: ``cmsa_n`` to ``cmsa_l``, or ``simple_baseline_18`` for the baseline.
+        name: ``cmsa_n`` to ``cmsa_l``; for comparison ``simple_baseline_18`` (pose) or ``resnet18`` (the others).
         task: pose, head_pose or classification.
         input_size: [H, W].
-        options: further arguments of ``create_model``.
+        options: further arguments of ``create_model``, e.g. ``fusion`` of pose or ``head`` of head pose.
         init: weights file to start from; bias tables are resized to ``input_size``, a differing head is left out.
     """
 
@@ -54,9 +54,10 @@ class AugmentRecipe:
     Attributes:
         scale_std, rotation_std, rotation_limit, rotation_probability, flip_probability: of the affine map.
         half_body_probability: how often a half body replaces the whole.
-        translation: fraction of the sides.
+        translation: fraction of the sides; whole_pixels: shift by whole pixels only.
         jitter: brightness, contrast and saturation.
         erasing_probability: of random erasing.
+        mixup: alpha of the Beta distribution of mixup, for classification; 0 for none.
         supersample: bilinear samples per output pixel along each axis.
     """
 
@@ -68,8 +69,10 @@ class AugmentRecipe:
     flip_probability: float = 0.5
     half_body_probability: float = 0.3
     translation: float = 0.0
+    whole_pixels: bool = False
     jitter: float = 0.0
     erasing_probability: float = 0.0
+    mixup: float = 0.0
     supersample: int = 2
 
 
@@ -121,6 +124,8 @@ class Recipe:
         cost: what the run costs.
         codec: of pose: ``quarter``, ``dark`` or ``udp``.
         loss: of pose: ``mse``, the paper's, or ``cross_entropy``.
+        alpha: of head pose with bins, weight of the squared error beside the cross-entropy.
+        label_smoothing: of classification, the share of a target that is spread over all classes.
         seed: of weights, order and augmentation.
     """
 
@@ -130,6 +135,8 @@ class Recipe:
     cost: str = ""
     codec: str = "udp"
     loss: Literal["mse", "cross_entropy"] = "mse"
+    alpha: float = 1.0
+    label_smoothing: float = 0.0
     seed: int = 0
     model: ModelRecipe = field(default_factory=ModelRecipe)
     data: DataRecipe = field(default_factory=DataRecipe)
@@ -171,7 +178,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except FileNotFoundError:
         raise
     except Exception as error:  # jsonargparse raises its own and argparse's errors
-        raise ValueError(f"recipe {name}: {error}") from error
+        raise ValueError(f"recipe {name}: {' '.join(str(error).split())}") from error
     values = parser.instantiate_classes(parsed).as_dict()
     values.pop("recipe")
     return Recipe(**values)

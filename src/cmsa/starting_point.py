@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from cmsa.data.store import CropStore
 from cmsa.keypoints import COCO
-from cmsa.models.baseline import SimpleBaseline
+from cmsa.models.baseline import BASELINES, create_baseline
 from cmsa.models.create import create_model, read_weights
 from cmsa.models.description import Description
 from cmsa.models.heads import MixerFusion
 from cmsa.models.network import CMSA
-from cmsa.models.resizing import fit_bias_tables
+from cmsa.models.windows import resize_bias
 from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
 
 
-def build_network(recipe: Recipe) -> nn.Module:
-    """The recipe's network, from its initial weights where it names any."""
+def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> nn.Module:
+    """The recipe's network, from its initial weights where it names any.
+
+    Args:
+        recipe: what to train.
+        options: replace those of the recipe's model, where the data decide about them.
+    """
     model = recipe.model
     size = (model.input_size[0], model.input_size[1])
-    if model.name == "simple_baseline_18":
-        return SimpleBaseline(size, **model.options)
-    network = create_model(model.name, model.task, size, **model.options)
+    chosen = model.options if options is None else options
+    if model.name in BASELINES:
+        return create_baseline(model.name, model.task, size, **chosen)
+    network = create_model(model.name, model.task, size, **chosen)
     if recipe.loss == "cross_entropy" and isinstance(network.head, MixerFusion):
         # Logits, unlike heatmaps, are of the order of 1.
         nn.init.ones_(network.head.score.norm.weight)
@@ -42,7 +50,9 @@ def initialise(network: CMSA, path: str) -> list[str]:
     """
     tensors, _ = read_weights(find_weights(path))
     own = network.state_dict()
-    fit_bias_tables(network, tensors)
+    for key, value in list(tensors.items()):
+        if key.endswith(".table") and key in own and value.shape[0] == own[key].shape[0]:
+            tensors[key] = resize_bias(value.float(), (own[key].shape[1], own[key].shape[2]))
     fitting = {
         key: value.to(own[key].dtype) for key, value in tensors.items() if key in own and own[key].shape == value.shape
     }
@@ -55,13 +65,18 @@ def initialise(network: CMSA, path: str) -> list[str]:
 def describe(recipe: Recipe, store: CropStore) -> Description:
     """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``."""
     model, spec = recipe.model, store.spec
-    pose = model.task == "pose"
-    return Description(
-        model.name,
-        model.task,
-        (model.input_size[0], model.input_size[1]),
-        options=model.options,
-        names=COCO.names if pose else ("yaw", "pitch", "roll"),
-        decoding={"codec": recipe.codec, "loss": recipe.loss} if pose else {},
-        crop={"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias},
-    )
+    options, decoding = dict(model.options), dict[str, Any]()
+    names: tuple[str, ...] = ("yaw", "pitch", "roll")
+    crop: dict[str, Any] = {"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias}
+    if model.task == "pose":
+        names, decoding = COCO.names, {"codec": recipe.codec, "loss": recipe.loss}
+    elif model.task == "head_pose":
+        decoding = {"alpha": recipe.alpha} if options.get("head") == "bins" else {}
+        crop["margin"] = store.meta.get("margin", "none")
+    else:
+        names, decoding = tuple(store.meta["classes"]), {"label_smoothing": recipe.label_smoothing}
+        options.setdefault("num_classes", len(names))
+        if options["num_classes"] != len(names):
+            raise ValueError(f"{store.folder}: has {len(names)} classes, the recipe {options['num_classes']}")
+    size = (model.input_size[0], model.input_size[1])
+    return Description(model.name, model.task, size, options=options, names=names, decoding=decoding, crop=crop)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from cmsa.data.store import CropStore
 
@@ -51,13 +51,40 @@ def _as_is(batch: Any) -> Any:
 
 
 def store_loader(
-    stores: Sequence[CropStore], batch_size: int, *, training: bool, workers: int = 0
+    stores: Sequence[CropStore],
+    batch_size: int,
+    *,
+    training: bool,
+    workers: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    seed: int = 0,
 ) -> DataLoader[dict[str, Tensor]]:
-    """Loader of batches of crops and labels; shuffled, without the last short batch, for training."""
+    """Loader of batches of crops and labels.
+
+    Args:
+        stores: of one kind, one after the other.
+        batch_size: crops at a time.
+        training: shuffled, without the last short batch; else in order, and all of them.
+        workers: processes that read.
+        shard: number of this process and how many there are; each gets another part of the same shuffled epoch.
+        seed: of that shuffling, where there are several processes.
+
+    Raises:
+        ValueError: there is no store, the stores differ, or training has fewer crops than one batch.
+    """
+    dataset = StoreDataset(stores)
+    rank, processes = shard
+    if training and len(dataset) // processes < batch_size:
+        share = f"{len(dataset)} crops" + (f" for {processes} processes" if processes > 1 else "")
+        raise ValueError(f"{stores[0].folder}: {share} do not fill one batch of {batch_size}")
+    sampler: DistributedSampler[dict[str, Tensor]] | None = None
+    if training and processes > 1:
+        sampler = DistributedSampler(dataset, processes, rank, shuffle=True, seed=seed, drop_last=True)
     return DataLoader(
-        StoreDataset(stores),
+        dataset,
         batch_size=batch_size,
-        shuffle=training,
+        shuffle=training and sampler is None,
+        sampler=sampler,
         drop_last=training,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from cmsa.keypoints import COCO, KeypointSet
 from cmsa.models.description import Description
+from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose import PoseTask
 
+AnyTask = PoseTask | HeadPoseTask | ClassificationTask
+
 _UNKNOWN_SIGMA = 0.05
+
+
+def task_of(description: Description, heatmap_size: tuple[int, int]) -> AnyTask:
+    """The task that a model was trained for, as it was trained.
+
+    Args:
+        description: of the model.
+        heatmap_size: (h, w) of its first stage's map; only pose needs it.
+    """
+    if description.task == "pose":
+        return pose_task(description, heatmap_size)
+    if description.task == "head_pose":
+        return head_pose_task(description)
+    return classification_task(description)
 
 
 def pose_task(description: Description, heatmap_size: tuple[int, int]) -> PoseTask:
@@ -26,7 +43,13 @@ def pose_task(description: Description, heatmap_size: tuple[int, int]) -> PoseTa
 
 def head_pose_task(description: Description) -> HeadPoseTask:
     """Decodes the angles of a head pose model."""
-    return HeadPoseTask(description.options.get("head", "ssr"))
+    return HeadPoseTask(description.options.get("head", "ssr"), description.decoding.get("alpha", 1.0))
+
+
+def classification_task(description: Description) -> ClassificationTask:
+    """Tells the classes of a model apart."""
+    smoothing = description.decoding.get("label_smoothing", 0.0)
+    return ClassificationTask(description.options.get("num_classes", len(description.names)), smoothing)
 
 
 def keypoint_set(names: tuple[str, ...]) -> KeypointSet:
