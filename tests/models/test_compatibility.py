@@ -50,6 +50,7 @@ def test_compile_traces_without_breaks(variant, options, network, images):
         torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_compiled_training_step(network, images):
     model = network(**ONE_BLOCK).train()
     plain = copy.deepcopy(model)
