@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
 from cmsa.scores import ClassificationScore, Score, score_of
 from cmsa.tasks.described import AnyTask, task_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Scores = dict[str, Any]
 
@@ -176,14 +179,14 @@ def evaluate_recipe(
     return scores
 
 
-def score_table(scores: Mapping[str, Scores], title: str) -> Any:
-    """A rich table with a row for each data set, and a column for each score that any of them has."""
-    from rich.table import Table
+def score_table(scores: Mapping[str, Scores], title: str) -> Table:
+    """A table with a row for each score and a column for each data set, narrow enough for 80 characters."""
+    from rich.table import Column, Table
 
-    names = list(dict.fromkeys(name for row in scores.values() for name in row))
-    table = Table("data set", *names, title=title)
-    for data_set, row in scores.items():
-        table.add_row(data_set, *(_shown(row.get(name, "")) for name in names))
+    columns = (Column(name, justify="right", overflow="fold") for name in scores)
+    table = Table("", *columns, title=title, title_justify="left")
+    for key in dict.fromkeys(key for row in scores.values() for key in row):
+        table.add_row(key, *(_shown(row.get(key, "")) for row in scores.values()))
     return table
 
 
