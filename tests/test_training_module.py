@@ -60,6 +60,13 @@ def test_the_moving_average_follows(module: TrainingModule) -> None:
     torch.testing.assert_close(averaged, before + 0.1)
 
 
+def test_every_parameter_that_learns_has_a_gradient(module: TrainingModule, stores: list[CropStore]) -> None:
+    """Else several processes would wait for each other's forever."""
+    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    module.training_step(stores[0].read(slice(4)), 0).backward()
+    assert [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
 def test_only_matrices_decay(module: TrainingModule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingModule, "trainer", type("T", (), {"estimated_stepping_batches": 10}), raising=False)
     groups = module.configure_optimizers()["optimizer"].param_groups

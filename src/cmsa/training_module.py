@@ -80,7 +80,8 @@ class TrainingModule(LightningModule):
         self.recipe, self.network, self.task = recipe, network, task
         self.train_stores, self.validate_stores = train, validate
         decay = recipe.optimizer.ema_decay
-        self.average = ModelEmaV3(network, decay=decay, use_warmup=True) if decay else None
+        # Several processes wait for the gradient of every parameter that claims to have one.
+        self.average = ModelEmaV3(network, decay=decay, use_warmup=True).requires_grad_(False) if decay else None
         self.augmentation = build_augmentation(recipe, train[0])
         self.scores = [score_of(task, store) for store in validate]
         self.latest: dict[str, dict[str, Any]] = {}
