@@ -82,6 +82,19 @@ def test_flags_reach_the_trainer(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     }
 
 
+def test_stores_that_a_recipe_can_make_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cmsa.train.train", lambda *_, **__: None)
+    assert main(["train", "recipes/digits"]) == 0
+    stores = {path.name: CropStore.open(path) for path in (tmp_path / "stores").iterdir()}
+    assert {name: len(store) for name, store in stores.items()} == {
+        "digits-train.crops": 1438,
+        "digits-test.crops": 359,
+    }
+    assert main(["train", "recipes/digits"]) == 0
+
+
 def test_predict(folder: Path) -> None:
     arguments = ["predict", "pose", str(folder / "images" / "0.png"), "--box", "5,8,45,60", "--box", "65,8,45,60"]
     assert main([*arguments, "--weights", str(folder / "model.safetensors"), "--out", str(folder / "out")]) == 0

@@ -148,6 +148,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _train(options: argparse.Namespace, rest: list[str]) -> int:
     import torch
 
+    from cmsa.prepare_command import run_missing
     from cmsa.recipe import load_recipe
     from cmsa.train import train
 
@@ -156,8 +157,10 @@ def _train(options: argparse.Namespace, rest: list[str]) -> int:
     if options.devices != "auto" and not options.devices.isdecimal():
         raise ValueError(f"--devices must be a number or auto, got {options.devices!r}")
     devices = options.devices if options.devices == "auto" else int(options.devices)
+    recipe = load_recipe(options.recipe, rest)
+    run_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate, parse_size)
     train(
-        load_recipe(options.recipe, rest),
+        recipe,
         options.out or Path("runs") / Path(options.recipe).stem,
         resume=options.resume,
         devices=devices,
@@ -184,10 +187,13 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.evaluate import evaluate_recipe
+    from cmsa.prepare_command import run_missing
     from cmsa.recipe import load_recipe
 
+    recipe = load_recipe(options.recipe, rest)
+    run_missing(recipe.data.prepare, recipe.data.validate, parse_size)
     evaluate_recipe(
-        load_recipe(options.recipe, rest),
+        recipe,
         options.weights,
         flip_test=options.flip_test,
         out=options.json,

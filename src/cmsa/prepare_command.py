@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cmsa.data.store import CropStore
@@ -44,6 +45,21 @@ def run(options: argparse.Namespace) -> CropStore:
     if options.dataset == "coco":
         return _people(options)
     return _faces(options) if options.dataset in FACE_SETS else _classes(options)
+
+
+def run_missing(lines: Sequence[str], wanted: Sequence[str], parse_size: Callable[[str], Size]) -> list[CropStore]:
+    """Make the stores that a recipe wants, says how to make, and that are not there.
+
+    Args:
+        lines: arguments of the command, one line for each store.
+        wanted: folders of the stores.
+        parse_size: of ``HEIGHTxWIDTH``.
+    """
+    parser = argparse.ArgumentParser(prog="cmsa prepare", allow_abbrev=False)
+    add_options(parser, parse_size)
+    parsed = [parser.parse_args(shlex.split(line)) for line in lines]
+    missing = {Path(folder) for folder in wanted if not Path(folder).exists()}
+    return [run(options) for options in parsed if options.out in missing]
 
 
 def _required(options: argparse.Namespace, name: str) -> Path:

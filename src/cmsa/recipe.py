@@ -40,11 +40,14 @@ class DataRecipe:
         train: stores cut for training.
         validate: stores cut for evaluation.
         workers: loader processes; 0 reads in the training process.
+        prepare: arguments of ``cmsa prepare``, one line for each store that can be made without more ado; the command
+            line makes those that are missing.
     """
 
     train: list[str] = field(default_factory=list)
     validate: list[str] = field(default_factory=list)
     workers: int = 0
+    prepare: list[str] = field(default_factory=list)
 
 
 @dataclass
