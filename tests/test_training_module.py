@@ -67,6 +67,17 @@ def test_every_parameter_that_learns_has_a_gradient(module: TrainingModule, stor
     assert [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
+def test_parameters_go_on_learning_after_a_validation(module: TrainingModule, stores: list[CropStore]) -> None:
+    """Lightning brings the modes back by setting them, without a call of ``train``."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    for part, mode in modes:
+        part.training = mode
+    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    module.training_step(stores[0].read(slice(4)), 0).backward()
+    assert [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
 def test_only_matrices_decay(module: TrainingModule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingModule, "trainer", type("T", (), {"estimated_stepping_batches": 10}), raising=False)
     groups = module.configure_optimizers()["optimizer"].param_groups

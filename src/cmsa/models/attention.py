@@ -132,7 +132,8 @@ class WindowAttention(nn.Module):
         query = cut(q, window.grid, window.size, self.heads)
         key_value = cut(kv, window.grid, window.key_size, self.heads)
         key, value = torch.split(key_value, [self.key_dim, key_value.shape[3] - self.key_dim], dim=3)
-        bias = self._expand_bias() if self.expanded is None else self.expanded
+        # Lightning sets the mode without a call of ``train``: what was expanded for a validation must not stay.
+        bias = self._expand_bias() if self.training or self.expanded is None else self.expanded
         if bias.dim() == 4:
             bias = bias.repeat(q.shape[0], 1, 1, 1)
         return join(attend(query, key, value, bias), window.grid, window.size, window.map_size)
