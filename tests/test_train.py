@@ -116,6 +116,7 @@ def test_an_interrupted_epoch_goes_on_in_the_middle(
     assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] == 4
 
 
+@pytest.mark.slow
 def test_the_baseline_trains_too(recipe: Recipe, tmp_path: Path) -> None:
     model, recipe.model.name = recipe.model.name, "simple_baseline_18"
     options, recipe.model.options = recipe.model.options, {}
