@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cmsa.models.description import Description, Task
 from cmsa.models.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
 from cmsa.models.heads import ClassificationHead, LinearFusion, MixerFusion
+from cmsa.models.hub import HubModel
 from cmsa.models.network import CMSA, Size
 from cmsa.models.registry import VARIANTS
 
@@ -191,3 +192,7 @@ def load_tensors(model: CMSA, tensors: Mapping[str, Tensor], where: str) -> None
         lines = [f"missing {key}" for key in missing] + [f"unexpected {key}" for key in unexpected] + differing
         raise ValueError(f"{where}: does not fit the model\n  " + "\n  ".join(lines))
     model.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()})
+
+
+HubModel.load_file = staticmethod(load_weights)
+HubModel.save_file = staticmethod(save_weights)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
 from torch import nn
@@ -21,13 +22,15 @@ class HubModel(
     """A module that goes to and comes from a local folder or the Hugging Face hub.
 
     The folder holds ``model.safetensors``, a weights file of :func:`cmsa.save_weights`, and its description again as
-    ``config.json`` for people to read.
+    ``config.json`` for people to read. Building a model from a file is the business of ``models.create``, which builds
+    on this class, and so hands its functions down instead of being imported.
     """
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        from cmsa.models.create import save_weights
+    load_file: ClassVar[Callable[..., Any]]
+    save_file: ClassVar[Callable[..., None]]
 
-        save_weights(save_directory / constants.SAFETENSORS_SINGLE_FILE, self)  # type: ignore[arg-type]
+    def _save_pretrained(self, save_directory: Path) -> None:
+        HubModel.save_file(save_directory / constants.SAFETENSORS_SINGLE_FILE, self)
         config = asdict(self.description) | {"input_size": self.input_size}  # type: ignore[call-overload]
         (save_directory / constants.CONFIG_NAME).write_text(json.dumps(config, indent=2), encoding="utf-8")
 
@@ -45,8 +48,6 @@ class HubModel(
         strict: bool = False,
         **options: Any,
     ) -> Self:
-        from cmsa.models.create import load_weights
-
         path = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
         if not Path(model_id).is_dir():
             path = Path(
@@ -61,5 +62,5 @@ class HubModel(
                 )
             )
         size = options.get("input_size")
-        model = load_weights(path, input_size=None if size is None else (size[0], size[1]))
-        return model.to(map_location)  # type: ignore[return-value]
+        model = HubModel.load_file(path, input_size=None if size is None else (size[0], size[1]))
+        return model.to(map_location)  # type: ignore[no-any-return]
