@@ -1,14 +1,14 @@
-"""The network for inference, in the layout that CPU runtimes are fast in: channels first throughout, no tokens.
+"""The network for inference, laid out for CPU runtimes: what changes is the order of work, never the result.
 
-What changes against the fused network is the order of work, never the result (exact algebra; 1e-9 in float64):
+Exact algebra (1e-9 in float64), each step measured in ``docs/performance.md``:
 
-- Maps stay (B, C, H, W) from stem to head, so that every linear map is a 1x1 convolution and a runtime can keep its
-  own blocked memory format and add activations and sums to the convolution's epilogue.
-- Keys, queries and values of a group are projected apart: nothing is split or joined. A window of the whole map then
-  attends without any transposition: (B, h·D, H, W) *is* (B, h, D, H·W).
 - Channel fusion of [kv_k, out_{k-1}] is two products; the one on kv_k merges into the projection of kv_k.
-- The last product [out_1, ..., out_n] is one product for each group, summed.
+- Queries, keys and values of each group are projected apart, so that nothing is split; the last product
+  [out_1, ..., out_n] is one product for each group, summed, so that nothing is joined.
 - 1/sqrt(D) is in the queries' projection, LayerNorm's gain and offset in the MLP's first product.
+- Keys are not padded to the width of values, as ``attention.attend`` does for PyTorch's kernel.
+
+Maps stay (B, H, W, C) inside the stages; only the depth-wise convolutions see them channels first.
 
 Shape legend: B batch, H W map, h heads of a group, D = key_dim, V = value channels of a head, Q queries and K keys of
 a window.
@@ -20,9 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmsa.models.attention import CascadedMultiScaleAttention, WindowAttention
+from cmsa.models.attention import CascadedMultiScaleAttention, WindowAttention, to_first, to_last
+from cmsa.models.deploy_head import DeployedMixer, linear_from
 from cmsa.models.fuse import fuse
+from cmsa.models.heads import MixerFusion
 from cmsa.models.network import CMSA, Block
+from cmsa.models.windows import cut, join
 
 
 def deploy(model: CMSA) -> nn.Module:
@@ -44,11 +47,12 @@ class DeployedNetwork(nn.Module):
     def __init__(self, fused: CMSA) -> None:
         super().__init__()
         self.input_size = fused.input_size
-        self.stem, self.downsample, self.head = fused.stem, fused.downsample, fused.head
+        self.stem, self.downsample = fused.stem, fused.downsample
         self.stages = nn.ModuleList(
             nn.Sequential(*(DeployedBlock(block) for block in stage.children() if isinstance(block, Block)))
             for stage in fused.stages
         )
+        self.head = DeployedMixer(fused.head) if isinstance(fused.head, MixerFusion) else fused.head
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what the head makes of the three maps."""
@@ -57,42 +61,42 @@ class DeployedNetwork(nn.Module):
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.downsample[index - 1](x)
-            x = stage(x)
+            x = to_first(stage(to_last(x)))
             maps.append(x)
         return self.head(maps)  # type: ignore[no-any-return]
 
 
 class DeployedBlock(nn.Module):
-    """x = GELU(PE(x)); x = x + Attention(x); x = x + MLP(LN(x)). (B, C, H, W)."""
+    """x = GELU(PE(x)); x = x + Attention(x); x = x + MLP(LN(x)). (B, H, W, C)."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
         attention, norm, mlp = block.attention, block.norm2, block.mlp
         self.position = block.position
-        self.groups = nn.ModuleList(DeployedGroup(attention, index) for index in range(len(attention.groups)))
-        values = [group.heads * group.value_dim for group in self.groups]
+        groups = [DeployedGroup(attention, index) for index in range(len(attention.groups))]
+        self.groups = nn.ModuleList(groups)
+        values = [group.heads * group.value_dim for group in groups]
         bias = attention.out.bias
         self.outs = nn.ModuleList(
-            _convolution(weight, bias if index == 0 else None)
-            for index, weight in enumerate(attention.out.weight.split(values, dim=1))
+            linear_from(weight, bias if index == 0 else None)
+            for index, weight in enumerate(torch.split(attention.out.weight, values, dim=1))
         )
-        self.eps = norm.eps
-        first = mlp.fc1
-        self.first = _convolution(first.weight * norm.weight, first.bias + first.weight @ norm.bias)
-        self.second = _convolution(mlp.fc2.weight, mlp.fc2.bias)
+        self.dim, self.eps = norm.normalized_shape, norm.eps
+        first: nn.Linear = mlp.fc1
+        assert first.bias is not None
+        self.first = linear_from(first.weight * norm.weight, first.bias + first.weight @ norm.bias)
+        self.second = linear_from(mlp.fc2.weight, mlp.fc2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        x = F.gelu(self.position(x))
-        total, before = x, None
+        """(B, H, W, C) -> (B, H, W, C)."""
+        x = to_last(F.gelu(self.position(to_first(x))))
+        total = x
+        before: Tensor | None = None
         for group, out in zip(self.groups, self.outs, strict=True):
             before = group(x, before)
             total = total + out(before)
-        return total + self.second(F.gelu(self.first(self._normalise(total))))  # type: ignore[no-any-return]
-
-    def _normalise(self, x: Tensor) -> Tensor:
-        centred = x - x.mean(dim=1, keepdim=True)
-        return centred * torch.rsqrt((centred * centred).mean(dim=1, keepdim=True) + self.eps)
+        normed = F.layer_norm(total, self.dim, eps=self.eps)
+        return total + self.second(F.gelu(self.first(normed)))  # type: ignore[no-any-return]
 
 
 class DeployedGroup(nn.Module):
@@ -110,74 +114,52 @@ class DeployedGroup(nn.Module):
         key_dim, self.value_dim = group.key_dim, channels // group.heads - group.key_dim
         scale = key_dim**-0.5
         queries = slice(start := sum(attention.query_channels[:index]), start + attention.query_channels[index])
-        self.query = _convolution(attention.q.weight[queries] * scale, attention.q.bias[queries] * scale)
+        self.query = linear_from(attention.q.weight[queries] * scale, attention.q.bias[queries] * scale)
         own = slice(start := sum(attention.kv_channels[:index]), start + channels)
         weight, bias = attention.kv.weight[own], attention.kv.bias[own]
-        self.from_before: nn.Conv2d | None = None
+        self.from_before: nn.Linear | None = None
         if index:
-            fusion = attention.channel_fusion[index - 1]
-            assert isinstance(fusion, nn.Conv2d)
-            assert fusion.bias is not None
-            mixing = fusion.weight[:, :, 0, 0]
-            weight, bias = mixing[:, :channels] @ weight, mixing[:, :channels] @ bias + fusion.bias
-            self.from_before = _convolution(mixing[:, channels:], None)
-        self.key_value = _convolution(weight, bias)
-        self.depthwise, _, self.pool, pointwise = attention.spatial_fusion[index]
-        weight = pointwise.weight[:, :, 0, 0].unflatten(0, (self.heads, key_dim + self.value_dim))
-        bias = pointwise.bias.unflatten(0, (self.heads, key_dim + self.value_dim))
-        self.key = _convolution(weight[:, :key_dim].flatten(0, 1), bias[:, :key_dim].flatten())
-        self.value = _convolution(weight[:, key_dim:].flatten(0, 1), bias[:, key_dim:].flatten())
+            mixer = attention.channel_fusion[index - 1]
+            assert isinstance(mixer, nn.Conv2d)
+            assert mixer.bias is not None
+            mixing = mixer.weight[:, :, 0, 0]
+            weight, bias = mixing[:, :channels] @ weight, mixing[:, :channels] @ bias + mixer.bias
+            self.from_before = linear_from(mixing[:, channels:], None)
+        self.key_value = linear_from(weight, bias)
+        fusion = attention.spatial_fusion[index]
+        assert isinstance(fusion, nn.Sequential)
+        self.depthwise, _, self.pool, pointwise = fusion
+        assert isinstance(pointwise, nn.Conv2d)
+        assert pointwise.bias is not None
+        # Keys and values come head by head.
+        weight = pointwise.weight[:, :, 0, 0].reshape(self.heads, key_dim + self.value_dim, channels)
+        bias = pointwise.bias.reshape(self.heads, key_dim + self.value_dim)
+        self.key = linear_from(weight[:, :key_dim].flatten(0, 1), bias[:, :key_dim].flatten())
+        self.value = linear_from(weight[:, key_dim:].flatten(0, 1), bias[:, key_dim:].flatten())
         self.register_buffer("bias", group.expanded.detach().clone())
 
     def forward(self, x: Tensor, before: Tensor | None) -> Tensor:
         """Attend.
 
         Args:
-            x: (B, C, H, W).
-            before: (B, h'·V, H, W), what the group before put out; None for the first.
+            x: (B, H, W, C).
+            before: (B, H, W, h'·V), what the group before put out; None for the first.
 
         Returns:
-            (B, h·V, H, W).
+            (B, H, W, h·V).
         """
         mixed = self.key_value(x)
         if self.from_before is not None:
             mixed = mixed + self.from_before(before)
-        mixed = self.pool(F.gelu(self.depthwise(mixed)))
-        query = self._cut(self.query(x), self.window.size)
-        key = self._cut(self.key(mixed), self.window.key_size)
-        value = self._cut(self.value(mixed), self.window.key_size)
-        score = query.transpose(-2, -1) @ key
+        mixed = to_last(self.pool(F.gelu(self.depthwise(to_first(mixed)))))
+        window = self.window
+        query = cut(self.query(x), window.grid, window.size, self.heads)
+        key = cut(self.key(mixed), window.grid, window.key_size, self.heads)
+        value = cut(self.value(mixed), window.grid, window.key_size, self.heads)
+        score = query @ key.transpose(-2, -1)
         if self.bias.dim() == 4:
-            score = (score.unflatten(0, (-1, self.bias.shape[0])) + self.bias).flatten(0, 1)
+            # (B·windows, h, Q, K) + (windows, h, Q, K)
+            score = (score.reshape(-1, *self.bias.shape) + self.bias).flatten(0, 1)
         else:
             score = score + self.bias
-        return self._join(value @ score.softmax(dim=-1).transpose(-2, -1))
-
-    def _cut(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Windows of a map: (B, h·d, H, W) -> (B·windows, h, d, s·t), zeros filling what is missing."""
-        (down, across), (rows, columns) = self.window.grid, size
-        below, right = down * rows - x.shape[2], across * columns - x.shape[3]
-        if below or right:
-            x = F.pad(x, (0, right, 0, below))
-        dim = x.shape[1] // self.heads
-        if down * across > 1:
-            x = x.reshape(-1, self.heads, dim, down, rows, across, columns).permute(0, 3, 5, 1, 2, 4, 6)
-        return x.reshape(-1, self.heads, dim, rows * columns)
-
-    def _join(self, x: Tensor) -> Tensor:
-        """Inverse of ``_cut`` for the queries' windows: (B·windows, h, V, Q) -> (B, h·V, H, W)."""
-        (down, across), (rows, columns) = self.window.grid, self.window.size
-        height, width = self.window.map_size
-        if down * across > 1:
-            x = x.reshape(-1, down, across, self.heads, self.value_dim, rows, columns).permute(0, 3, 4, 1, 5, 2, 6)
-        x = x.reshape(-1, self.heads * self.value_dim, down * rows, across * columns)
-        return x[:, :, :height, :width] if (down * rows, across * columns) != (height, width) else x
-
-
-def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """A matrix (C', C) as a 1x1 convolution."""
-    layer = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=bias is not None, device="meta")
-    layer.weight = nn.Parameter(weight.detach().clone()[:, :, None, None], requires_grad=False)
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
-    return layer
+        return join(score.softmax(dim=-1) @ value, window.grid, window.size, window.map_size)
