@@ -20,19 +20,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cmsa.converted import network_for
 from cmsa.data.boxes import DetectionFile, list_boxes, usable_boxes
-from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.data.face_margins import face_margin
+from cmsa.data.crops import cut_crop
 from cmsa.data.image import ImageError, ImageSource, read_image
 from cmsa.data.photometric import normalize
-from cmsa.geometry import BOX_PADDING, FloatArray
+from cmsa.feeding import crop_spec, describe, face_margin_of, heatmap_size
+from cmsa.geometry import FloatArray
 from cmsa.models.create import load_weights
-from cmsa.models.description import Description
-from cmsa.models.fuse import fuse
 from cmsa.models.network import CMSA
-from cmsa.models.windows import ceil_divide
 from cmsa.outputs import Network, Predictions, output_reader
 from cmsa.pretrained import find_weights
+from cmsa.runtime import Runtime
 from cmsa.values import Box
 
 Picture = NDArray[np.uint8]
@@ -84,7 +83,9 @@ class Predictor:
     Args:
         model: of ``create_model`` or ``load_weights``; a fused copy in eval mode is kept.
         device: where to run it, e.g. ``cpu`` or ``cuda``.
-        threads: of PyTorch on the CPU, for the whole process; None leaves them as they are.
+        threads: on the CPU, for one picture or batch, PyTorch's for the whole process; None leaves them as they are.
+        runtime: ``torch``, ``onnxruntime`` or ``openvino``, see ``cmsa.converted``. The last two export the model
+            when it is first used, and keep the file for the next time.
 
     Attributes:
         description: what the model says of itself.
@@ -97,27 +98,29 @@ class Predictor:
         ValueError: the model was made without ``create_model`` and so does not say how it is fed.
     """
 
-    def __init__(self, model: CMSA, *, device: str | torch.device = "cpu", threads: int | None = None) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
-        description = getattr(model, "description", None)
-        if not isinstance(description, Description):
-            raise ValueError("the model has no description: make it with create_model or load_weights")
+    def __init__(
+        self,
+        model: CMSA,
+        *,
+        device: str | torch.device = "cpu",
+        threads: int | None = None,
+        runtime: Runtime | None = "torch",
+    ) -> None:
+        self.description = describe(model)
         self.device = torch.device(device)
-        self.description = description
-        height, width = model.input_size
-        crop = {"padding": BOX_PADDING if description.task == "pose" else 1.0} | description.crop
-        self.margin = face_margin(crop.pop("margin", "none"))
-        self.spec = CropSpec.for_evaluation((height, width), **crop)
-        self.reader = output_reader(
-            description, (ceil_divide(height, model.reduction), ceil_divide(width, model.reduction))
-        )
-        self.network: Network = fuse(model).to(self.device).to(memory_format=torch.channels_last)
+        self.spec, self.margin = crop_spec(model), face_margin_of(model)
+        self.reader = output_reader(self.description, heatmap_size(model))
+        self.network: Network = network_for(model, runtime, self.device, threads)
         self.skipped: list[Skipped] = []
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, device: str | torch.device = "cpu", threads: int | None = None
+        cls,
+        name: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        threads: int | None = None,
+        runtime: Runtime | None = "torch",
     ) -> Self:
         """A predictor from weights.
 
@@ -126,12 +129,13 @@ class Predictor:
                 ``model.safetensors``, or the id of a model on the Hugging Face hub.
             device: as for the class.
             threads: as for the class.
+            runtime: as for the class.
 
         Raises:
             FileNotFoundError: there are no such weights.
             ValueError: the file is not a weights file of cmsa, or is damaged.
         """
-        return cls(load_weights(find_weights(name)), device=device, threads=threads)
+        return cls(load_weights(find_weights(name)), device=device, threads=threads, runtime=runtime)
 
     def __call__(
         self, image: ImageSource, boxes: Boxes = None, *, flip_test: bool = False, batch_size: int = 32

@@ -1,0 +1,142 @@
+"""A graph written as an ONNX file, an OpenVINO model or a PyTorch program, and what each says of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from cmsa.export.metadata import KEY, from_text, to_text
+
+Format = Literal["onnx", "openvino", "torch"]
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+OPSET = 18
+INPUT_NAME = "images"
+
+
+def trace(module: nn.Module, example: Tensor, dynamic: bool = True) -> torch.export.ExportedProgram:
+    """A module as a program.
+
+    Args:
+        module: in eval mode.
+        example: input (B, ...) with B > 1 where any number of images shall go.
+        dynamic: whether any number of images goes; else as many as the example has.
+    """
+    shapes = ({0: torch.export.Dim("batch", min=1)},) if dynamic else None
+    with torch.no_grad(), _quiet():
+        return torch.export.export(module, (example,), dynamic_shapes=shapes)
+
+
+def to_onnx(program: torch.export.ExportedProgram, outputs: Sequence[str]) -> Any:
+    """The program as an ``onnx.ModelProto`` whose input is called ``images`` and whose outputs ``outputs``."""
+    with torch.no_grad(), _quiet():
+        exported = torch.onnx.export(
+            program,
+            input_names=[INPUT_NAME],
+            output_names=list(outputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+            custom_translation_table=_translations(),
+        )
+    assert exported is not None
+    model = exported.model_proto
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        # The exporter's notes hold stack traces with paths of this machine.
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    return model
+
+
+def to_openvino(model: Any) -> Any:
+    """An ``onnx.ModelProto`` as an ``openvino.Model``."""
+    import openvino
+
+    return openvino.Core().read_model(model.SerializeToString())
+
+
+def _translations() -> dict[Any, Any]:
+    """Operators that the exporter lacks."""
+    import onnxscript
+
+    op: Any = onnxscript.opset18
+
+    def cumulative_product(x: Any, dim: int, dtype: int | None = None) -> Any:
+        # The only product in our graphs, that of the widths of soft stage-wise regression, is of positive numbers.
+        return op.Exp(op.CumSum(op.Log(x), op.Constant(value_int=dim)))
+
+    def hypotenuse(x: Any, y: Any) -> Any:
+        return op.Sqrt(op.Add(op.Mul(x, x), op.Mul(y, y)))
+
+    return {torch.ops.aten.cumprod.default: cumulative_product, torch.ops.aten.hypot.default: hypotenuse}
+
+
+def save(converted: Any, format: Format, path: Path, entries: dict[str, Any]) -> None:
+    """Write what was converted or quantised, with what the file says of itself.
+
+    Args:
+        converted: as its format has it.
+        format: of the file.
+        path: an ONNX file holds its weights; OpenVINO's are in a ``.bin`` beside the ``.xml``.
+        entries: see ``cmsa.export.metadata``.
+    """
+    text = to_text(entries)
+    if format == "onnx":
+        import onnx
+
+        converted.metadata_props.add(key=KEY, value=text)
+        onnx.save_model(converted, str(path))
+    elif format == "openvino":
+        import openvino
+
+        converted.set_rt_info(text, [KEY])
+        openvino.save_model(converted, str(path), compress_to_fp16=False)
+    else:
+        torch.export.save(converted, str(path), extra_files={KEY: text})
+
+
+def read_constants(path: Path) -> dict[str, Any]:
+    """What an exported file says of itself, see ``cmsa.export.metadata``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a file of ``cmsa export``.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no exported file {path}")
+    if path.suffix == SUFFIXES["onnx"]:
+        import onnx
+
+        model = onnx.load(str(path), load_external_data=False)
+        return from_text({entry.key: entry.value for entry in model.metadata_props}.get(KEY), str(path))
+    if path.suffix == SUFFIXES["openvino"]:
+        import openvino
+
+        info = openvino.Core().read_model(str(path))
+        return from_text(str(info.get_rt_info([KEY]).value) if info.has_rt_info([KEY]) else None, str(path))
+    if path.suffix == SUFFIXES["torch"]:
+        extra = {KEY: ""}
+        torch.export.load(str(path), extra_files=extra)
+        return from_text(extra[KEY], str(path))
+    raise ValueError(f"{path}: an exported file ends in one of {', '.join(SUFFIXES.values())}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells of its steps and of deprecations in itself; errors are raised all the same."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

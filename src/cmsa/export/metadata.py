@@ -1,0 +1,107 @@
+"""The constants that an exported file carries: all that one needs to feed it and to read its output."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from cmsa.export.graph import ExportedGraph
+from cmsa.feeding import crop_spec, describe, face_margin_of, heatmap_size
+from cmsa.models.network import CMSA
+from cmsa.tasks.described import pose_task
+from cmsa.tasks.head_pose import BIN_COUNT, BIN_WIDTH, STAGE_BINS
+
+FORMAT = 1
+KEY = "cmsa"
+"""The entry of the file's metadata, a JSON object."""
+
+SHAPES = {
+    "heatmaps": "(B, keypoints, h, w)",
+    "keypoints": "(B, keypoints, 2): x, y in input pixels, pixel centres at integers",
+    "scores": "(B, keypoints): height of the peak",
+    "angle_numbers": "(B, ...): what decoding.head names",
+    "angles": "(B, 3): yaw, pitch, roll in degrees",
+    "logits": "(B, classes)",
+    "probabilities": "(B, classes)",
+}
+
+
+def constants(model: CMSA, graph: ExportedGraph, batch: int | None, precision: str = "float32") -> dict[str, Any]:
+    """What the file says of itself.
+
+    Args:
+        model: that was exported.
+        graph: as it was exported.
+        batch: its fixed number of images, None where any number goes.
+        precision: ``float32`` or ``int8``.
+    """
+    description, crop, margin = describe(model), crop_spec(model), face_margin_of(model)
+    height, width = model.input_size
+    return {
+        "format": FORMAT,
+        "model": asdict(description),
+        "precision": precision,
+        "input": {
+            "name": "images",
+            "layout": "NHWC" if graph.takes_pixels else "NCHW",
+            "type": "uint8" if graph.takes_pixels else "float32",
+            "colour": "RGB",
+            "batch": batch or "dynamic",
+            "height": height,
+            "width": width,
+            "normalised_in_graph": graph.takes_pixels,
+            "normalisation": "(pixel / 255 - mean) / std, for each channel",
+            "mean": description.mean,
+            "std": description.std,
+        },
+        "crop": {
+            "padding": crop.padding,
+            "convention": crop.convention,
+            "antialias": crop.antialias,
+            "margin": asdict(margin),
+        },
+        "outputs": {name: SHAPES[name] for name in graph.output_names},
+        "decoded_in_graph": graph.decodes,
+        "decoding": _decoding(model),
+    }
+
+
+def _decoding(model: CMSA) -> dict[str, Any]:
+    description = describe(model)
+    if description.task == "pose":
+        task = pose_task(description, heatmap_size(model))
+        codec = task.codec
+        return {
+            "codec": type(codec).__name__,
+            "sigma": codec.sigma,
+            "heatmap_height": codec.heatmap_size[0],
+            "heatmap_width": codec.heatmap_size[1],
+            "loss": task.kind,
+            "flip_shift": codec.flip_shift,
+            "flip_index": task.keypoint_set.flip_index,
+            "names": task.keypoint_set.names,
+        }
+    if description.task == "head_pose":
+        head = description.options.get("head", "ssr")
+        return {"head": head, "bins": BIN_COUNT if head == "bins" else STAGE_BINS, "bin_width": BIN_WIDTH}
+    return {"names": description.names}
+
+
+def to_text(entries: dict[str, Any]) -> str:
+    """The entries as they are written into a file."""
+    return json.dumps(entries, ensure_ascii=False)
+
+
+def from_text(text: str | None, where: str) -> dict[str, Any]:
+    """The entries of a file.
+
+    Raises:
+        ValueError: there are none, or of another format; ``where`` is named.
+    """
+    if not text:
+        raise ValueError(f"{where}: no {KEY!r} entry in the metadata; this is not a file of cmsa export")
+    entries: dict[str, Any] = json.loads(text)
+    if entries.get("format") != FORMAT:
+        raise ValueError(f"{where}: exported in format {entries.get('format')}, this version reads {FORMAT}")
+    return entries

@@ -1,0 +1,75 @@
+"""int8 after training: activations' ranges from calibration crops, weights rounded for each output channel (NNCF)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cmsa.data.affine import warp
+from cmsa.data.store import CropStore
+
+CALIBRATION_CROPS = 300
+"""More of them hardly move the ranges (NNCF's own default)."""
+
+
+def calibration_pixels(store: CropStore, size: tuple[int, int], count: int = CALIBRATION_CROPS) -> Tensor:
+    """Crops to calibrate on, without augmentation: (count, H, W, 3) uint8, spread evenly over a store.
+
+    Args:
+        store: prepared for training or evaluation.
+        size: (H, W) of the network's input.
+        count: at most so many.
+
+    Raises:
+        ValueError: the store is empty, or was cut for another input size.
+    """
+    if store.spec.size != size:
+        raise ValueError(
+            f"{store.folder}: crops for an input of {store.spec.size} (HxW), but the model takes {size}: "
+            "prepare a store of the model's size"
+        )
+    if not len(store):
+        raise ValueError(f"{store.folder}: the store is empty")
+    chosen = torch.linspace(0, len(store) - 1, min(count, len(store))).round().long()
+    crops = store.read(chosen.numpy())["crops"]
+    if store.spec.store_size == size:
+        return crops
+    base = torch.from_numpy(store.spec.base_to_store).float()
+    linear = torch.linalg.inv(base[:, :2])
+    inverse = torch.cat([linear, -linear @ base[:, 2:]], dim=1)
+    images = warp(crops, inverse.expand(len(crops), 2, 3), size)
+    return (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def quantize(model: Any, input_name: str, images: Tensor, keep: Sequence[str] = ()) -> Any:
+    """A float32 model as an int8 one of the same kind.
+
+    Args:
+        model: ``onnx.ModelProto`` or ``openvino.Model``.
+        input_name: of its only input.
+        images: (N, ...) as the model takes them, to calibrate on.
+        keep: regular expressions; nodes whose names fit one stay in float32.
+
+    Raises:
+        ValueError: there is no image.
+        ModuleNotFoundError: NNCF is not installed (``pip install 'cmsa[export]'``).
+    """
+    if not len(images):
+        raise ValueError("int8 needs calibration crops, got none")
+    import nncf
+
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    samples = [image.numpy() for image in torch.split(images, 1)]
+    dataset = nncf.Dataset(samples, lambda sample: {input_name: sample})
+    return nncf.quantize(
+        model,
+        dataset,
+        subset_size=len(samples),
+        preset=nncf.QuantizationPreset.MIXED,
+        model_type=nncf.ModelType.TRANSFORMER,
+        ignored_scope=nncf.IgnoredScope(patterns=list(keep), validate=False) if keep else None,
+    )

@@ -1,0 +1,124 @@
+"""Networks run by PyTorch, ONNX Runtime or OpenVINO, all alike: a tensor in, tensors out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Runtime = Literal["torch", "onnxruntime", "openvino"]
+RUNTIMES_BY_SPEED: tuple[Runtime, ...] = ("openvino", "onnxruntime", "torch")
+"""On CPUs, float32, see docs/performance.md."""
+
+
+class RuntimeNetwork(ABC):
+    """A network of another runtime, called like PyTorch's.
+
+    ``network(images)`` gives the first output, ``network.run(images)`` all of them. Tensors are on the CPU.
+    """
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The first output for images (B, ...)."""
+        return self.run(images)[0]
+
+    @abstractmethod
+    def run(self, images: Tensor) -> list[Tensor]:
+        """All outputs for images (B, ...)."""
+
+
+class TorchNetwork(RuntimeNetwork):
+    """A ``.pt2`` file of ``torch.export``."""
+
+    def __init__(self, path: Path) -> None:
+        self.module = torch.export.load(str(path)).module()
+
+    def run(self, images: Tensor) -> list[Tensor]:
+        """As ``RuntimeNetwork.run``."""
+        # Tensors made under inference_mode cannot enter every exported program.
+        with torch.no_grad():
+            outputs = self.module(images)
+        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+
+class OnnxRuntimeNetwork(RuntimeNetwork):
+    """An ONNX file in ONNX Runtime, on the CPU.
+
+    Args:
+        path: the file.
+        threads: for one image or batch; None leaves it to the runtime (all cores).
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.input_name = self.session.get_inputs()[0].name
+
+    def run(self, images: Tensor) -> list[Tensor]:
+        """As ``RuntimeNetwork.run``."""
+        outputs = self.session.run(None, {self.input_name: images.contiguous().numpy()})
+        return [torch.from_numpy(output) for output in outputs]
+
+
+class OpenVinoNetwork(RuntimeNetwork):
+    """An OpenVINO model or an ONNX file in OpenVINO, on the CPU.
+
+    Args:
+        path: the ``.xml`` or ``.onnx`` file.
+        threads: for one image or batch; None leaves it to the runtime (all cores).
+        precision: in which to compute, ``f32`` or ``bf16``. OpenVINO's own choice would be bf16 where the machine has
+            it, and results would differ from machine to machine.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None, precision: str = "f32") -> None:
+        import openvino
+
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        self.compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+        self.request = self.compiled.create_infer_request()
+
+    def run(self, images: Tensor) -> list[Tensor]:
+        """As ``RuntimeNetwork.run``."""
+        self.request.infer([images.contiguous().numpy()])
+        # The runtime writes the next results into the same memory.
+        return [torch.from_numpy(output.data.copy()) for output in self.request.output_tensors]
+
+
+def open_exported(path: str | Path, threads: int | None = None, runtime: Runtime | None = None) -> RuntimeNetwork:
+    """An exported file, ready to run.
+
+    Args:
+        path: ``.onnx``, ``.xml`` or ``.pt2``.
+        threads: for one image or batch; None leaves it to the runtime. PyTorch's are set for the whole process by
+            ``torch.set_num_threads`` and not here.
+        runtime: for an ``.onnx`` file, ``onnxruntime`` (default) or ``openvino``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is of no known kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no exported file {path}")
+    if path.suffix == ".pt2":
+        return TorchNetwork(path)
+    if path.suffix == ".xml" or (path.suffix == ".onnx" and runtime == "openvino"):
+        return OpenVinoNetwork(path, threads)
+    if path.suffix == ".onnx":
+        return OnnxRuntimeNetwork(path, threads)
+    raise ValueError(f"{path}: an exported file ends in .onnx, .xml or .pt2")
+
+
+def available_runtimes() -> list[Runtime]:
+    """Those that are installed, the fastest on a CPU first."""
+    return [name for name in RUNTIMES_BY_SPEED if find_spec(name) is not None]
