@@ -45,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
         _add_train,
         _add_evaluate,
         _add_convert,
+        _add_export,
+        _add_benchmark,
         _add_models,
     ):
         add(commands)
@@ -215,6 +217,34 @@ def _convert(options: argparse.Namespace, _: list[str]) -> int:
 
     convert_released(options.released, options.out, input_size=options.size)
     print(f"wrote {options.out}")
+    return 0
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from cmsa.export_command import add_options
+
+    text = "Weights to files for other runtimes, each run and compared with PyTorch before it is kept."
+    add_options(_command(commands, "export", text, _export), parse_size)
+
+
+def _export(options: argparse.Namespace, _: list[str]) -> int:
+    from cmsa.export_command import run
+
+    run(options)
+    return 0
+
+
+def _add_benchmark(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from cmsa.benchmark_command import add_options
+
+    text = "Parameters, multiply-adds, memory and time, beside HRNet, ViT and ResNet in the same run."
+    add_options(_command(commands, "benchmark", text, _benchmark), parse_size)
+
+
+def _benchmark(options: argparse.Namespace, _: list[str]) -> int:
+    from cmsa.benchmark_command import run
+
+    run(options)
     return 0
 
 

@@ -1,0 +1,119 @@
+"""A candidate, ready to run in one runtime and precision, for one image and for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cmsa.benchmark.measure import Work
+from cmsa.benchmark.networks import Candidate
+from cmsa.export.formats import INPUT_NAME, to_onnx, trace
+from cmsa.quantize import quantize
+from cmsa.runtime import Runtime
+
+CALIBRATION = 16
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A network in a runtime.
+
+    Attributes:
+        candidate: the network.
+        runtime, precision: how it runs.
+        one, many: run it on one image and on a batch.
+    """
+
+    candidate: Candidate
+    runtime: str
+    precision: str
+    one: Work
+    many: Work
+
+
+def open_engines(
+    candidate: Candidate,
+    trained: nn.Module,
+    runtimes: Sequence[Runtime],
+    precisions: Sequence[str],
+    batch: int,
+    threads: int,
+) -> list[Engine]:
+    """The combinations of runtime and precision that there are on this machine."""
+    network = candidate.prepare(trained)
+    images = torch.randn(batch, 3, *candidate.size, generator=torch.Generator().manual_seed(0))
+    engines = []
+    if "torch" in runtimes and "float32" in precisions:
+        run = _torch(network)
+        engines.append(Engine(candidate, "torch", "float32", *_works(run, images)))
+    if "onnxruntime" not in runtimes and "openvino" not in runtimes:
+        return engines
+    plain = to_onnx(trace(network, images[:2]), ["output"])
+    models = {"float32": plain, "bf16": plain}
+    if "int8" in precisions:
+        models["int8"] = quantize(plain, INPUT_NAME, images[:CALIBRATION])
+    for runtime, precision in _combinations(runtimes, precisions):
+        open_runtime = _onnxruntime if runtime == "onnxruntime" else _openvino
+        one = open_runtime(models[precision], images[:1], precision, threads)
+        many = open_runtime(models[precision], images, precision, threads)
+        engines.append(Engine(candidate, runtime, precision, one, many))
+    return engines
+
+
+def _combinations(runtimes: Sequence[Runtime], precisions: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for precision in precisions:
+        if "onnxruntime" in runtimes and precision != "bf16":
+            yield "onnxruntime", precision
+        if "openvino" in runtimes and (precision != "bf16" or _has_bf16()):
+            yield "openvino", precision
+
+
+def _has_bf16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _works(run: Callable[[Tensor], object], images: Tensor) -> tuple[Work, Work]:
+    return lambda: run(images[:1]), lambda: run(images)
+
+
+def _torch(network: nn.Module) -> Callable[[Tensor], object]:
+    network = network.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def run(images: Tensor) -> object:
+        return network(images)
+
+    return run
+
+
+def _onnxruntime(model: Any, images: Tensor, _: str, threads: int) -> Work:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feed = {INPUT_NAME: images.numpy()}
+    return lambda: session.run(None, feed)
+
+
+def _openvino(model: Any, images: Tensor, precision: str, threads: int) -> Work:
+    import openvino
+
+    core = openvino.Core()
+    graph = core.read_model(model.SerializeToString())
+    graph.reshape(list(images.shape))
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+    }
+    request = core.compile_model(graph, "CPU", settings).create_infer_request()
+    feed = [images.numpy()]
+    return lambda: request.infer(feed)

@@ -1,0 +1,127 @@
+"""What is measured: CMSA's variants, and the networks that they are compared with (all from timm)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cmsa.models.baseline import SimpleBaseline
+from cmsa.models.create import create_model
+from cmsa.models.deploy import deploy
+
+Size = tuple[int, int]
+KEYPOINTS = 17
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network to be measured.
+
+    Attributes:
+        name: as it stands in the table.
+        size: (H, W) of its input.
+        build: makes the network as it is trained, in eval mode, with random weights.
+        prepare: makes of it what is exported and run.
+    """
+
+    name: str
+    size: Size
+    build: Callable[[], nn.Module]
+    prepare: Callable[[Any], nn.Module]
+
+
+def cmsa_candidate(variant: str, size: Size) -> Candidate:
+    """A variant for human pose with the head of the authors' release, deployed."""
+    return Candidate(variant, size, lambda: create_model(variant, "pose", size).eval(), deploy)
+
+
+def unfused_candidate(variant: str, size: Size) -> Candidate:
+    """The same network as it is trained, which is the structure of the authors' release, exported as it is."""
+    return Candidate(f"{variant} unfused", size, lambda: create_model(variant, "pose", size).eval(), _as_it_is)
+
+
+def peers() -> list[Candidate]:
+    """HRNet-W32 at 128x96, ViT-B/16 at 256x192 (ViTPose-B's size), ResNet-50 with SimpleBaseline's head at 128x96."""
+    return [
+        Candidate("HRNet-W32", (128, 96), lambda: HighResolution().eval(), _as_it_is),
+        Candidate("ViT-B/16, no head", (256, 192), _vit, _as_it_is),
+        Candidate(
+            "ResNet-50 SimpleBaseline",
+            (128, 96),
+            lambda: SimpleBaseline((128, 96), KEYPOINTS, "resnet50").eval(),
+            _as_it_is,
+        ),
+    ]
+
+
+def _as_it_is(network: nn.Module) -> nn.Module:
+    return network
+
+
+def _vit() -> nn.Module:
+    return timm.create_model("vit_base_patch16_224", img_size=(256, 192), num_classes=0, global_pool="").eval()
+
+
+class HighResolution(nn.Module):
+    """HRNet-W32 for pose (arXiv 1902.09212): the finest of its four maps, and a 1x1 convolution to heatmaps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        backbone: Any = timm.create_model("hrnet_w32", num_classes=0)
+        # What makes the other maps, and what classifies, is not part of the pose network.
+        backbone.incre_modules = backbone.downsamp_modules = None
+        backbone.final_layer = nn.Identity()
+        backbone.stage4[-1].fuse_layers = backbone.stage4[-1].fuse_layers[:1]
+        self.backbone = backbone
+        self.score = nn.Conv2d(32, KEYPOINTS, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> heatmaps (B, 17, H/4, W/4)."""
+        net: Any = self.backbone
+        x = net.act2(net.bn2(net.conv2(net.act1(net.bn1(net.conv1(x))))))
+        return self.score(net.stages(x)[0])  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs on paper, for one image.
+
+    Attributes:
+        parameters: as trained.
+        multiply_adds: of convolutions and linear layers, of the network that is run.
+        with_attention: those and the products of queries, keys and values.
+    """
+
+    parameters: int
+    multiply_adds: int
+    with_attention: int
+
+
+@torch.no_grad()
+def cost_of(trained: nn.Module, run: nn.Module, size: Size) -> Cost:
+    """Count a network's parameters, and the multiply-adds of what is run, for images (3, H, W)."""
+    linear = 0
+
+    def count(module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
+        nonlocal linear
+        if isinstance(module, nn.ConvTranspose2d):
+            linear += inputs[0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear | nn.Conv2d):
+            linear += output.numel() * module.weight[0].numel()
+
+    handles = [part.register_forward_hook(count) for part in run.modules() if not list(part.children())]
+    # The explicit products are counted; fused attention kernels are counted differently from one to the next.
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), FlopCounterMode(display=False) as flops:
+        run(torch.zeros(1, 3, *size))
+    for handle in handles:
+        handle.remove()
+    products = flops.get_flop_counts()["Global"]
+    attention = sum(count for operator, count in products.items() if "bmm" in str(operator)) // 2
+    parameters = sum(parameter.numel() for parameter in trained.parameters())
+    return Cost(parameters, linear, linear + attention)
