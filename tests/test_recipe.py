@@ -61,10 +61,10 @@ def test_shipped_recipes_say_what_they_are(name: str) -> None:
     assert content["title"]
     assert content["ours"]
     assert content["cost"]
-    task, data = name.split("_")[0], content["data"]
+    data = content["data"]
     assert data["train"]
     assert data["validate"]
-    if "_cmsa_" in name and task == "pose":
+    if name.startswith("pose_coco_"):
         height, width = name.split("_")[4].split("x")
         assert content["model"]["input_size"] == [int(height), int(width)]
         assert content["model"]["name"] == "_".join(name.split("_")[2:4])
