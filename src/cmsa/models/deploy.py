@@ -82,7 +82,8 @@ class DeployedBlock(nn.Module):
             for index, weight in enumerate(torch.split(attention.out.weight, values, dim=1))
         )
         self.dim, self.eps = norm.normalized_shape, norm.eps
-        first: nn.Linear = mlp.fc1
+        first = mlp.fc1
+        assert isinstance(first, nn.Linear)
         assert first.bias is not None
         self.first = linear_from(first.weight * norm.weight, first.bias + first.weight @ norm.bias)
         self.second = linear_from(mlp.fc2.weight, mlp.fc2.bias)
