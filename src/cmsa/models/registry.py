@@ -60,7 +60,7 @@ def _build(variant: str, pretrained: bool, **options: Any) -> nn.Module:
         if size is not None:
             options["input_size"] = (size, size) if isinstance(size, int) else tuple(size)[-2:]
     options.setdefault("num_classes", 1000)
-    return build_model_with_cfg(  # type: ignore[no-any-return]
+    return build_model_with_cfg(
         CMSA,
         variant,
         pretrained,
