@@ -167,7 +167,7 @@ def test_files_of_others_are_told_apart(tmp_path):
         open_exported(tmp_path / "none.onnx")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("task", "size"), [(task, size) for task, sizes in SIZES.items() for size in sizes])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_task_and_size(variant, task, size, trained_like, tmp_path):
