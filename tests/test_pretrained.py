@@ -69,5 +69,5 @@ def test_default_weights_fall_back_to_the_largest_of_the_task(shipped):
     assert default_weights("head_pose") == "c"
     with pytest.raises(ValueError, match=r"no weights for classification came with cmsa \(there are a, b, c\)"):
         default_weights("classification")
-    ship(shipped, "cmsa_s_pose_32x24", "pose")
-    assert default_weights("pose") == "cmsa_s_pose_32x24"
+    ship(shipped, "cmsa_n_pose_32x24", "pose")
+    assert default_weights("pose") == "cmsa_n_pose_32x24"

@@ -12,7 +12,7 @@ WEIGHTS_FILE = "model.safetensors"
 """The file in a folder or a hub repository (``PyTorchModelHubMixin``'s name)."""
 
 DEFAULT_WEIGHTS: dict[Task, str] = {
-    "pose": "cmsa_s_pose_32x24",
+    "pose": "cmsa_n_pose_32x24",
     "head_pose": "cmsa_s_head_pose_32x32",
     "classification": "cmsa_s_classification_32x32",
 }
