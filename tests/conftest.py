@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from torch import nn
 
 # Each pytest worker is a process of its own: with more threads they would wait for each other.
 torch.set_num_threads(1)
@@ -31,3 +33,23 @@ def shared() -> Path:
 def generator() -> torch.Generator:
     """A CPU generator with a fixed seed."""
     return torch.Generator().manual_seed(20241203)
+
+
+def _randomise(module: nn.Module, generator: torch.Generator, spread: float = 1.0) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, spread, generator=generator)
+            part.running_var.uniform_(1, 4, generator=generator)
+            part.weight.data.uniform_(0.5, 1.5, generator=generator)
+            part.bias.data.normal_(0, spread, generator=generator)
+        if isinstance(getattr(part, "table", None), nn.Parameter):
+            part.table.data.normal_(0, 1, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Callable[..., None]:
+    """Random statistics and affine parameters for every BatchNorm, random bias tables: (module, generator, spread).
+
+    Variances are at least 1: below that the blocks of a whole network amplify rounding until nothing can be compared.
+    """
+    return _randomise

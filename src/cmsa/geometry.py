@@ -28,6 +28,16 @@ def extend_to_aspect(box: Box, size: tuple[int, int], padding: float = BOX_PADDI
     return width * padding, width / aspect * padding
 
 
+def region_center(box: Box, convention: CropConvention) -> tuple[float, float]:
+    """Centre (x, y) of the region to crop: of the box's pixels, or half a pixel right and below of it for ``hrnet``.
+
+    HRNet takes ``x + width / 2``, the others ``x + (width - 1) / 2``.
+    """
+    x, y = box.center
+    shift = 0.5 if convention == "hrnet" else 0.0
+    return x + shift, y + shift
+
+
 def crop_affine(
     center: tuple[float, float],
     extent: tuple[float, float],

@@ -26,7 +26,7 @@ from cmsa.data.crops import cut_crop
 from cmsa.data.image import ImageError, ImageSource, read_image
 from cmsa.data.photometric import normalize
 from cmsa.feeding import crop_spec, describe, face_margin_of, heatmap_size
-from cmsa.geometry import FloatArray
+from cmsa.geometry import FloatArray, region_center
 from cmsa.models.create import load_weights
 from cmsa.models.network import CMSA
 from cmsa.outputs import Network, Predictions, output_reader
@@ -249,10 +249,8 @@ class Predictor:
 
     def _cut(self, picture: Picture, box: Box, whole: bool) -> tuple[Picture, FloatArray]:
         region = box if whole else self.margin.widen(box)
-        x, y = region.center
-        # HRNet's centre of a box lies half a pixel right and below of the middle of its pixels.
-        shift = 0.5 if self.spec.convention == "hrnet" else 0.0
-        matrix = self.spec.base_matrix((x + shift, y + shift), (region.width, region.height))
+        center = region_center(region, self.spec.convention)
+        matrix = self.spec.base_matrix(center, (region.width, region.height))
         return cut_crop(picture, matrix, self.spec.size, antialias=self.spec.antialias), matrix
 
     @torch.inference_mode()

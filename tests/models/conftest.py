@@ -14,23 +14,8 @@ from cmsa.models.heads import MixerFusion
 from cmsa.models.registry import VARIANTS
 
 
-def randomise(module: nn.Module, generator: torch.Generator) -> None:
-    """Random statistics and affine parameters for every BatchNorm, random bias tables.
-
-    Variances are at least 1: below that the blocks of a whole network amplify rounding until nothing can be compared.
-    """
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.running_mean.normal_(0, 1, generator=generator)
-            part.running_var.uniform_(1, 4, generator=generator)
-            part.weight.data.uniform_(0.5, 1.5, generator=generator)
-            part.bias.data.normal_(0, 1, generator=generator)
-        if isinstance(getattr(part, "table", None), nn.Parameter):
-            part.table.data.normal_(0, 1, generator=generator)
-
-
 @pytest.fixture
-def randomised(generator: torch.Generator) -> Callable[[nn.Module], nn.Module]:
+def randomised(generator: torch.Generator, randomise: Callable[..., None]) -> Callable[[nn.Module], nn.Module]:
     """Makes any module a float64 one in eval mode with random numbers in it."""
 
     def build(module: nn.Module) -> nn.Module:
@@ -42,7 +27,7 @@ def randomised(generator: torch.Generator) -> Callable[[nn.Module], nn.Module]:
 
 
 @pytest.fixture
-def network(generator: torch.Generator) -> Callable[..., CMSA]:
+def network(generator: torch.Generator, randomise: Callable[..., None]) -> Callable[..., CMSA]:
     """Builds a variant with :class:`MixerFusion`, in eval mode, float32, random numbers in it."""
 
     def build(variant: str = "cmsa_n", input_size: tuple[int, int] = (32, 24), **options: Any) -> CMSA:

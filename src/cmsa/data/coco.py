@@ -18,6 +18,7 @@ from cmsa.data.coco_entries import EntryReader, Person, Picture
 from cmsa.data.crops import CropSpec
 from cmsa.data.prepare import CropSource
 from cmsa.data.problems import Problems
+from cmsa.geometry import region_center
 from cmsa.keypoints import COCO, KeypointSet
 
 BoxSource = Literal["ground truth", "detections"]
@@ -98,12 +99,10 @@ def people_to_sources(people: CocoPeople, spec: CropSpec) -> list[CropSource]:
     for person in people.people:
         groups.setdefault(person.file, []).append(person)
     unmarked = np.zeros((len(people.keypoint_set), 3))
-    # HRNet's centre of a box; the others use the middle of its pixels.
-    shift = 0.5 if spec.convention == "hrnet" else 0.0
     return [
         CropSource(
             image=file,
-            centers=np.array([person.box.center for person in group]) + shift,
+            centers=np.array([region_center(person.box, spec.convention) for person in group]),
             extents=np.array([(person.box.width, person.box.height) for person in group]),
             labels={
                 "keypoints": np.stack(

@@ -12,6 +12,7 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.face_margins import MarginName, face_margin
 from cmsa.data.prepare import CropSource
 from cmsa.data.problems import Problems
+from cmsa.geometry import region_center
 from cmsa.rotation import LARGEST_ANGLE
 from cmsa.values import Box
 
@@ -108,7 +109,7 @@ def faces_to_sources(faces: Faces, spec: CropSpec, margin: MarginName) -> list[C
         sources.append(
             CropSource(
                 image=face.file,
-                centers=np.array([region.center]),
+                centers=np.array([region_center(region, spec.convention)]),
                 extents=np.array([(region.width, region.height)]),
                 labels={"angles": np.array([face.angles], dtype=np.float32), "box": np.array([face.box.xywh])},
             )
