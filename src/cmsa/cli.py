@@ -256,12 +256,12 @@ def _models(_: argparse.Namespace, __: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from cmsa.models.create import read_weights, shipped_names, shipped_weights
+    from cmsa.models.create import read_description, shipped_names, shipped_weights
 
     table = Table("weights", "task", "input (HxW)", "MB", "trained on")
     for name in shipped_names():
         path = shipped_weights(name)
-        _tensors, description = read_weights(path)
+        description = read_description(path)
         size = "x".join(map(str, description.input_size))
         data = str(description.training.get("data", ""))
         table.add_row(name, description.task, size, f"{path.stat().st_size / 1e6:.1f}", data)

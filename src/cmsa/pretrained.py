@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cmsa.models.create import read_weights, shipped_names, shipped_weights
+from cmsa.models.create import read_description, shipped_names, shipped_weights
 from cmsa.models.description import Task
 
 WEIGHTS_FILE = "model.safetensors"
@@ -29,7 +29,7 @@ def default_weights(task: Task) -> str:
     shipped = shipped_names()
     if DEFAULT_WEIGHTS[task] in shipped:
         return DEFAULT_WEIGHTS[task]
-    of_task = [name for name in shipped if read_weights(shipped_weights(name))[1].task == task]
+    of_task = [name for name in shipped if read_description(shipped_weights(name)).task == task]
     if not of_task:
         raise ValueError(
             f"no weights for {task} came with cmsa (there are {', '.join(shipped) or 'none'}): give a weights file"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,24 @@ def save_weights(path: Path | str, model: CMSA, dtype: torch.dtype | None = None
     partial.replace(path)
 
 
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[Any, Description]]:
+    """A weights file and its description; errors are those of :func:`read_weights`."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no weights file {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file, Description.from_metadata(file.metadata(), str(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+
+
+def read_description(path: Path | str) -> Description:
+    """What a weights file says of itself, its tensors left unread. Errors are those of :func:`read_weights`."""
+    with _opened(path) as (_, description):
+        return description
+
+
 def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Description]:
     """Tensors and description of a weights file.
 
@@ -145,15 +164,8 @@ def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Description]:
         FileNotFoundError: there is no such file.
         ValueError: it is not a weights file of cmsa.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no weights file {path}")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            description = Description.from_metadata(file.metadata(), str(path))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from error
-    return tensors, description
+    with _opened(path) as (file, description):
+        return {key: file.get_tensor(key) for key in file.keys()}, description  # noqa: SIM118
 
 
 def load_weights(path: Path | str, input_size: Size | None = None) -> CMSA:
