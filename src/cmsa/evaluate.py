@@ -15,10 +15,10 @@ from cmsa.data.augment import normalize, to_images
 from cmsa.data.batches import store_loader
 from cmsa.data.store import CropStore
 from cmsa.draw_confusion import save_confusion
+from cmsa.feeding import heatmap_size
 from cmsa.models.create import load_weights
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
-from cmsa.models.windows import ceil_divide
 from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
 from cmsa.scores import ClassificationScore, Score, score_of
@@ -148,8 +148,7 @@ def evaluate_recipe(
     if not recipe.data.validate:
         raise ValueError("the recipe names no store in data.validate")
     network = load_weights(find_weights(weights))
-    height, width = network.input_size
-    task = task_of(network.description, (ceil_divide(height, network.reduction), ceil_divide(width, network.reduction)))
+    task = task_of(network.description, heatmap_size(network))
     stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]
     ready = fuse(network).to(device)
     console, scores = Console(), {}

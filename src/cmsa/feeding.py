@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from cmsa.data.crops import CropSpec
 from cmsa.data.face_margins import FaceMargin, face_margin
@@ -37,7 +38,14 @@ def face_margin_of(model: CMSA) -> FaceMargin:
     return face_margin(describe(model).crop.get("margin", "none"))
 
 
-def heatmap_size(model: CMSA) -> tuple[int, int]:
+class Reducing(Protocol):
+    """A network, of ours or a baseline, that says how much smaller than its images its first map is."""
+
+    input_size: tuple[int, int]
+    reduction: int
+
+
+def heatmap_size(model: Reducing) -> tuple[int, int]:
     """(h, w) of the first stage's map, which heatmaps have too."""
     height, width = model.input_size
     return ceil_divide(height, model.reduction), ceil_divide(width, model.reduction)

@@ -8,17 +8,17 @@ from torch import nn
 
 from cmsa.data.store import CropStore
 from cmsa.keypoints import COCO
-from cmsa.models.baseline import BASELINES, create_baseline
+from cmsa.models.baseline import BASELINES, Baseline, create_baseline
 from cmsa.models.create import create_model, read_weights
 from cmsa.models.description import Description
 from cmsa.models.heads import MixerFusion
 from cmsa.models.network import CMSA
-from cmsa.models.windows import resize_bias
+from cmsa.models.resizing import fit_bias_tables
 from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
 
 
-def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> nn.Module:
+def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> CMSA | Baseline:
     """The recipe's network, from its initial weights where it names any.
 
     Args:
@@ -50,12 +50,10 @@ def initialise(network: CMSA, path: str) -> list[str]:
     """
     tensors, _ = read_weights(find_weights(path))
     own = network.state_dict()
-    for key, value in list(tensors.items()):
-        if key.endswith(".table") and key in own and value.shape[0] == own[key].shape[0]:
-            tensors[key] = resize_bias(value.float(), (own[key].shape[1], own[key].shape[2]))
-    fitting = {
-        key: value.to(own[key].dtype) for key, value in tensors.items() if key in own and own[key].shape == value.shape
-    }
+    # float16 weights are widened first: tables are resized in the network's own precision.
+    known = {key: value.to(own[key].dtype) for key, value in tensors.items() if key in own}
+    fit_bias_tables(network, known)
+    fitting = {key: value for key, value in known.items() if own[key].shape == value.shape}
     if not fitting:
         raise ValueError(f"{path}: none of its tensors fits {type(network).__name__}")
     network.load_state_dict(fitting, strict=False)

@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from cmsa.evaluate import open_for_evaluation, open_store, score_table
+from cmsa.feeding import heatmap_size
 from cmsa.kept_weights import BestWeights
 from cmsa.models.network import CMSA
-from cmsa.models.windows import ceil_divide
 from cmsa.quiet import quiet_lightning
 from cmsa.recipe import Recipe
 from cmsa.starting_point import build_network, describe
@@ -112,9 +112,7 @@ def build_module(recipe: Recipe) -> TrainingModule:
     network = build_network(recipe, description.options)
     if isinstance(network, CMSA):
         network.description = replace(description, options=network.description.options)
-    reduction = int(network.reduction)  # type: ignore[arg-type]
-    height, width = description.input_size
-    task = task_of(description, (ceil_divide(height, reduction), ceil_divide(width, reduction)))
+    task = task_of(description, heatmap_size(network))
     # Channels last is what convolutions are fastest with, on CPU and GPU.
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
 

@@ -25,17 +25,14 @@ from cmsa.data.affine import (
     warp,
 )
 from cmsa.data.photometric import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     ErasingFill,
     color_jitter,
     normalize,
     random_erasing,
 )
+from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
     "AffineRange",
     "AffineSample",
     "Augmentation",

@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
+
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma of RGB, ITU-R BT.601."""
 

@@ -23,7 +23,7 @@ BASELINES: dict[str, tuple[Task, ...]] = {
 """The tasks of each network."""
 
 
-def create_baseline(name: str, task: Task, input_size: Size, **options: Any) -> nn.Module:
+def create_baseline(name: str, task: Task, input_size: Size, **options: Any) -> Baseline:
     """A network of ``BASELINES`` with the head of a task.
 
     Args:
@@ -113,3 +113,6 @@ class PooledBaseline(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what the head makes of the last map."""
         return self.head([self.backbone(x)] * self.maps)  # type: ignore[no-any-return]
+
+
+Baseline = SimpleBaseline | PooledBaseline

@@ -6,13 +6,12 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
+
 Task = Literal["pose", "head_pose", "classification"]
 FORMAT = 1
 KEY = "cmsa"
 """The entry of a safetensors file's metadata that holds the description."""
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -177,10 +177,10 @@ class CMSA(HubModel):
             size = (ceil_divide(size[0], 2), ceil_divide(size[1], 2))
 
     def set_input_size(self, input_size: Size) -> None:
-        """Take images of another (H, W): windows follow, bias tables are resized bilinearly.
+        """Take images of another (H, W): windows follow, bias tables are resized bilinearly, the stem keeps its stride.
 
         Raises:
-            ValueError: a side is below 8, or the stem's stride would change.
+            ValueError: a side is below 8.
         """
         reduction = self.reduction
         before = self.input_size
@@ -288,6 +288,3 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-HeadFactory = Callable[[Sequence[int]], nn.Module]

@@ -8,6 +8,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from cmsa.models.network import CMSA
+from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 VARIANTS: dict[str, dict[str, Any]] = {
     # Ours, for small devices: a quarter of S's multiply-adds, most of them taken from the full-resolution stage.
@@ -44,8 +45,8 @@ _DEFAULT_CONFIG = {
     "input_size": (3, 32, 32),
     "pool_size": None,
     "interpolation": "bicubic",
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
+    "mean": IMAGENET_MEAN,
+    "std": IMAGENET_STD,
     "first_conv": "stem.embedding1.depthwise.conv.conv",
     "classifier": "head",
 }
