@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from cmsa.export.compare import random_pixels
 from cmsa.export.formats import read_constants
 from cmsa.export.run import ExportOptions, export_formats
 from cmsa.models import create_model
-from cmsa.quantize import calibration_pixels
+from cmsa.quantize import calibration_pixels, stay_in_float
 
 
 def store(spec, crops, tmp_path):
@@ -48,6 +49,22 @@ def test_a_store_of_another_size_is_refused(tmp_path):
     crops = np.zeros((2, 16, 24, 3), np.uint8)
     with pytest.raises(ValueError, match=r"crops for an input of \(16, 24\)"):
         calibration_pixels(store(CropSpec.for_evaluation((16, 24)), crops, tmp_path), (32, 24))
+
+
+def test_products_of_activations_and_depthwise_convolutions_stay_in_float():
+    def node(name, kind, inputs, **attributes):
+        return onnx.helper.make_node(kind, inputs, [f"{name}_out"], name=name, **attributes)
+
+    weight = onnx.numpy_helper.from_array(np.zeros((4, 4), np.float32), "weight")
+    nodes = [
+        node("linear", "MatMul", ["x", "weight"]),
+        node("attention", "MatMul", ["x", "linear_out"]),
+        node("depthwise", "Conv", ["x", "weight"], group=4),
+        node("convolution", "Conv", ["x", "weight"], group=1),
+        node("add", "Add", ["x", "attention_out"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "graph", [], [], [weight])
+    assert stay_in_float(onnx.helper.make_model(graph)) == ["attention", "depthwise"]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from torch import nn
 
 from cmsa.models import create_model
 from cmsa.models.deploy import DeployedNetwork, deploy
+from cmsa.models.deploy_head import from_cells, to_cells
 from cmsa.models.registry import VARIANTS
 
 TOLERANCE = 1e-9
@@ -68,3 +69,15 @@ def test_no_norm_and_no_enlarging_is_left(network):
     deployed = deploy(network("cmsa_n", (16, 8)))
     kinds = {type(part) for part in deployed.modules()}
     assert not kinds & {nn.BatchNorm2d, nn.LayerNorm, nn.ConvTranspose2d}
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_cells_hold_the_halvings_one_after_the_other(levels, images):
+    x = images(2, (8, 12)).permute(0, 2, 3, 1)
+    cells = to_cells(x, levels)
+    side = 2**levels
+    assert cells.shape == (2 * 8 // side, 12 // side, side**2, 3)
+    assert torch.equal(from_cells(cells, 2, levels), x)
+    if levels == 2:
+        # Row 2 + 1 and column 0 + 1 of a cell: below, left; then below, right.
+        assert torch.equal(cells[3, 1, 4 * 2 + 3], x[1, 4 + 3, 4 + 1])

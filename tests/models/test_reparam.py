@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmsa.models.reparam import ConvNorm, RepConv, ResidualDepthwise, norm_scale_shift
+from cmsa.models.reparam import ConvNorm, RepConv, ResidualDepthwise, convolve, norm_scale_shift
 
 
 def parameters(module: nn.Module) -> int:
@@ -78,3 +78,22 @@ def test_fusing_leaves_the_block_alone(randomised):
     before = {name: value.clone() for name, value in block.state_dict().items()}
     block.fuse().weight.data.zero_()
     assert all(torch.equal(value, before[name]) for name, value in block.state_dict().items())
+
+
+@pytest.mark.parametrize(("kernel", "size"), [(3, (7, 5)), (3, (6, 8)), (1, (7, 5)), (1, (6, 8))])
+def test_the_way_around_the_slow_kernel_is_the_same_convolution(kernel, size, generator):
+    conv = nn.Conv2d(16, 16, kernel, 2, kernel // 2, groups=16, bias=False)
+    x = torch.randn(2, 16, *size, generator=generator, requires_grad=True)
+
+    def result_and_gradients(run):
+        x.grad = conv.weight.grad = None
+        with torch.autocast("cpu", torch.bfloat16):
+            out = run(x)
+        out.float().square().sum().backward()
+        return out.float(), x.grad, conv.weight.grad
+
+    for found, expected in zip(
+        result_and_gradients(lambda x: convolve(conv, x)), result_and_gradients(conv), strict=True
+    ):
+        assert found.shape == expected.shape
+        torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)

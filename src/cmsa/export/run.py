@@ -81,11 +81,11 @@ def export_formats(model: CMSA, paths: Mapping[Format, Path], options: ExportOpt
     written = []
     entries = constants(model, graph, options.batch, "float32" if options.calibration is None else "int8")
     onnx_model = None if set(paths) == {"torch"} else to_onnx(program, graph.output_names)
+    if options.calibration is not None:
+        images = _graph_input(model, graph, options.calibration)
+        onnx_model = quantize(onnx_model, INPUT_NAME, images, options.keep)
     for format, path in paths.items():
         converted = program if format == "torch" else onnx_model if format == "onnx" else to_openvino(onnx_model)
-        if options.calibration is not None:
-            images = _graph_input(model, graph, options.calibration)
-            converted = quantize(converted, INPUT_NAME, images, options.keep)
         path.parent.mkdir(parents=True, exist_ok=True)
         # On the same file system, so that each move at the end is one step.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:

@@ -24,7 +24,7 @@ from cmsa.models.attention import CascadedMultiScaleAttention, WindowAttention, 
 from cmsa.models.deploy_head import DeployedMixer, linear_from
 from cmsa.models.fuse import fuse
 from cmsa.models.heads import MixerFusion
-from cmsa.models.network import CMSA, Block
+from cmsa.models.network import CMSA, Block, Embedding
 from cmsa.models.windows import cut, join
 
 
@@ -47,7 +47,10 @@ class DeployedNetwork(nn.Module):
     def __init__(self, fused: CMSA) -> None:
         super().__init__()
         self.input_size = fused.input_size
-        self.stem, self.downsample = fused.stem, fused.downsample
+        self.stem = nn.ModuleList(DeployedEmbedding(part) for part in (fused.stem.embedding1, fused.stem.embedding2))
+        self.downsample = nn.ModuleList(
+            DeployedEmbedding(part) for part in fused.downsample if isinstance(part, Embedding)
+        )
         self.stages = nn.ModuleList(
             nn.Sequential(*(DeployedBlock(block) for block in stage.children() if isinstance(block, Block)))
             for stage in fused.stages
@@ -57,13 +60,30 @@ class DeployedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what the head makes of the three maps."""
         maps: list[Tensor] = []
-        x = self.stem(x)
+        x = to_last(x)
+        for embedding in self.stem:
+            x = F.gelu(embedding(x))
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.downsample[index - 1](x)
-            x = to_first(stage(to_last(x)))
-            maps.append(x)
+            x = stage(x)
+            maps.append(to_first(x))
         return self.head(maps)  # type: ignore[no-any-return]
+
+
+class DeployedEmbedding(nn.Module):
+    """Depth-wise convolution, GELU, and the 1x1 convolution as a product. (B, H, W, C)."""
+
+    def __init__(self, embedding: Embedding) -> None:
+        super().__init__()
+        pointwise = embedding.pointwise
+        assert isinstance(pointwise, nn.Conv2d)
+        self.depthwise = embedding.depthwise
+        self.pointwise = linear_from(pointwise.weight[:, :, 0, 0], pointwise.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H/stride, W/stride, C')."""
+        return self.pointwise(F.gelu(to_last(self.depthwise(to_first(x)))))  # type: ignore[no-any-return]
 
 
 class DeployedBlock(nn.Module):
