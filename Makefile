@@ -14,7 +14,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 demo: $(INSTALLED)
-	$(BIN)/cmsa predict pose examples --boxes examples/boxes.json --out out/demo
+	$(BIN)/cmsa predict pose examples/people --boxes examples/people/boxes.json --out out/demo
 
 test: check
 	$(BIN)/python -m pytest -n auto

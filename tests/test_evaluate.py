@@ -7,8 +7,17 @@ import torch
 from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
 
 from cmsa.data.store import CropStore, StoreError
-from cmsa.evaluate import evaluate_recipe, evaluate_store, open_for_evaluation, score_table, store_names
-from cmsa.models.create import create_model, save_weights
+from cmsa.evaluate import (
+    evaluate_recipe,
+    evaluate_store,
+    open_for_evaluation,
+    open_for_scoring,
+    score_table,
+    store_names,
+)
+from cmsa.export import export
+from cmsa.export.run import ExportOptions
+from cmsa.models.create import create_model, load_weights, read_description, save_weights
 from cmsa.models.description import Description
 from cmsa.tasks.pose import PoseTask
 
@@ -102,3 +111,20 @@ def test_stores_of_one_name_are_told_apart(store: CropStore) -> None:
     parent = store.folder.parent.as_posix()
     assert store_names([store, other, third]) == [f"{parent}/val", f"{parent}/more/val", "test"]
     assert store_names([store, third]) == ["val", "test"]
+
+
+@pytest.mark.slow
+def test_exported_files_are_scored_beside_the_weights(store: CropStore, folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    path = export(load_weights(weights), folder / "model.onnx").path
+    scores = evaluate_recipe(tiny_recipe(store, store), str(weights), exported=[path])
+    assert list(scores) == ["val", "val, model.onnx"]
+    assert scores["val, model.onnx"] == pytest.approx(scores["val"], abs=1e-4)
+    decoding = export(load_weights(weights), folder / "decoding.onnx", options=ExportOptions(decode=True)).path
+    with pytest.raises(ValueError, match=r"decoding.onnx: was exported with --normalise or --decode"):
+        evaluate_recipe(tiny_recipe(store, store), str(weights), exported=[decoding])
+    save_weights(folder / "larger.safetensors", create_model("cmsa_n", "pose", (32, 32), **TINY))
+    with pytest.raises(
+        ValueError, match=r"the weights are cmsa_n for pose at 32x32"
+    ):
+        open_for_scoring(path, read_description(folder / "larger.safetensors"))

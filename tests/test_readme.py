@@ -94,7 +94,7 @@ def test_make_demo_draws_the_photos():
     picture.unlink(missing_ok=True)
     subprocess.run(["make", "demo"], cwd=ROOT, check=True, capture_output=True)
     drawn = cv2.imread(str(picture))
-    photo = cv2.imread(str(ROOT / "examples" / "park.jpg"))
+    photo = cv2.imread(str(ROOT / "examples" / "people" / "park.jpg"))
     assert drawn.shape[1] > photo.shape[1]  # the crops stand beside the photo
 
 

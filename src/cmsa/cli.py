@@ -185,6 +185,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
     parser.add_argument("--device", default="cpu", help="where to run, e.g. cuda")
     parser.add_argument("--pictures", type=Path, help="folder for confusion matrices (classification)")
+    parser.add_argument("--exported", type=Path, nargs="*", default=[], help="exported files to score beside them")
 
 
 def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
@@ -201,6 +202,7 @@ def _evaluate(options: argparse.Namespace, rest: list[str]) -> int:
         out=options.json,
         device=options.device,
         pictures=options.pictures,
+        exported=options.exported,
     )
     return 0
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,14 @@ from cmsa.data.augment import normalize, to_images
 from cmsa.data.batches import store_loader
 from cmsa.data.store import CropStore
 from cmsa.draw_confusion import save_confusion
+from cmsa.export.formats import read_constants
 from cmsa.feeding import heatmap_size
 from cmsa.models.create import load_weights
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
 from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
+from cmsa.runtime import RuntimeNetwork, open_exported
 from cmsa.scores import ClassificationScore, Score, score_of
 from cmsa.tasks.described import AnyTask, task_of
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Scores = dict[str, Any]
+Network = nn.Module | RuntimeNetwork | Callable[[Tensor], Tensor]
 
 
 def open_store(folder: str | Path, task: str) -> CropStore:
@@ -71,6 +76,25 @@ def open_for_evaluation(folder: str | Path, description: Description) -> CropSto
     return store
 
 
+def open_for_scoring(path: Path, description: Description) -> RuntimeNetwork:
+    """Open an exported file that puts out what a model puts out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is of another model, or normalises or decodes by itself.
+    """
+    entries = read_constants(path)
+    there, here = (
+        f"{model['name']} for {model['task']} at {'x'.join(map(str, model['input_size']))}"
+        for model in (entries["model"], asdict(description))
+    )
+    if there != here:
+        raise ValueError(f"{path}: was exported from {there}, the weights are {here}")
+    if entries["decoded_in_graph"] or entries["input"]["normalised_in_graph"]:
+        raise ValueError(f"{path}: was exported with --normalise or --decode; export it without them to score it")
+    return open_exported(path)
+
+
 def store_names(stores: Sequence[CropStore]) -> list[str]:
     """What to call stores in tables and logs: their folders' names, with as much of the path as tells them apart."""
     stems = [store.folder.stem for store in stores]
@@ -82,7 +106,7 @@ def store_names(stores: Sequence[CropStore]) -> list[str]:
 
 @torch.inference_mode()
 def evaluate_store(
-    network: nn.Module | Callable[[Tensor], Tensor],
+    network: Network,
     task: AnyTask,
     store: CropStore,
     *,
@@ -122,6 +146,7 @@ def evaluate_recipe(
     batch_size: int = 64,
     device: str = "cpu",
     pictures: Path | None = None,
+    exported: Sequence[Path] = (),
 ) -> dict[str, Scores]:
     """Score weights on the validation stores of a recipe, print one table, and write JSON where asked.
 
@@ -133,14 +158,15 @@ def evaluate_recipe(
         batch_size: crops at a time.
         device: where to run, e.g. ``cpu`` or ``cuda``.
         pictures: folder for a confusion matrix of each store (classification).
+        exported: files of ``cmsa export`` to score as well, e.g. to see what int8 costs.
 
     Returns:
-        Scores by store.
+        Scores by store, and by store and file.
 
     Raises:
-        FileNotFoundError: there are no such weights.
+        FileNotFoundError: there are no such weights, or no such file.
         StoreError: a store is missing or damaged.
-        ValueError: the recipe names no validation store, or a store does not fit the weights.
+        ValueError: the recipe names no validation store, or a store or a file does not fit the weights.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -150,26 +176,28 @@ def evaluate_recipe(
     network = load_weights(find_weights(weights))
     task = task_of(network.description, heatmap_size(network))
     stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]
-    ready = fuse(network).to(device)
+    networks: dict[str, Network] = {"": fuse(network).to(device)}
+    for path in exported:
+        networks[f", {path.name}"] = open_for_scoring(path, network.description)
     console, scores = Console(), {}
     with Progress(console=console, transient=True) as progress:
-        for name, store in zip(store_names(stores), stores, strict=True):
-            bar = progress.add_task(store.folder.name, total=len(store))
+        for (name, store), (ending, run) in product(zip(store_names(stores), stores, strict=True), networks.items()):
+            bar = progress.add_task(f"{store.folder.name}{ending}", total=len(store))
             score = score_of(task, store)
-            scores[name] = evaluate_store(
-                ready,
+            scores[name + ending] = evaluate_store(
+                run,
                 task,
                 store,
                 flip_test=flip_test,
                 batch_size=batch_size,
-                device=device,
+                device="cpu" if ending else device,
                 advance=partial(progress.advance, bar),
                 score=score,
             )
             if pictures and isinstance(score, ClassificationScore):
                 pictures.mkdir(parents=True, exist_ok=True)
                 confusion, classes = score.errors.confusion.numpy(), store.meta["classes"]
-                save_confusion(pictures / f"{Path(name).name}.png", confusion, classes, name)
+                save_confusion(pictures / f"{Path(name).name}{ending}.png", confusion, classes, name + ending)
     console.print(score_table(scores, f"{weights}, flip test {'on' if flip_test else 'off'}"))
     if out:
         content = {"weights": weights, "flip_test": flip_test, "scores": scores}

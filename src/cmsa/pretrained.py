@@ -13,7 +13,7 @@ WEIGHTS_FILE = "model.safetensors"
 
 DEFAULT_WEIGHTS: dict[Task, str] = {
     "pose": "cmsa_n_pose_32x24",
-    "head_pose": "cmsa_s_head_pose_32x32",
+    "head_pose": "cmsa_n_head_pose_32x32",
     "classification": "cmsa_s_classification_32x32",
 }
 
