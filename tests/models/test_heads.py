@@ -32,6 +32,20 @@ def test_an_enlarged_map_lies_over_the_pixels_that_it_came_from(generator):
     assert torch.equal(crop_to(repeated, like), repeated[:, :, :9, :7])
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_enlarging_by_products_is_the_transposed_convolution(scale, randomised, generator):
+    enlarge = randomised(TransposeNorm(5, scale))
+    x = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    out = torch.randn(2, 5, 3 * scale, 4 * scale, generator=generator, dtype=torch.float64)
+    inputs = (x, enlarge.conv.weight, enlarge.conv.bias)
+    found, expected = enlarge._enlarged(x), enlarge.conv(x)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    for one, other in zip(
+        torch.autograd.grad(found, inputs, out), torch.autograd.grad(expected, inputs, out), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
 def test_transpose_norm_fuses(randomised, generator):
     enlarge = randomised(TransposeNorm(5, 4))
     x = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64)
