@@ -26,7 +26,7 @@ class TransposeNorm(nn.Module):
 
     def _enlarged(self, x: Tensor) -> Tensor:
         """``conv(x)`` as the product it is, for kernel and stride are the same: fast kernels, and channels-last."""
-        scale, dtype = self.conv.stride[0], x.dtype
+        dtype = x.dtype
         weight = self.conv.weight[:, 0].permute(1, 2, 0)[:, None].to(dtype)
         pixels = x.permute(0, 2, 3, 1)[:, :, None, :, None]
         # (B, H, 1, W, 1, C) · (scale, 1, scale, C)
