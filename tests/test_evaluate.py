@@ -124,7 +124,5 @@ def test_exported_files_are_scored_beside_the_weights(store: CropStore, folder: 
     with pytest.raises(ValueError, match=r"decoding.onnx: was exported with --normalise or --decode"):
         evaluate_recipe(tiny_recipe(store, store), str(weights), exported=[decoding])
     save_weights(folder / "larger.safetensors", create_model("cmsa_n", "pose", (32, 32), **TINY))
-    with pytest.raises(
-        ValueError, match=r"the weights are cmsa_n for pose at 32x32"
-    ):
+    with pytest.raises(ValueError, match=r"the weights are cmsa_n for pose at 32x32"):
         open_for_scoring(path, read_description(folder / "larger.safetensors"))

@@ -1,4 +1,7 @@
-"""``cmsa benchmark``: its options, and what it runs."""
+"""``cmsa benchmark``: what is measured, the options of each, and what they run.
+
+An option that is not given is left to the default of the function that measures.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,78 @@ Size = tuple[int, int]
 VARIANTS = ("cmsa_n", "cmsa_s", "cmsa_b", "cmsa_l")
 RUNTIMES = ("torch", "onnxruntime", "openvino")
 PRECISIONS = ("float32", "bf16", "int8")
+TASKS = ("pose", "head_pose", "classification")
+EVERY = {"batch", "threads", "rounds", "out"}
+OPTIONS = {
+    "inference": EVERY | {"variants", "sizes", "precisions", "runtimes", "with_peers"},
+    "training": EVERY | {"variants", "sizes", "precisions", "task", "compile_network"},
+    "data": EVERY | {"annotations", "images", "size"},
+    "profile": EVERY | {"variants", "sizes", "precisions"},
+}
+"""What each benchmark can be told."""
+FLAGS = {"with_peers": "--no-peers", "compile_network": "--compile"}
+"""How an option is spelled whose name is another."""
 
 
 def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Size]) -> None:
     """The options of the command."""
-    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--sizes", nargs="+", type=parse_size, default=[(32, 24)], help="HEIGHTxWIDTH of the inputs")
-    parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES))
-    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
-    parser.add_argument("--batch", type=int, default=32, help="images of the throughput")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7, help="of which medians are taken")
-    parser.add_argument("--no-peers", action="store_true", help="CMSA only")
+    parser.argument_default = argparse.SUPPRESS
+    parser.add_argument(
+        "kind",
+        nargs="?",
+        choices=list(OPTIONS),
+        default="inference",
+        help="what is timed, named before all options: inference (the default), training steps, the reading of data, "
+        "or inference by kind of layer",
+    )
+    parser.add_argument("--batch", type=int, help="images of a batch; 32, of data 64")
+    parser.add_argument("--threads", type=int, help="of the CPU; 2")
+    parser.add_argument("--rounds", type=int, help="of which medians are taken; 7 of inference, or 5")
     parser.add_argument("--out", type=Path, default=Path("benchmark"), help="folder for JSON and plot")
+    networks = parser.add_argument_group("inference, training and profile")
+    networks.add_argument(
+        "--variants", nargs="*", choices=VARIANTS, help="all; of training cmsa_n and cmsa_s, of a profile cmsa_s"
+    )
+    networks.add_argument("--sizes", nargs="+", type=parse_size, help="HEIGHTxWIDTH; 32x24, or the task's")
+    networks.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="all; int8 is of inference only")
+    inference = parser.add_argument_group("inference")
+    inference.add_argument("--runtimes", nargs="+", choices=RUNTIMES, help="all")
+    inference.add_argument("--no-peers", dest="with_peers", action="store_false", help="CMSA only")
+    training = parser.add_argument_group("training")
+    training.add_argument("--task", choices=TASKS, help="whose head, augmentation and loss; pose")
+    training.add_argument("--compile", dest="compile_network", action="store_true", help="torch.compile too")
+    data = parser.add_argument_group("data")
+    data.add_argument("--annotations", type=Path, help="COCO keypoint annotations")
+    data.add_argument("--images", type=Path, help="folder of the pictures")
+    data.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the crops; 32x24")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure, show the table, write JSON and plot."""
-    from cmsa.benchmark import benchmark
+    """Measure, show the table, write JSON and, of inference, a plot.
 
-    benchmark(
-        options.variants,
-        options.sizes,
-        options.runtimes,
-        options.precisions,
-        batch=options.batch,
-        threads=options.threads,
-        rounds=options.rounds,
-        with_peers=not options.no_peers,
-        out=options.out,
-    )
+    Raises:
+        ValueError: an option means nothing to the benchmark, or is missing.
+    """
+    kind, known = options.kind, set.union(*OPTIONS.values())
+    given = {name: value for name, value in vars(options).items() if name in known}
+    for name in sorted(given.keys() - OPTIONS[kind]):
+        raise ValueError(f"{FLAGS.get(name, f'--{name}')} is no option of the {kind} benchmark")
+    if kind == "inference":
+        from cmsa.benchmark import benchmark
+
+        benchmark(**given)
+    elif kind == "training":
+        from cmsa.benchmark.training import benchmark_training
+
+        benchmark_training(**given)
+    elif kind == "profile":
+        from cmsa.benchmark.profile import benchmark_profile
+
+        benchmark_profile(**given)
+    else:
+        from cmsa.benchmark.data import benchmark_data
+
+        for name in ("annotations", "images"):
+            if name not in given:
+                raise ValueError(f"--{name} is required for the data benchmark")
+        benchmark_data(given.pop("annotations"), given.pop("images"), **given)

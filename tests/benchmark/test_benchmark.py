@@ -32,10 +32,11 @@ def test_works_take_turns_and_times_are_theirs():
 
 
 def test_peak_memory_counts_what_was_given_back():
-    found = peak_memory(lambda: torch.ones(50, 1024, 1024 // 4).sum())
-    if found is None:
+    found = [peak_memory(lambda: torch.ones(50, 1024, 1024 // 4).sum()) for _ in range(3)]
+    if None in found:
         pytest.skip("this system does not tell")
-    assert 40 < found < 80
+    # A system short of memory may take pages of this process away meanwhile, so one of them may be too small.
+    assert 40 < max(found) < 80
 
 
 def test_machine_names_cores():
@@ -83,14 +84,14 @@ def test_peers_are_what_they_are_called():
 
 
 ROW = Row("cmsa_n", 32, 24, "openvino", "float32", 1_000_000, 10**8, 2 * 10**8, 2.0, 500.0, 260.0, 0.5, None)
-CONDITIONS = {"machine": "a machine", "threads": 2, "batch": 32, "rounds": 7, "peak_gflops": 100.0}
+CONDITIONS = {"machine": "a machine", "threads": 2, "batch": 32, "rounds": 7, "peak_gflops": {"float32": 100.0}}
 
 
 def test_the_table_shows_numbers(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     show_table([ROW], CONDITIONS)
     text = capsys.readouterr().out
-    for part in ("a machine", "100 GFLOP/s", "cmsa_n", "32x24", "0.100", "0.200", "500.0", "50%"):
+    for part in ("a machine", "float32 100 GOP/s", "cmsa_n", "32x24", "1.00", "0.200", "500.0", "50%"):
         assert part in text
 
 
@@ -103,11 +104,16 @@ def test_the_plot_is_a_picture(tmp_path):
 def test_one_run(tmp_path, monkeypatch):
     from cmsa.benchmark import run
 
-    def tiny(variant, size):
+    def tiny(variant, size, fusion="mixer"):
         from cmsa.models import create_model
         from cmsa.models.deploy import deploy
 
-        return Candidate(variant, size, lambda: create_model(variant, "pose", size, depths=(1, 1, 1)).eval(), deploy)
+        return Candidate(
+            f"{variant} {fusion}",
+            size,
+            lambda: create_model(variant, "pose", size, depths=(1, 1, 1), fusion=fusion).eval(),
+            deploy,
+        )
 
     monkeypatch.setattr(run, "cmsa_candidate", tiny)
     rows = run.benchmark(
@@ -127,7 +133,7 @@ def test_one_run(tmp_path, monkeypatch):
         ("openvino", "float32"),
         ("openvino", "int8"),
     }
-    assert all(row.throughput > 0 and 0 < row.share_of_peak < 2 for row in rows)
+    assert all(row.throughput > 0 and 0 < row.share_of_peak < 1.5 for row in rows)
     content = json.loads((tmp_path / "benchmark.json").read_text())
-    assert len(content["rows"]) == 5
-    assert content["conditions"]["peak_gflops"] > 0
+    assert len(content["rows"]) == 10
+    assert content["conditions"]["peak_gflops"].keys() == {"float32", "int8"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +68,12 @@ def _combinations(runtimes: Sequence[Runtime], precisions: Sequence[str]) -> Ite
     for precision in precisions:
         if "onnxruntime" in runtimes and precision != "bf16":
             yield "onnxruntime", precision
-        if "openvino" in runtimes and (precision != "bf16" or _has_bf16()):
+        if "openvino" in runtimes and (precision != "bf16" or has_bf16()):
             yield "openvino", precision
 
 
-def _has_bf16() -> bool:
+def has_bf16() -> bool:
+    """Whether OpenVINO computes in bf16 on this machine."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -104,16 +105,24 @@ def _onnxruntime(model: Any, images: Tensor, _: str, threads: int) -> Work:
 
 
 def _openvino(model: Any, images: Tensor, precision: str, threads: int) -> Work:
+    request = openvino_request(model, images, precision, threads)
+    feed = [images.numpy()]
+    return lambda: request.infer(feed)
+
+
+def openvino_request(
+    model: Any, images: Tensor, precision: str, threads: int, settings: Mapping[str, Any] | None = None
+) -> Any:
+    """An ``onnx.ModelProto`` in OpenVINO, ready for as many images; ``settings`` are further ones of OpenVINO's."""
     import openvino
 
     core = openvino.Core()
     graph = core.read_model(model.SerializeToString())
     graph.reshape(list(images.shape))
-    settings = {
+    chosen = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        **(settings or {}),
     }
-    request = core.compile_model(graph, "CPU", settings).create_infer_request()
-    feed = [images.numpy()]
-    return lambda: request.infer(feed)
+    return core.compile_model(graph, "CPU", chosen).create_infer_request()

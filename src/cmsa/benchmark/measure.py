@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 Work = Callable[[], object]
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -74,14 +72,6 @@ def _memory(entry: str) -> float:
         if line.startswith(f"{entry}:"):
             return int(line.split()[1]) / 1024
     return 0.0
-
-
-def matrix_product(size: int = 1536) -> tuple[Work, float]:
-    """A product of square float32 matrices by PyTorch, and its floating-point operations."""
-    generator = torch.Generator().manual_seed(0)
-    first, second = torch.randn(2, size, size, generator=generator)
-    out = torch.empty(size, size)
-    return lambda: torch.mm(first, second, out=out), 2.0 * size**3
 
 
 def machine() -> str:

@@ -17,6 +17,7 @@ from cmsa.models.deploy import deploy
 
 Size = tuple[int, int]
 KEYPOINTS = 17
+MATRIX_SIDE = 1536
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,21 @@ class Candidate:
     prepare: Callable[[Any], nn.Module]
 
 
-def cmsa_candidate(variant: str, size: Size) -> Candidate:
-    """A variant for human pose with the head of the authors' release, deployed."""
-    return Candidate(variant, size, lambda: create_model(variant, "pose", size).eval(), deploy)
+def cmsa_candidate(variant: str, size: Size, fusion: str = "mixer") -> Candidate:
+    """A variant for human pose, deployed; by default with the head of the authors' release."""
+    name = variant if fusion == "mixer" else f"{variant} {fusion} head"
+    return Candidate(name, size, lambda: create_model(variant, "pose", size, fusion=fusion).eval(), deploy)
 
 
 def unfused_candidate(variant: str, size: Size) -> Candidate:
     """The same network as it is trained, which is the structure of the authors' release, exported as it is."""
     return Candidate(f"{variant} unfused", size, lambda: create_model(variant, "pose", size).eval(), _as_it_is)
+
+
+def matrix_product() -> Candidate:
+    """One product of two square matrices, for one "image": what the machine can do at best."""
+    side = MATRIX_SIDE
+    return Candidate("matrix product", (side // 3, side), lambda: nn.Linear(side, side, bias=False).eval(), _as_it_is)
 
 
 def peers() -> list[Candidate]:

@@ -16,7 +16,7 @@ class Row:
         latency: milliseconds for one image.
         throughput: images a second, in batches.
         throughput_cpu: images for each second of processor time, which other processes disturb less.
-        share_of_peak: floating-point operations a second, in batches, over those of the matrix product; float32 peak.
+        share_of_peak: operations a second, in batches, over those of the fastest matrix product in that precision.
         memory: megabytes that running one batch takes, beyond the loaded network.
     """
 

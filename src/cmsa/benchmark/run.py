@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +10,20 @@ from typing import Any
 import torch
 
 from cmsa.benchmark.engines import Engine, open_engines
-from cmsa.benchmark.measure import Work, interleaved, machine, matrix_product, peak_memory
-from cmsa.benchmark.networks import Candidate, Cost, cmsa_candidate, cost_of, peers, unfused_candidate
+from cmsa.benchmark.measure import Work, interleaved, machine, peak_memory
+from cmsa.benchmark.networks import (
+    MATRIX_SIDE,
+    Candidate,
+    Cost,
+    cmsa_candidate,
+    cost_of,
+    matrix_product,
+    peers,
+    unfused_candidate,
+)
 from cmsa.benchmark.row import Row
 from cmsa.benchmark.table import show_table
+from cmsa.benchmark.written import write_rows
 from cmsa.runtime import Runtime
 
 _PEAK = "matrix product"
@@ -35,7 +44,8 @@ def benchmark(
     """Measure networks side by side in one run and show the table.
 
     Args:
-        variants: of CMSA, for human pose; the first size of ``cmsa_s`` is also measured unfused.
+        variants: of CMSA, for human pose; at the first size ``cmsa_n`` is also measured with the head that its shipped
+            weights have, and ``cmsa_s`` unfused.
         sizes: (H, W) of their inputs.
         runtimes: to run all of them in.
         precisions: ``float32``, ``bf16`` (OpenVINO, where the machine computes in it) and ``int8`` (calibrated on
@@ -48,6 +58,8 @@ def benchmark(
     """
     torch.set_num_threads(threads)
     candidates = [cmsa_candidate(variant, size) for variant in variants for size in sizes]
+    if "cmsa_n" in variants:
+        candidates.insert(1, cmsa_candidate("cmsa_n", sizes[0], "linear"))
     if "cmsa_s" in variants:
         candidates.append(unfused_candidate("cmsa_s", sizes[0]))
     candidates += peers() if with_peers else []
@@ -57,13 +69,17 @@ def benchmark(
         trained = candidate.build()
         costs[_label(candidate)] = cost_of(trained, candidate.prepare(trained), candidate.size)
         engines += open_engines(candidate, trained, runtimes, precisions, batch, threads)
-    product, operations = matrix_product()
-    works: dict[str, Work] = {_PEAK: product}
+    product = matrix_product()
+    products = open_engines(product, product.build(), runtimes, precisions, 2, threads)
+    works: dict[str, Work] = {f"{_PEAK} {index}": engine.one for index, engine in enumerate(products)}
     for index, engine in enumerate(engines):
         works |= {f"{index} one": engine.one, f"{index} many": engine.many}
     memory = [peak_memory(engine.many) for engine in engines]
     timings = interleaved(works, rounds)
-    peak = operations / timings[_PEAK].wall
+    peaks: dict[str, float] = {}
+    for index, engine in enumerate(products):
+        speed = 2 * MATRIX_SIDE**3 / timings[f"{_PEAK} {index}"].wall
+        peaks[engine.precision] = max(speed, peaks.get(engine.precision, 0.0))
     rows = []
     for index, engine in enumerate(engines):
         cost, many = costs[_label(engine.candidate)], timings[f"{index} many"]
@@ -79,11 +95,17 @@ def benchmark(
                 latency=timings[f"{index} one"].wall * 1e3,
                 throughput=batch / many.wall,
                 throughput_cpu=batch / many.cpu,
-                share_of_peak=2 * cost.with_attention * batch / many.wall / peak,
+                share_of_peak=2 * cost.with_attention * batch / many.wall / peaks[engine.precision],
                 memory=memory[index],
             )
         )
-    conditions = {"machine": machine(), "threads": threads, "batch": batch, "rounds": rounds, "peak_gflops": peak / 1e9}
+    conditions = {
+        "machine": machine(),
+        "threads": threads,
+        "batch": batch,
+        "rounds": rounds,
+        "peak_gflops": {precision: speed / 1e9 for precision, speed in peaks.items()},
+    }
     show_table(rows, conditions)
     if out is not None:
         _write(out, rows, conditions)
@@ -93,9 +115,7 @@ def benchmark(
 def _write(out: Path, rows: Sequence[Row], conditions: dict[str, Any]) -> None:
     from cmsa.benchmark.plot import plot
 
-    out.mkdir(parents=True, exist_ok=True)
-    content = {"conditions": conditions, "rows": [asdict(row) for row in rows]}
-    (out / "benchmark.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_rows(out / "benchmark.json", rows, conditions)
     plot(rows, conditions, out / "benchmark.png")
 
 

@@ -10,41 +10,38 @@ from cmsa.benchmark.row import Row
 
 def show_table(rows: Sequence[Row], conditions: Mapping[str, Any]) -> None:
     """Print rows, and what they were measured on."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    batch = conditions["batch"]
+    batch, peaks = conditions["batch"], conditions["peak_gflops"]
     title = (
-        f"{conditions['machine']}; {conditions['threads']} threads; float32 matrix product "
-        f"{conditions['peak_gflops']:.0f} GFLOP/s; medians of {conditions['rounds']} interleaved rounds"
+        f"{conditions['machine']}; {conditions['threads']} threads; medians of {conditions['rounds']} interleaved "
+        f"rounds\npeak, by products of large matrices: "
+        + ", ".join(f"{precision} {speed:.0f} GOP/s" for precision, speed in peaks.items())
     )
-    table = Table(title=title)
-    for name in ("network", "input", "runtime", "precision"):
-        table.add_column(name)
-    for name in (
-        "parameters M",
-        "MACs G",
-        "with attention",
-        "1 image, ms",
-        f"images/s at {batch}",
-        "images/CPU s",
-        "of peak",
-        f"MB at {batch}",
-    ):
-        table.add_column(name, justify="right")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("network", overflow="fold")
+    for name in ("runtime", "precision"):
+        table.add_column(name, no_wrap=True)
+    for name in ("params\nM", "MACs\nG", "1 image\nms", f"images/s\nbatch {batch}", "of\npeak", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    before = ""
     for row in rows:
+        network = f"{row.name} {row.height}x{row.width}"
+        first = network != before
+        if first and before:
+            table.add_section()
         table.add_row(
-            row.name,
-            f"{row.height}x{row.width}",
+            network if first else "",
             row.runtime,
             row.precision,
-            f"{row.parameters / 1e6:.2f}",
-            f"{row.multiply_adds / 1e9:.3f}",
-            f"{row.with_attention / 1e9:.3f}",
+            f"{row.parameters / 1e6:.2f}" if first else "",
+            f"{row.with_attention / 1e9:.3f}" if first else "",
             f"{row.latency:.1f}",
             f"{row.throughput:.1f}",
-            f"{row.throughput_cpu:.1f}",
             f"{row.share_of_peak:.0%}",
             "" if row.memory is None else f"{row.memory:.0f}",
         )
+        before = network
     Console().print(table)

@@ -42,6 +42,8 @@ class StoreDataset(Dataset[dict[str, Tensor]]):
         chosen = np.asarray(indices)
         owner = np.searchsorted(self.starts, chosen, side="right") - 1
         parts = [self.stores[number].read(chosen[owner == number] - self.starts[number]) for number in np.unique(owner)]
+        if len(parts) == 1:
+            return {name: parts[0][name] for name in sorted(self.names)}
         order = torch.from_numpy(np.argsort(np.argsort(owner, kind="stable"), kind="stable"))
         return {name: torch.cat([part[name] for part in parts])[order] for name in sorted(self.names)}
 

@@ -1,0 +1,40 @@
+from typing import get_args
+
+import pytest
+import torch
+
+from cmsa.benchmark.noise import noise_store
+from cmsa.data.affine import transform_points
+from cmsa.models.description import Task
+from cmsa.prepare import FACE_ROTATION, FACE_SCALE
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_batches_are_as_if_prepared(task):
+    store = noise_store(task, (16, 12), 5)
+    batch = store.read([0, 3])
+    assert batch["crops"].shape == (2, *store.spec.store_size, 3)
+    assert store.spec.size == (16, 12)
+    names = {"pose": "keypoints", "head_pose": "angles", "classification": "label"}
+    assert batch.keys() == {"crops", "matrix", names[task]}
+    assert store.meta["task"] == task
+
+
+def test_keypoints_lie_in_the_middle_of_the_stored_crop():
+    store = noise_store("pose", (16, 12), 50)
+    batch = store.read(slice(None))
+    points = transform_points(batch["keypoints"][..., :2], batch["matrix"])
+    height, width = store.spec.store_size
+    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
+    # The input is 12 x 16 pixels, 1.5 stored ones each; a place of 0..12 is at most 6.5 from 5.5.
+    assert ((points - middle).abs() <= 1.5 * torch.tensor([6.5, 8.5])).all()
+    assert (points - middle).abs().amax(dim=(0, 1)).ge(torch.tensor([8.0, 11.0])).all()
+    assert (batch["keypoints"][..., 2] == 2).all()
+
+
+def test_faces_have_the_room_of_prepared_ones():
+    spec = noise_store("head_pose", (32, 32), 1).spec
+    # A square turned by 45 degrees, 1.35 times as large, at 1.5 pixels each.
+    assert FACE_ROTATION == 45
+    assert spec.store_size[0] == pytest.approx(32 * 2**0.5 * FACE_SCALE * 1.5, abs=1)
+    assert spec.padding == 1
