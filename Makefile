@@ -1,4 +1,4 @@
-# make demo   keypoints on the example photos, into out/demo
+# make demo   keypoints, head poses and things on the example photos, into out/demo
 # make test   style, types and tests: what continuous integration runs
 # make check  style and types only
 # make clean  remove everything that this file makes
@@ -14,7 +14,10 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 demo: $(INSTALLED)
-	$(BIN)/cmsa predict pose examples/people --boxes examples/people/boxes.json --out out/demo
+	$(BIN)/cmsa predict pose examples/people --boxes examples/people/boxes.json --out out/demo/pose
+	$(BIN)/cmsa predict head-pose examples/people/astronaut.jpg examples/people/photographer.jpg \
+		--boxes examples/people/faces.json --out out/demo/heads
+	$(BIN)/cmsa predict classify examples/things --boxes examples/things/boxes.json --top 3 --out out/demo/things
 
 test: check
 	$(BIN)/python -m pytest -n auto

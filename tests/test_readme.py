@@ -90,12 +90,20 @@ def test_every_command_runs(workplace):
 def test_make_demo_draws_the_photos():
     if not (ROOT / ".venv" / "installed").is_file():
         pytest.skip("not installed by make: the demo would install first")
-    picture = ROOT / "out" / "demo" / "annotated" / "park.png"
-    picture.unlink(missing_ok=True)
+    pairs = {
+        ROOT / "out" / "demo" / task / "annotated" / f"{name}.png": ROOT / "examples" / folder / f"{name}.jpg"
+        for task, folder, name in (
+            ("pose", "people", "park"),
+            ("heads", "people", "photographer"),
+            ("things", "things", "rocket"),
+        )
+    }
+    for picture in pairs:
+        picture.unlink(missing_ok=True)
     subprocess.run(["make", "demo"], cwd=ROOT, check=True, capture_output=True)
-    drawn = cv2.imread(str(picture))
-    photo = cv2.imread(str(ROOT / "examples" / "people" / "park.jpg"))
-    assert drawn.shape[1] > photo.shape[1]  # the crops stand beside the photo
+    for picture, photo in pairs.items():
+        # The crops stand beside the photo.
+        assert cv2.imread(str(picture)).shape[1] > cv2.imread(str(photo)).shape[1]
 
 
 def test_make_test_is_what_continuous_integration_runs():

@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +27,21 @@ class Timing:
     cpu: float
 
 
-def interleaved(works: Mapping[str, Work], rounds: int = 7, least: float = 0.2) -> dict[str, Timing]:
+def interleaved(
+    works: Mapping[str, Work],
+    rounds: int = 7,
+    least: float = 0.2,
+    turns: Callable[[int], Iterable[int]] = range,
+) -> dict[str, Timing]:
     """Time several works in turn, so that a slow moment of the machine meets all of them alike.
+
+    A turn begins with a run that is not timed.
 
     Args:
         works: by name.
         rounds: how often each has its turn.
         least: seconds that a turn lasts at least; short works are repeated within it.
+        turns: counts the rounds, e.g. with a progress bar.
     """
     repeats = {}
     for name, work in works.items():
@@ -43,8 +51,10 @@ def interleaved(works: Mapping[str, Work], rounds: int = 7, least: float = 0.2) 
         repeats[name] = max(1, round(least / max(time.perf_counter() - start, 1e-6)))
     walls: dict[str, list[float]] = {name: [] for name in works}
     cpus: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
+    for _ in turns(rounds):
         for name, work in works.items():
+            # What the others left in the caches, and pages taken away meanwhile, are not this work's.
+            work()
             wall, cpu = time.perf_counter(), time.process_time()
             for _ in range(repeats[name]):
                 work()

@@ -17,25 +17,42 @@ def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None
         conditions: under which they were measured.
         path: picture to write; its ending says the format.
     """
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     panels = list(dict.fromkeys((row.runtime, row.precision) for row in rows))
-    figure = Figure(figsize=(4.5 * len(panels), 4), layout="constrained")
-    for place, (runtime, precision) in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), place + 1)
+    names = list(dict.fromkeys(_name(row) for row in rows))
+    ours = [name for name in names if name.startswith("cmsa")]
+    figure = Figure(figsize=(max(6.0, 4.2 * len(panels)), 4.6), layout="constrained")
+    # The same axes for all, so that panels can be compared.
+    grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (runtime, precision) in zip(grid, panels, strict=True):
         for row in rows:
             if (row.runtime, row.precision) == (runtime, precision):
-                ours = row.name.startswith("cmsa")
-                axes.scatter(row.latency, row.parameters / 1e6, color="tab:red" if ours else "tab:blue")
-                axes.annotate(
-                    f"{row.name} {row.height}x{row.width}",
-                    (row.latency, row.parameters / 1e6),
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                    fontsize=7,
+                name = _name(row)
+                family = ours if name in ours else [other for other in names if other not in ours]
+                shade = 0.45 + 0.5 * (family.index(name) + 1) / len(family)
+                axes.scatter(
+                    row.latency,
+                    row.parameters / 1e6,
+                    color=colormaps["Reds" if name in ours else "Blues"](shade),
+                    marker="o" if name in ours else "s",
+                    s=60,
+                    label=name,
                 )
-        axes.set(xscale="log", yscale="log", xlabel="latency of one image [ms]", ylabel="parameters [M]")
-        axes.set_title(f"{runtime}, {precision}")
-        axes.grid(True, which="both", alpha=0.3)
+        axes.set(xscale="log", yscale="log", xlabel="latency of one image [ms]", title=f"{runtime}, {precision}")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid(True, alpha=0.3)
+    grid[0].set_ylabel("parameters [M]")
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), fontsize=8)
     figure.suptitle(f"{conditions['machine']}, {conditions['threads']} threads", fontsize=9)
     figure.savefig(path, dpi=120)
+
+
+def _name(row: Row) -> str:
+    return f"{row.name} {row.height}x{row.width}"

@@ -56,6 +56,10 @@ def benchmark(
         with_peers: measure the networks of ``benchmark.networks.peers`` too.
         out: folder for ``benchmark.json`` and ``benchmark.png``.
     """
+    from rich.console import Console
+    from rich.progress import track
+
+    errors = Console(stderr=True)
     torch.set_num_threads(threads)
     candidates = [cmsa_candidate(variant, size) for variant in variants for size in sizes]
     if "cmsa_n" in variants:
@@ -65,7 +69,7 @@ def benchmark(
     candidates += peers() if with_peers else []
     costs: dict[str, Cost] = {}
     engines: list[Engine] = []
-    for candidate in candidates:
+    for candidate in track(candidates, "exporting", console=errors):
         trained = candidate.build()
         costs[_label(candidate)] = cost_of(trained, candidate.prepare(trained), candidate.size)
         engines += open_engines(candidate, trained, runtimes, precisions, batch, threads)
@@ -75,7 +79,8 @@ def benchmark(
     for index, engine in enumerate(engines):
         works |= {f"{index} one": engine.one, f"{index} many": engine.many}
     memory = [peak_memory(engine.many) for engine in engines]
-    timings = interleaved(works, rounds)
+    errors.print(f"timing {len(works)} works in {rounds} rounds")
+    timings = interleaved(works, rounds, turns=lambda count: track(range(count), "timing", console=errors))
     peaks: dict[str, float] = {}
     for index, engine in enumerate(products):
         speed = 2 * MATRIX_SIDE**3 / timings[f"{_PEAK} {index}"].wall
