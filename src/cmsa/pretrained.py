@@ -14,7 +14,7 @@ WEIGHTS_FILE = "model.safetensors"
 DEFAULT_WEIGHTS: dict[Task, str] = {
     "pose": "cmsa_n_pose_32x24",
     "head_pose": "cmsa_n_head_pose_32x32",
-    "classification": "cmsa_s_classification_32x32",
+    "classification": "cmsa_n_classification_32x32",
 }
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
