@@ -27,6 +27,13 @@ MONITORED = {"pose": ("AP", "max"), "head_pose": ("mae", "min"), "classification
 """The score that decides which weights are best, and whether it should be large or small."""
 
 
+def build_optimizer(network: nn.Module, weight_decay: float, learning_rate: float) -> torch.optim.AdamW:
+    """AdamW; biases, norms and the attention's bias tables do not decay."""
+    tables = {name for name, _ in network.named_parameters() if name.endswith(".table")}
+    groups = param_groups_weight_decay(network, weight_decay, no_weight_decay_list=tables)
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
 def build_augmentation(recipe: Recipe, store: CropStore) -> Augmentation:
     """The recipe's augmentation for crops of a store, which may have been cut for another input size.
 
@@ -179,12 +186,7 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with the recipe's schedule, stepped every batch."""
         settings = self.recipe.optimizer
-        tables = {name for name, _ in self.network.named_parameters() if name.endswith(".table")}
-        optimizer = torch.optim.AdamW(
-            param_groups_weight_decay(self.network, settings.weight_decay, no_weight_decay_list=tables),
-            lr=settings.learning_rate,
-            fused=True,
-        )
+        optimizer = build_optimizer(self.network, settings.weight_decay, settings.learning_rate)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.learning_rate_factor(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from timm.optim._param_groups import param_groups_weight_decay
 from torch import Tensor, nn
 
 from cmsa.recipe import OptimizerRecipe
 from cmsa.tasks.described import AnyTask
+from cmsa.training_module import build_optimizer
 
 TrainingPrecision = Literal["float32", "bf16"]
 
@@ -38,13 +38,8 @@ class TrainingStep:
         settings = settings or OptimizerRecipe()
         self.network, self.task, self.images, self.targets = network, task, images, targets
         self.precision = precision
-        tables = {name for name, _ in network.named_parameters() if name.endswith(".table")}
-        self.optimizer = torch.optim.AdamW(
-            param_groups_weight_decay(network, settings.weight_decay, no_weight_decay_list=tables),
-            # The time does not depend on it, and hundreds of steps on noise must not end in infinities.
-            lr=settings.final_learning_rate,
-            fused=True,
-        )
+        # The time does not depend on the rate, and hundreds of steps on noise must not end in infinities.
+        self.optimizer = build_optimizer(network, settings.weight_decay, settings.final_learning_rate)
 
     def forward(self) -> Tensor:
         """The loss."""
