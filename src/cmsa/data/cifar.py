@@ -133,9 +133,9 @@ def read_parquet(folder: Path, *, training: bool) -> ClassImages:
     if len({image.shape for image in images}) != 1:
         raise ClassDataError(f"{folder}: the images of {part}*.parquet differ in size; take them as a folder")
     count = max(labels, default=-1) + 1
-    return ClassImages(
-        np.stack(images), np.array(labels, np.int64), classes or tuple(map(str, range(count))), f"{folder.name} {part}"
-    )
+    # Such files need not hold the whole of a set that they are called after: the number belongs to the name.
+    source = f"{len(images):,} images of {folder.name}/{part}*.parquet"
+    return ClassImages(np.stack(images), np.array(labels, np.int64), classes or tuple(map(str, range(count))), source)
 
 
 _COLUMNS = (_IMAGE_COLUMNS, _LABEL_COLUMNS)
