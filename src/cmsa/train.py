@@ -142,8 +142,8 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
     console = Console(soft_wrap=True)
     duration = timedelta(seconds=round(seconds))
     if module.latest:
-        console.print(score_table(module.latest, f"{out}: {steps:,} steps, {duration} in this session"))
+        console.print(score_table(module.latest, f"{out}: {steps:,} steps, {duration} since the last start"))
     else:
-        console.print(f"{out}: {steps:,} steps, {duration} in this session; nothing was validated", highlight=False)
+        console.print(f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated", highlight=False)
     if best.file.is_file():
         console.print(f"best {best.key} {best.score:.4f}: {best.file}", highlight=False)
