@@ -144,6 +144,8 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
     if module.latest:
         console.print(score_table(module.latest, f"{out}: {steps:,} steps, {duration} since the last start"))
     else:
-        console.print(f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated", highlight=False)
+        console.print(
+            f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated", highlight=False
+        )
     if best.file.is_file():
         console.print(f"best {best.key} {best.score:.4f}: {best.file}", highlight=False)
