@@ -259,11 +259,12 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _models(_: argparse.Namespace, __: list[str]) -> int:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from cmsa.models.create import read_description, shipped_names, shipped_weights
 
-    table = Table("weights", "task", "input (HxW)", "MB", "trained on")
+    # A name is there to be copied: it must not be cut.
+    table = Table(Column("weights", no_wrap=True), "task", "input (HxW)", "MB", "trained on")
     for name in shipped_names():
         path = shipped_weights(name)
         description = read_description(path)
