@@ -10,6 +10,7 @@ from cmsa.data.store import CropStore, StoreError
 from cmsa.evaluate import (
     evaluate_recipe,
     evaluate_store,
+    names_of,
     open_for_evaluation,
     open_for_scoring,
     score_table,
@@ -126,3 +127,8 @@ def test_exported_files_are_scored_beside_the_weights(store: CropStore, folder: 
     save_weights(folder / "larger.safetensors", create_model("cmsa_n", "pose", (32, 32), **TINY))
     with pytest.raises(ValueError, match=r"the weights are cmsa_n for pose at 32x32"):
         open_for_scoring(path, read_description(folder / "larger.safetensors"))
+
+
+def test_files_of_one_name_are_told_apart() -> None:
+    paths = [Path("a/model.onnx"), Path("b/model.onnx"), Path("c/other.onnx")]
+    assert names_of(paths) == ["a/model.onnx", "b/model.onnx", "other.onnx"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 
 from cmsa.data.augment import normalize, to_images
 from cmsa.data.batches import store_loader
@@ -22,6 +21,7 @@ from cmsa.feeding import heatmap_size
 from cmsa.models.create import load_weights
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
+from cmsa.outputs import Network
 from cmsa.pretrained import find_weights
 from cmsa.recipe import Recipe
 from cmsa.runtime import RuntimeNetwork, open_exported
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Scores = dict[str, Any]
-Network = nn.Module | RuntimeNetwork | Callable[[Tensor], Tensor]
 
 
 def open_store(folder: str | Path, task: str) -> CropStore:
@@ -97,11 +96,13 @@ def open_for_scoring(path: Path, description: Description) -> RuntimeNetwork:
 
 def store_names(stores: Sequence[CropStore]) -> list[str]:
     """What to call stores in tables and logs: their folders' names, with as much of the path as tells them apart."""
-    stems = [store.folder.stem for store in stores]
-    return [
-        stem if stems.count(stem) == 1 else store.folder.with_suffix("").as_posix()
-        for stem, store in zip(stems, stores, strict=True)
-    ]
+    return names_of([store.folder.with_suffix("") for store in stores])
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, or the whole of it where several end alike."""
+    names = [path.name for path in paths]
+    return [name if names.count(name) == 1 else path.as_posix() for name, path in zip(names, paths, strict=True)]
 
 
 @torch.inference_mode()
@@ -177,8 +178,8 @@ def evaluate_recipe(
     task = task_of(network.description, heatmap_size(network))
     stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]
     networks: dict[str, Network] = {"": fuse(network).to(device)}
-    for path in exported:
-        networks[f", {path.name}"] = open_for_scoring(path, network.description)
+    for name, path in zip(names_of(exported), exported, strict=True):
+        networks[f", {name}"] = open_for_scoring(path, network.description)
     console, scores = Console(), {}
     with Progress(console=console, transient=True) as progress:
         for (name, store), (ending, run) in product(zip(store_names(stores), stores, strict=True), networks.items()):
@@ -197,7 +198,8 @@ def evaluate_recipe(
             if pictures and isinstance(score, ClassificationScore):
                 pictures.mkdir(parents=True, exist_ok=True)
                 confusion, classes = score.errors.confusion.numpy(), store.meta["classes"]
-                save_confusion(pictures / f"{Path(name).name}{ending}.png", confusion, classes, name + ending)
+                picture = f"{Path(name).name}{ending.replace('/', '_')}.png"
+                save_confusion(pictures / picture, confusion, classes, name + ending)
     console.print(score_table(scores, f"{weights}, flip test {'on' if flip_test else 'off'}"))
     if out:
         content = {"weights": weights, "flip_test": flip_test, "scores": scores}
