@@ -12,7 +12,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cmsa.data.augment import AffineRange, Augmentation, compose, normalize, to_images, transform_points
+from cmsa.data.augment import AffineRange, Augmentation, compose, move_keypoints, normalize, to_images
 from cmsa.data.batches import store_loader
 from cmsa.data.mixup import mixup
 from cmsa.data.store import CropStore
@@ -122,8 +122,7 @@ class TrainingModule(LightningModule):
         keypoints: Tensor | None = None
         upper_body: Sequence[int] = ()
         if isinstance(self.task, PoseTask):
-            points = transform_points(batch["keypoints"][..., :2], batch["matrix"])
-            keypoints = torch.cat([points, batch["keypoints"][..., 2:]], dim=2)
+            keypoints = move_keypoints(batch["keypoints"], batch["matrix"])
             upper_body = self.task.keypoint_set.upper_body
         images, sample = self.augmentation(crops, self.generator, keypoints, upper_body)
         moved = dict(batch) | {"matrices": compose(sample.matrices, batch["matrix"]), "flipped": sample.flipped}

@@ -19,7 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, default_co
 from cmsa.benchmark.measure import Work, interleaved, machine
 from cmsa.benchmark.usual_people import UsualPeople
 from cmsa.benchmark.written import write_rows
-from cmsa.data.augment import transform_keypoints, transform_points
+from cmsa.data.augment import move_keypoints, transform_keypoints
 from cmsa.data.batches import store_loader
 from cmsa.data.coco import CocoPeople, load_people, people_to_sources
 from cmsa.data.coco_entries import Person
@@ -162,8 +162,7 @@ def augmentation_of(
     keypoint_set = people.keypoint_set
 
     def augment(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        points = transform_points(batch["keypoints"][..., :2], batch["matrix"])
-        keypoints = torch.cat([points, batch["keypoints"][..., 2:]], dim=2)
+        keypoints = move_keypoints(batch["keypoints"], batch["matrix"])
         images, sample = augmentation(batch["crops"], generator, keypoints, keypoint_set.upper_body)
         return images, transform_keypoints(keypoints, sample, keypoint_set.flip_index)
 

@@ -44,19 +44,15 @@ def open_engines(
     threads: int,
 ) -> list[Engine]:
     """The combinations of runtime and precision that there are on this machine."""
-    network = candidate.prepare(trained)
-    images = torch.randn(batch, 3, *candidate.size, generator=torch.Generator().manual_seed(0))
+    network, images = candidate.prepare(trained), example_images(candidate, batch)
     engines = []
     if "torch" in runtimes and "float32" in precisions:
         run = _torch(network)
         engines.append(Engine(candidate, "torch", "float32", *_works(run, images)))
     if "onnxruntime" not in runtimes and "openvino" not in runtimes:
         return engines
-    plain = to_onnx(trace(network, images[:2]), ["output"])
-    models = {"float32": plain, "bf16": plain}
-    if "int8" in precisions:
-        models["int8"] = quantize(plain, INPUT_NAME, images[:CALIBRATION])
-    for runtime, precision in _combinations(runtimes, precisions):
+    models = export_models(network, images, precisions)
+    for runtime, precision in combinations(runtimes, precisions):
         open_runtime = _onnxruntime if runtime == "onnxruntime" else _openvino
         one = open_runtime(models[precision], images[:1], precision, threads)
         many = open_runtime(models[precision], images, precision, threads)
@@ -64,16 +60,30 @@ def open_engines(
     return engines
 
 
-def _combinations(runtimes: Sequence[Runtime], precisions: Sequence[str]) -> Iterator[tuple[str, str]]:
+def example_images(candidate: Candidate, count: int) -> Tensor:
+    """Noise (count, 3, H, W) to run a candidate on."""
+    return torch.randn(count, 3, *candidate.size, generator=torch.Generator().manual_seed(0))
+
+
+def export_models(network: nn.Module, images: Tensor, precisions: Sequence[str]) -> dict[str, Any]:
+    """A network as ``onnx.ModelProto`` by precision; bf16 is the float32 one, computed otherwise."""
+    plain = to_onnx(trace(network, images[:2]), ["output"])
+    models = {"float32": plain, "bf16": plain}
+    if "int8" in precisions:
+        models["int8"] = quantize(plain, INPUT_NAME, images[:CALIBRATION])
+    return models
+
+
+def combinations(runtimes: Sequence[Runtime], precisions: Sequence[str]) -> Iterator[tuple[Runtime, str]]:
+    """Runtime and precision, as far as there are such here: bf16 is OpenVINO's, where the machine computes in it."""
     for precision in precisions:
         if "onnxruntime" in runtimes and precision != "bf16":
             yield "onnxruntime", precision
-        if "openvino" in runtimes and (precision != "bf16" or has_bf16()):
+        if "openvino" in runtimes and (precision != "bf16" or _has_bf16()):
             yield "openvino", precision
 
 
-def has_bf16() -> bool:
-    """Whether OpenVINO computes in bf16 on this machine."""
+def _has_bf16() -> bool:
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -22,7 +22,7 @@ def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     panels = list(dict.fromkeys((row.runtime, row.precision) for row in rows))
-    names = list(dict.fromkeys(_name(row) for row in rows))
+    names = list(dict.fromkeys(row.network for row in rows))
     ours = [name for name in names if name.startswith("cmsa")]
     figure = Figure(figsize=(max(6.0, 4.2 * len(panels)), 4.6), layout="constrained")
     # The same axes for all, so that panels can be compared.
@@ -30,7 +30,7 @@ def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None
     for axes, (runtime, precision) in zip(grid, panels, strict=True):
         for row in rows:
             if (row.runtime, row.precision) == (runtime, precision):
-                name = _name(row)
+                name = row.network
                 family = ours if name in ours else [other for other in names if other not in ours]
                 shade = 0.45 + 0.5 * (family.index(name) + 1) / len(family)
                 axes.scatter(
@@ -52,7 +52,3 @@ def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), fontsize=8)
     figure.suptitle(f"{conditions['machine']}, {conditions['threads']} threads", fontsize=9)
     figure.savefig(path, dpi=120)
-
-
-def _name(row: Row) -> str:
-    return f"{row.name} {row.height}x{row.width}"

@@ -9,14 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
-from cmsa.benchmark.engines import CALIBRATION, has_bf16, openvino_request
+from cmsa.benchmark.engines import combinations, example_images, export_models, openvino_request
 from cmsa.benchmark.measure import machine
-from cmsa.benchmark.networks import Candidate, cmsa_candidate, unfused_candidate
+from cmsa.benchmark.networks import cmsa_candidate, unfused_candidate
 from cmsa.benchmark.written import write_rows
-from cmsa.export.formats import INPUT_NAME, to_onnx, trace
-from cmsa.quantize import quantize
 
 KINDS = {
     "FullyConnected": "products with weights",
@@ -77,24 +75,25 @@ def benchmark_profile(
     """
     rows = []
     conditions = {"machine": machine(), "threads": threads, "batch": batch, "rounds": rounds}
-    known = [precision for precision in precisions if precision != "bf16" or has_bf16()]
-    for variant, size, precision in product(variants, sizes, known):
-        pair = [
-            ProfileRow(candidate.name, *size, precision, _profile(candidate, precision, batch, threads, rounds))
-            for candidate in (unfused_candidate(variant, size), cmsa_candidate(variant, size))
-        ]
-        _show(pair, conditions)
-        rows += pair
+    for variant, size in product(variants, sizes):
+        pair = unfused_candidate(variant, size), cmsa_candidate(variant, size)
+        # Both have inputs of one size.
+        images = example_images(pair[0], batch)
+        models = [export_models(candidate.prepare(candidate.build()), images, precisions) for candidate in pair]
+        for _, precision in combinations(["openvino"], precisions):
+            spent = [_profile(of[precision], images, precision, threads, rounds) for of in models]
+            profiles = [
+                ProfileRow(candidate.name, *size, precision, milliseconds)
+                for candidate, milliseconds in zip(pair, spent, strict=True)
+            ]
+            _show(profiles, conditions)
+            rows += profiles
     if out is not None:
         write_rows(out / "profile.json", rows, conditions)
     return rows
 
 
-def _profile(candidate: Candidate, precision: str, batch: int, threads: int, rounds: int) -> dict[str, float]:
-    images = torch.randn(batch, 3, *candidate.size, generator=torch.Generator().manual_seed(0))
-    model: Any = to_onnx(trace(candidate.prepare(candidate.build()), images[:2]), ["output"])
-    if precision == "int8":
-        model = quantize(model, INPUT_NAME, images[:CALIBRATION])
+def _profile(model: Any, images: Tensor, precision: str, threads: int, rounds: int) -> dict[str, float]:
     request = openvino_request(model, images, precision, threads, {"PERF_COUNT": True})
     feed = [images.numpy()]
     request.infer(feed)
@@ -103,7 +102,7 @@ def _profile(candidate: Candidate, precision: str, batch: int, threads: int, rou
         request.infer(feed)
         for layer in request.get_profiling_info():
             kind = KINDS.get(layer.node_type, "the rest")
-            total[kind] += layer.real_time.total_seconds() * 1e3 / rounds / batch
+            total[kind] += layer.real_time.total_seconds() * 1e3 / rounds / len(images)
     return dict(total.most_common())
 
 

@@ -33,3 +33,8 @@ class Row:
     throughput_cpu: float
     share_of_peak: float
     memory: float | None
+
+    @property
+    def network(self) -> str:
+        """Name and input, as tables and plots call it."""
+        return f"{self.name} {self.height}x{self.width}"

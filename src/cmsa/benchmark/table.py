@@ -28,12 +28,11 @@ def show_table(rows: Sequence[Row], conditions: Mapping[str, Any]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     before = ""
     for row in rows:
-        network = f"{row.name} {row.height}x{row.width}"
-        first = network != before
+        first = row.network != before
         if first and before:
             table.add_section()
         table.add_row(
-            network if first else "",
+            row.network if first else "",
             row.runtime,
             row.precision,
             f"{row.parameters / 1e6:.2f}" if first else "",
@@ -43,5 +42,5 @@ def show_table(rows: Sequence[Row], conditions: Mapping[str, Any]) -> None:
             f"{row.share_of_peak:.0%}",
             "" if row.memory is None else f"{row.memory:.0f}",
         )
-        before = network
+        before = row.network
     Console().print(table)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -221,6 +222,11 @@ def transform_points(points: Tensor, matrices: Tensor) -> Tensor:
     return moved + matrices[:, None, :, 2]
 
 
+def move_keypoints(keypoints: Tensor, matrices: Tensor) -> Tensor:
+    """Map the points of keypoints (B, K, 3) of x, y and visibility with maps (B, 2, 3)."""
+    return torch.cat([transform_points(keypoints[..., :2], matrices), keypoints[..., 2:]], dim=-1)
+
+
 def transform_keypoints(keypoints: Tensor, sample: AffineSample, flip_index: Sequence[int]) -> Tensor:
     """Move keypoints (B, K, 3) of x, y in the store crop and visibility to the output.
 
@@ -229,7 +235,7 @@ def transform_keypoints(keypoints: Tensor, sample: AffineSample, flip_index: Seq
         sample: the maps; in mirrored samples left and right keypoints change places.
         flip_index: for each keypoint the index of its mirror image.
     """
-    moved = torch.cat([transform_points(keypoints[..., :2], sample.matrices), keypoints[..., 2:]], dim=-1)
+    moved = move_keypoints(keypoints, sample.matrices)
     swapped = moved[:, list(flip_index)]
     return torch.where(sample.flipped[:, None, None], swapped, moved)
 
@@ -275,8 +281,5 @@ def mean_of_cells(images: Tensor, side: int) -> Tensor:
     """
     if side == 1:
         return images
-    rows = sum(images[:, :, place::side] for place in range(side))
-    assert isinstance(rows, Tensor)
-    cells = sum(rows[..., place::side] for place in range(side))
-    assert isinstance(cells, Tensor)
-    return cells / side**2
+    rows = reduce(torch.add, (images[:, :, place::side] for place in range(side)))
+    return reduce(torch.add, (rows[..., place::side] for place in range(side))) / side**2

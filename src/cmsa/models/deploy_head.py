@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from cmsa.models.attention import to_first, to_last
 from cmsa.models.heads import MixerFusion
+from cmsa.models.windows import pad_map
 
 
 class DeployedMixer(nn.Module):
@@ -58,18 +59,12 @@ class DeployedMixer(nn.Module):
         mixed: Tensor | None = None
         for product, level, x in zip([self.own, *self.others], range(self.levels + 1), maps, strict=True):
             above = self.levels - level
-            cells = to_cells(padded(to_last(x), rows << above, columns << above), above)
+            cells = to_cells(pad_map(to_last(x), rows << above, columns << above), above)
             part = product(cells).reshape(batch * rows, columns, -1, self.channels)
             mixed = part if mixed is None else mixed + part
         assert mixed is not None
         score = from_cells(self.score(F.gelu(mixed)), batch, self.levels)
         return to_first(score[:, :height, :width])
-
-
-def padded(x: Tensor, height: int, width: int) -> Tensor:
-    """(B, H, W, C) with zeros below and to the right, up to (B, height, width, C)."""
-    below, right = height - x.shape[1], width - x.shape[2]
-    return F.pad(x, (0, 0, 0, right, 0, below)) if below or right else x
 
 
 def to_cells(x: Tensor, levels: int) -> Tensor:
