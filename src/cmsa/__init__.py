@@ -4,11 +4,11 @@ The names below are the public interface; ``train``, ``evaluate`` and ``export``
 where they are used.
 """
 
+from cmsa.inference.predictor import Predictor
 from cmsa.models.create import create_model, load_weights, save_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.network import CMSA
-from cmsa.predict import Predictor
-from cmsa.values import Box, ClassScores, HeadPose, Keypoints
+from cmsa.structures import Box, ClassScores, HeadPose, Keypoints
 
 __version__ = "0.1.0"
 

@@ -105,8 +105,8 @@ def test_one_run(tmp_path, monkeypatch):
     from cmsa.benchmark import run
 
     def tiny(variant, size, fusion="mixer"):
+        from cmsa.export.layout import deploy
         from cmsa.models import create_model
-        from cmsa.models.deploy import deploy
 
         return Candidate(
             f"{variant} {fusion}",

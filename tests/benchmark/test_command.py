@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tiny_people import write_people
 
-from cmsa.cli import main
+from cmsa.cli.main import main
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_data_of_a_few_people(tmp_path):
     annotations, images = write_people(tmp_path)
     options = ["--annotations", str(annotations), "--images", str(images), "--size", "16x12", "--batch", "4"]
     more = ["--threads", "1", "--rounds", "1", "--out", str(tmp_path / "out")]
-    command = [sys.executable, "-m", "cmsa.cli", "benchmark", "data", *options, *more]
+    command = [sys.executable, "-m", "cmsa", "benchmark", "data", *options, *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "packed store" in done.stdout

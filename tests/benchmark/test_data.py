@@ -16,15 +16,15 @@ from torch.utils.data import DataLoader
 from cmsa.benchmark import data
 from cmsa.benchmark.data import augmentation_of, benchmark_data, decoding, random_batches
 from cmsa.benchmark.usual_people import UsualPeople
-from cmsa.data.augment import AffineRange, normalize
-from cmsa.data.coco import CocoPeople, load_people, people_to_sources
-from cmsa.data.coco_entries import Person
 from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.data.prepare import build_store
-from cmsa.geometry import apply_affine
+from cmsa.data.datasets.coco import CocoPeople, load_people, people_to_sources
+from cmsa.data.datasets.coco_entries import Person
+from cmsa.data.store_writer import build_store
+from cmsa.data.transforms.augment import AffineRange, normalize
+from cmsa.geometry.crops import apply_affine
 from cmsa.keypoints import COCO
 from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
-from cmsa.values import Box
+from cmsa.structures import Box
 
 
 @pytest.fixture(scope="module")

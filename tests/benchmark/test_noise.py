@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from cmsa.benchmark.noise import noise_store
-from cmsa.data.affine import transform_points
+from cmsa.data.prepare import FACE_ROTATION, FACE_SCALE
+from cmsa.data.transforms.affine import transform_points
 from cmsa.models.description import Task
-from cmsa.prepare import FACE_ROTATION, FACE_SCALE
 
 
 @pytest.mark.parametrize("task", get_args(Task))

@@ -5,9 +5,9 @@ import torch
 from tiny_people import people_store, tiny_recipe, write_people
 
 from cmsa.benchmark.step import TrainingStep
-from cmsa.recipe import OptimizerRecipe
-from cmsa.train import build_module
-from cmsa.training_module import TrainingModule
+from cmsa.training.module import TrainingModule
+from cmsa.training.recipe import OptimizerRecipe
+from cmsa.training.train import build_module
 
 
 @pytest.fixture(scope="module")

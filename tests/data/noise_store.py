@@ -10,8 +10,8 @@ from PIL import Image
 
 from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.image import read_image
-from cmsa.data.prepare import CropSource, build_store
 from cmsa.data.store import CropStore
+from cmsa.data.store_writer import CropSource, build_store
 
 SPEC = CropSpec.for_training((32, 24), max_rotation=20)
 HEIGHT, WIDTH = 60, 90

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes, usable_boxes
-from cmsa.values import Box
+from cmsa.structures import Box
 
 
 def write(folder, entries, name="boxes.json"):

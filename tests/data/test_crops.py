@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.geometry import CropConvention, apply_affine, crop_affine
+from cmsa.geometry.crops import CropConvention, apply_affine, crop_affine
 
 
 def psnr(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:

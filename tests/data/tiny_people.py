@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cmsa.data.prepare import prepare_people
 from cmsa.data.store import CropStore
 from cmsa.keypoints import COCO
-from cmsa.prepare import prepare_people
-from cmsa.recipe import Recipe
+from cmsa.training.recipe import Recipe
 
 HEIGHT, WIDTH = 90, 130
 SIZE = (16, 12)

@@ -14,9 +14,9 @@ from cmsa.export.graph import ExportedGraph
 from cmsa.export.run import ExportOptions, export_formats
 from cmsa.models import create_model
 from cmsa.models.registry import VARIANTS
-from cmsa.outputs import output_reader
-from cmsa.runtime import open_exported
+from cmsa.runtime.sessions import open_exported
 from cmsa.tasks.described import head_pose_task, pose_task
+from cmsa.tasks.outputs import output_reader
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 SIZES = {

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cmsa.models import CMSA
-from cmsa.models.heads import MixerFusion
+from cmsa.models.heads.maps import MixerFusion
 from cmsa.models.registry import VARIANTS
 
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmsa.models.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
-from cmsa.rotation import euler_to_matrix, matrix_to_rotation_6d, rotate_in_plane
+from cmsa.geometry.rotations import euler_to_matrix, matrix_to_rotation_6d, rotate_in_plane
+from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
 from cmsa.tasks.head_pose import HeadKind, HeadPoseTask, bin_angles, stagewise_angles
 
 KINDS: tuple[HeadKind, ...] = ("ssr", "bins", "rotation_6d")

@@ -19,15 +19,15 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, default_co
 from cmsa.benchmark.measure import Work, interleaved, machine
 from cmsa.benchmark.usual_people import UsualPeople
 from cmsa.benchmark.written import write_rows
-from cmsa.data.augment import move_keypoints, transform_keypoints
-from cmsa.data.batches import store_loader
-from cmsa.data.coco import CocoPeople, load_people, people_to_sources
-from cmsa.data.coco_entries import Person
 from cmsa.data.crops import CropSpec
-from cmsa.data.prepare import build_store
+from cmsa.data.datasets.coco import CocoPeople, load_people, people_to_sources
+from cmsa.data.datasets.coco_entries import Person
+from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore
-from cmsa.recipe import Recipe
-from cmsa.training_module import build_augmentation
+from cmsa.data.store_writer import build_store
+from cmsa.data.transforms.augment import move_keypoints, transform_keypoints
+from cmsa.training.module import build_augmentation
+from cmsa.training.recipe import Recipe
 
 PROCESSES, THREADS, STORE = "decode and warp, processes", "decode and warp, threads", "packed store"
 BATCHES_PER_THREAD = 2

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from cmsa.benchmark.measure import Work
 from cmsa.benchmark.networks import Candidate
 from cmsa.export.formats import INPUT_NAME, to_onnx, trace
-from cmsa.quantize import quantize
-from cmsa.runtime import Runtime
+from cmsa.export.quantize import quantize
+from cmsa.runtime.sessions import Runtime
 
 CALIBRATION = 16
 

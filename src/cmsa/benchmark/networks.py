@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cmsa.export.layout import deploy
 from cmsa.models.baseline import SimpleBaseline
 from cmsa.models.create import create_model
-from cmsa.models.deploy import deploy
 
 Size = tuple[int, int]
 KEYPOINTS = 17

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.data.crops import CropSpec
+from cmsa.data.prepare import FACE_ROTATION, FACE_SCALE
 from cmsa.data.store import CropStore
 from cmsa.keypoints import COCO
 from cmsa.models.description import Task
-from cmsa.prepare import FACE_ROTATION, FACE_SCALE
 
 CLASSES = 100
 

@@ -24,7 +24,7 @@ from cmsa.benchmark.networks import (
 from cmsa.benchmark.row import Row
 from cmsa.benchmark.table import show_table
 from cmsa.benchmark.written import write_rows
-from cmsa.runtime import Runtime
+from cmsa.runtime.sessions import Runtime
 
 _PEAK = "matrix product"
 

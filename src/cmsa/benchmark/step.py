@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cmsa.recipe import OptimizerRecipe
 from cmsa.tasks.described import AnyTask
-from cmsa.training_module import build_optimizer
+from cmsa.training.module import build_optimizer
+from cmsa.training.recipe import OptimizerRecipe
 
 TrainingPrecision = Literal["float32", "bf16"]
 

@@ -16,14 +16,14 @@ from cmsa.benchmark.parts import Parts, find_parts
 from cmsa.benchmark.plain import PlainNetwork
 from cmsa.benchmark.step import TrainingPrecision, TrainingStep
 from cmsa.benchmark.written import write_rows
-from cmsa.feeding import heatmap_size
 from cmsa.models.create import DEFAULT_SIZES
 from cmsa.models.description import Task
 from cmsa.models.network import CMSA
-from cmsa.recipe import load_recipe
-from cmsa.starting_point import build_network, describe
+from cmsa.runtime.feeding import heatmap_size
 from cmsa.tasks.described import task_of
-from cmsa.training_module import TrainingModule
+from cmsa.training.module import TrainingModule
+from cmsa.training.recipe import load_recipe
+from cmsa.training.starting_point import build_network, describe
 
 Size = tuple[int, int]
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor  # type: ignore[import-untyped]
 
-from cmsa.data.augment import AffineRange
-from cmsa.data.coco_entries import Person
-from cmsa.geometry import FloatArray, apply_affine, crop_affine, extend_to_aspect, region_center
+from cmsa.data.datasets.coco_entries import Person
+from cmsa.data.transforms.augment import AffineRange
+from cmsa.geometry.crops import FloatArray, apply_affine, crop_affine, extend_to_aspect, region_center
 from cmsa.keypoints import KeypointSet
 from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
 

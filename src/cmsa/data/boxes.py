@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cmsa.values import Box
+from cmsa.structures import Box
 
 # COCO names its pictures by their ids: 000000000139.jpg, COCO_val2014_000000000139.jpg.
 _ID_IN_NAME = re.compile(r"(?:COCO_\w+_)?(\d+)")

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.geometry import BOX_PADDING, CropConvention, FloatArray, crop_affine, extend_to_aspect, invert_affine
-from cmsa.values import Box
+from cmsa.geometry.crops import BOX_PADDING, CropConvention, FloatArray, crop_affine, extend_to_aspect, invert_affine
+from cmsa.structures import Box
 
 _LARGEST_CANVAS = 8192
 """A region far larger than its picture must not ask for gigabytes of intermediate pixels."""
@@ -62,7 +62,7 @@ class CropSpec:
         store_size: the crop that is kept, in pixels.
         density: pixels of the store for each pixel of the input.
         padding: a region is extended to the aspect of ``size`` and enlarged by this factor (1.25: HRNet).
-        convention: see ``cmsa.geometry.crop_affine``.
+        convention: see ``cmsa.geometry.crops.crop_affine``.
         antialias: see ``cut_crop``.
 
     Raises:

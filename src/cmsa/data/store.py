@@ -1,7 +1,7 @@
 """A packed store of crops: one array on disk, read without decoding a picture.
 
 A store is a folder of ``crops.npy`` (N, H, W, 3) uint8, ``labels.npz`` (arrays whose first axis is N) and
-``meta.json``. ``cmsa.data.prepare`` builds it.
+``meta.json``. ``cmsa.data.store_writer`` builds it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from cmsa.export.graph import Decode, Normalise
-from cmsa.feeding import describe
 from cmsa.models.network import CMSA
+from cmsa.runtime.feeding import describe
 
 RAW_TOLERANCE = 1e-3
 """Of the network's numbers, as a share of the largest of them: float32 in another order of operations."""

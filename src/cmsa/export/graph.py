@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cmsa.feeding import describe, heatmap_size
-from cmsa.models.deploy import deploy
+from cmsa.export.layout import deploy
 from cmsa.models.network import CMSA
+from cmsa.runtime.feeding import describe, heatmap_size
 from cmsa.tasks.described import head_pose_task, pose_task
 
 RAW_OUTPUT = {"pose": "heatmaps", "head_pose": "angle_numbers", "classification": "logits"}

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cmsa.export.graph import ExportedGraph
-from cmsa.feeding import crop_spec, describe, face_margin_of, heatmap_size
 from cmsa.models.network import CMSA
+from cmsa.runtime.feeding import crop_spec, describe, face_margin_of, heatmap_size
 from cmsa.tasks.described import pose_task
 from cmsa.tasks.head_pose import BIN_COUNT, BIN_WIDTH, STAGE_BINS
 

@@ -15,9 +15,9 @@ from cmsa.export.compare import Difference, ExportError, compare, network_input,
 from cmsa.export.formats import INPUT_NAME, SUFFIXES, Format, save, to_onnx, to_openvino, trace
 from cmsa.export.graph import ExportedGraph
 from cmsa.export.metadata import constants
+from cmsa.export.quantize import quantize
 from cmsa.models.network import CMSA
-from cmsa.quantize import quantize
-from cmsa.runtime import open_exported
+from cmsa.runtime.sessions import open_exported
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cmsa.models.create import angle_head
 from cmsa.models.description import Task
-from cmsa.models.heads import ClassificationHead
+from cmsa.models.heads.maps import ClassificationHead
 from cmsa.models.windows import ceil_divide
 
 Size = tuple[int, int]

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cmsa.models.description import Description, Task
-from cmsa.models.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
-from cmsa.models.heads import ClassificationHead, LinearFusion, MixerFusion
+from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
+from cmsa.models.heads.maps import ClassificationHead, LinearFusion, MixerFusion
 from cmsa.models.hub import HubModel
 from cmsa.models.network import CMSA, Size
 from cmsa.models.registry import VARIANTS

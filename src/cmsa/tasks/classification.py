@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmsa.tasks.classification_errors import ClassificationErrors
+from cmsa.metrics.classification import ClassificationErrors
 
 
 class ClassificationTask:

@@ -6,7 +6,7 @@ from cmsa.keypoints import COCO, KeypointSet
 from cmsa.models.description import Description
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
-from cmsa.tasks.pose import PoseTask
+from cmsa.tasks.pose.task import PoseTask
 
 AnyTask = PoseTask | HeadPoseTask | ClassificationTask
 

@@ -1,7 +1,7 @@
 """Head pose: what the network should say, how far off it is, and what its numbers mean.
 
-Angles are (B, 3) = yaw, pitch, roll in degrees, see ``cmsa.rotation``. Loss and decoding run in float32 whatever the
-network ran in.
+Angles are (B, 3) = yaw, pitch, roll in degrees, see ``cmsa.geometry.rotations``. Loss and decoding run in float32
+whatever the network ran in.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmsa.models.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
-from cmsa.rotation import (
+from cmsa.geometry.rotations import (
     LARGEST_ANGLE,
     euler_to_matrix,
     geodesic_distance,
@@ -22,7 +21,8 @@ from cmsa.rotation import (
     rotation_6d_to_matrix,
     transform_angles,
 )
-from cmsa.tasks.head_pose_errors import HeadPoseErrors
+from cmsa.metrics.head_pose import HeadPoseErrors
+from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
 
 HeadKind = Literal["ssr", "bins", "rotation_6d"]
 

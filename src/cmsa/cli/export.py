@@ -1,0 +1,79 @@
+"""``cmsa export``: its options, and what it does: load, export, tell how far the files are from PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cmsa.export.run import Exported
+
+Size = tuple[int, int]
+FORMATS = ("onnx", "openvino", "torch")
+COMPARED_CROPS = 32
+
+
+def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Size]) -> None:
+    """The options of the command."""
+    parser.add_argument("weights", help="a shipped name, a weights file, a folder or a hub id")
+    parser.add_argument("--format", nargs="+", choices=FORMATS, default=["onnx"])
+    parser.add_argument("--out", type=Path, default=Path(), help="folder for the files, called after the model")
+    parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH, other than that of the weights")
+    parser.add_argument("--batch", default="dynamic", help="images that the graph takes: dynamic, or a number")
+    parser.add_argument("--normalise", action="store_true", help="take RGB uint8 NHWC and normalise in the graph")
+    parser.add_argument("--decode", action="store_true", help="put out keypoints, angles or probabilities")
+    parser.add_argument("--int8", action="store_true", help="compute in int8; needs --calibration")
+    parser.add_argument("--calibration", type=Path, help="packed store of training crops; files are compared on some")
+    parser.add_argument("--keep", nargs="*", default=[], help="with --int8: patterns of nodes that stay in float32")
+    parser.add_argument("--tolerance", type=float, default=1.0, help="factor on how far a file may be from PyTorch")
+
+
+def run(options: argparse.Namespace) -> list[Exported]:
+    """Export weights, and print the differences.
+
+    Raises:
+        ValueError: the batch is no number, or int8 lacks calibration crops.
+        ExportError: a file computes something else than the model.
+    """
+    from rich import print as show
+
+    from cmsa.data.store import CropStore
+    from cmsa.export.formats import SUFFIXES
+    from cmsa.export.quantize import calibration_pixels
+    from cmsa.export.run import ExportOptions, export_formats
+    from cmsa.models.create import load_weights, weights_name
+    from cmsa.models.pretrained import find_weights
+
+    if options.int8 and options.calibration is None:
+        raise ValueError("--int8 needs --calibration: a packed store of training crops (cmsa prepare)")
+    model = load_weights(find_weights(options.weights), options.size)
+    wanted = ExportOptions(
+        batch=_batch(options.batch),
+        normalise=options.normalise,
+        decode=options.decode,
+        keep=tuple(options.keep),
+        tolerance=options.tolerance,
+    )
+    if options.calibration is not None:
+        crops = calibration_pixels(CropStore.open(options.calibration), model.input_size)
+        wanted = replace(wanted, pixels=crops[:: max(1, len(crops) // COMPARED_CROPS)])
+        if options.int8:
+            wanted = replace(wanted, calibration=crops)
+    name = weights_name(model.description.name, model.description.task, model.input_size)
+    stem = f"{name}_int8" if options.int8 else name
+    paths = {format: options.out / f"{stem}{SUFFIXES[format]}" for format in options.format}
+    written = export_formats(model, paths, wanted)
+    for exported in written:
+        show(f"[bold]{exported.path}[/bold]: differs from PyTorch by {exported.difference}")
+    return written
+
+
+def _batch(text: str) -> int | None:
+    if text == "dynamic":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError(f"--batch must be dynamic or a number from 1, got {text!r}")
+    return int(text)

@@ -1,0 +1,166 @@
+"""CIFAR-10 and CIFAR-100: the official Python archives, and Parquet as the Hugging Face hub lays it out."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmsa.data.datasets.class_images import ClassDataError, ClassImages
+from cmsa.data.image import ImageError, read_image
+
+Cifar = Literal["cifar10", "cifar100"]
+
+_TRAIN_FILES = {"cifar10": [f"data_batch_{number}" for number in range(1, 6)], "cifar100": ["train"]}
+_TEST_FILES = {"cifar10": ["test_batch"], "cifar100": ["test"]}
+_LABELS = {"cifar10": b"labels", "cifar100": b"fine_labels"}
+_NAMES = {"cifar10": ("batches.meta", b"label_names"), "cifar100": ("meta", b"fine_label_names")}
+_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
+
+_ALLOWED = {
+    (module, name)
+    for module, names in {
+        "numpy.core.multiarray": ("_reconstruct",),
+        "numpy._core.multiarray": ("_reconstruct",),
+        "numpy": ("ndarray", "dtype"),
+        "_codecs": ("encode",),
+    }.items()
+    for name in names
+}
+"""All that arrays, lists, dictionaries and strings need."""
+
+_IMAGE_COLUMNS = ("image", "img")
+_LABEL_COLUMNS = ("fine_label", "label", "labels")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads arrays and nothing that could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """As ``pickle.Unpickler.find_class``, for what is allowed."""
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a file of arrays")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def read_array_pickle(path: Path) -> dict[Any, Any]:
+    """A pickled dictionary of arrays, lists, numbers and text; its text keys are bytes, as Python 2 wrote them.
+
+    Raises:
+        ClassDataError: the file is missing, damaged, holds something else, or would run code.
+    """
+    try:
+        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+    except OSError as error:
+        raise ClassDataError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # damaged pickles raise whatever the bytes happen to mean
+        raise ClassDataError(f"{path}: is not a pickle of arrays ({error})") from error
+    if not isinstance(content, dict):
+        raise ClassDataError(f"{path}: must hold a dictionary, got {type(content).__name__}")
+    return content
+
+
+def read_cifar(folder: Path, kind: Cifar, *, training: bool) -> ClassImages:
+    """Read the official archive, unpacked.
+
+    Args:
+        folder: ``cifar-10-batches-py`` or ``cifar-100-python``, or the folder that holds it.
+        kind: which of them.
+        training: the 50,000 training images; otherwise the 10,000 test images.
+
+    Raises:
+        ClassDataError: a file is missing, damaged or of another kind.
+    """
+    root = folder / _FOLDERS[kind] if (folder / _FOLDERS[kind]).is_dir() else folder
+    images, labels = [], []
+    for name in (_TRAIN_FILES if training else _TEST_FILES)[kind]:
+        content = read_array_pickle(root / name)
+        images.append(_planes(root / name, content.get(b"data")))
+        labels.append(np.asarray(content.get(_LABELS[kind], ()), dtype=np.int64))
+    names_file, key = _NAMES[kind]
+    names = read_array_pickle(root / names_file).get(key)
+    if not isinstance(names, list):
+        raise ClassDataError(f"{root / names_file}: has no list {key.decode()!r}")
+    classes = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+    source = f"{_TITLES[kind]} {'train' if training else 'test'}"
+    return ClassImages(np.concatenate(images), np.concatenate(labels), classes, source)
+
+
+def _planes(path: Path, data: Any) -> NDArray[np.uint8]:
+    """(N, 3072) of red, green and blue planes -> (N, 32, 32, 3)."""
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
+        found = f"{data.shape} {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__
+        raise ClassDataError(f"{path}: 'data' must be (N, 3072) uint8, got {found}")
+    return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def read_parquet(folder: Path, *, training: bool) -> ClassImages:
+    """Read Parquet files whose rows hold an encoded image and a label.
+
+    Args:
+        folder: holds ``train*.parquet`` and ``test*.parquet``, or has them in a sub-folder. The columns are
+            ``image`` or ``img``, with the field ``bytes``, and ``fine_label`` or ``label``. Class names come from
+            ``classes.json`` beside the files, or from the description that the hub writes into them.
+        training: the training files; otherwise the test files.
+
+    Raises:
+        ClassDataError: there are no such files or columns, an image cannot be read, or the images differ in size.
+    """
+    import pyarrow.parquet as parquet
+
+    part = "train" if training else "test"
+    files = sorted(folder.glob(f"{part}*.parquet")) or sorted(folder.rglob(f"{part}*.parquet"))
+    if not files:
+        raise ClassDataError(f"{folder}: holds no {part}*.parquet")
+    images: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    classes: tuple[str, ...] | None = None
+    for file in files:
+        try:
+            table = parquet.read_table(file)
+        except Exception as error:  # pyarrow has many kinds
+            raise ClassDataError(f"{file}: is not Parquet ({error})") from error
+        image_column, label_column = (_column(file, table.column_names, names) for names in _COLUMNS)
+        classes = classes or _class_names(file, table.schema.metadata, label_column)
+        labels += table[label_column].to_pylist()
+        images += [_decoded(file, row, cell) for row, cell in enumerate(table[image_column].to_pylist())]
+    if len({image.shape for image in images}) != 1:
+        raise ClassDataError(f"{folder}: the images of {part}*.parquet differ in size; take them as a folder")
+    count = max(labels, default=-1) + 1
+    # Such files need not hold the whole of a set that they are called after: the number belongs to the name.
+    source = f"{len(images):,} images of {folder.name}/{part}*.parquet"
+    return ClassImages(np.stack(images), np.array(labels, np.int64), classes or tuple(map(str, range(count))), source)
+
+
+_COLUMNS = (_IMAGE_COLUMNS, _LABEL_COLUMNS)
+
+
+def _column(file: Path, present: list[str], wanted: tuple[str, ...]) -> str:
+    for name in wanted:
+        if name in present:
+            return name
+    raise ClassDataError(f"{file}: has none of the columns {', '.join(wanted)}, but {', '.join(present)}")
+
+
+def _class_names(file: Path, metadata: dict[bytes, bytes] | None, column: str) -> tuple[str, ...] | None:
+    beside = file.parent / "classes.json"
+    try:
+        if beside.is_file():
+            return tuple(map(str, json.loads(beside.read_text(encoding="utf-8"))))
+        described = json.loads((metadata or {})[b"huggingface"])
+        return tuple(map(str, described["info"]["features"][column]["names"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _decoded(file: Path, row: int, cell: Any) -> NDArray[np.uint8]:
+    try:
+        return read_image(cell["bytes"] if isinstance(cell, dict) else cell)
+    except (ImageError, KeyError, TypeError) as error:
+        raise ClassDataError(f"{file}: the image of row {row} cannot be read ({error})") from error

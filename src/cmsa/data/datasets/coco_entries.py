@@ -1,0 +1,172 @@
+"""One entry of a COCO file -> one person, or the reason why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmsa.data.problems import Problems
+from cmsa.structures import Box
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person of a picture.
+
+    Attributes:
+        image_id: the picture's id.
+        annotation_id: the annotation's id; for a detection, its place in the file.
+        file: the picture.
+        box: in pixels of the picture; an annotation's is clipped to it.
+        keypoints: (K, 3) x, y in pixels of the picture and v (0 not marked, 1 hidden, 2 visible); None for a detection.
+        area: of the annotation's segment in square pixels (the scale of OKS); for a detection, of its box.
+        score: of the detection; 1 for ground truth.
+    """
+
+    image_id: int
+    annotation_id: int
+    file: Path
+    box: Box
+    keypoints: NDArray[np.float64] | None
+    area: float
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture's file and its size in pixels."""
+
+    file: Path
+    height: int
+    width: int
+
+
+class _WrongError(Exception):
+    """What is wrong with an entry."""
+
+
+class _LeftOutError(Exception):
+    """Why the protocol leaves an entry out."""
+
+
+@dataclass
+class EntryReader:
+    """Reads the entries of one file and notes the ones it cannot take.
+
+    Attributes:
+        category: id of the category that counts.
+        pictures: by their ids; None for a picture that was itself left out.
+        problems: where to note what is wrong.
+        keypoint_count: K.
+    """
+
+    category: int
+    pictures: dict[int, Picture | None]
+    problems: Problems
+    keypoint_count: int
+    _seen: set[int] = field(default_factory=set)
+
+    def annotation(self, entry: Any, place: int) -> Person | None:
+        """The person of an entry of ``annotations``, the one at ``place``."""
+        name = entry["id"] if isinstance(entry, dict) and "id" in entry else f"annotations[{place}]"
+        return self._noting(name, lambda: self._annotation(entry))
+
+    def detection(self, entry: Any, place: int) -> Person | None:
+        """The person of a detection, the one at ``place``."""
+        return self._noting(f"[{place}]", lambda: self._detection(entry, place))
+
+    def _noting(self, name: object, read: Callable[[], Person]) -> Person | None:
+        try:
+            return read()
+        except _WrongError as wrong:
+            self.problems.add(str(wrong), name)
+        except _LeftOutError as reason:
+            self.problems.leave_out(str(reason))
+        return None
+
+    def _annotation(self, entry: Any) -> Person:
+        picture = self._picture(entry)
+        if entry.get("iscrowd", 0):
+            raise _LeftOutError("crowd")
+        identity = entry.get("id")
+        if not isinstance(identity, int):
+            raise _WrongError("annotation without an id")
+        if identity in self._seen:
+            raise _WrongError("annotation id repeats")
+        self._seen.add(identity)
+        area = _number(entry, "area")
+        if area <= 0:
+            raise _WrongError("area is not above 0")
+        keypoints = self._keypoints(entry)
+        if not keypoints[:, 2].any():
+            raise _LeftOutError("person without a marked keypoint")
+        try:
+            box = _box(entry).clip(picture.height, picture.width)
+        except ValueError as error:
+            raise _WrongError("box lies outside its picture") from error
+        return Person(entry["image_id"], identity, picture.file, box, keypoints, area)
+
+    def _detection(self, entry: Any, place: int) -> Person:
+        picture = self._picture(entry)
+        box = _box(entry)
+        try:
+            box.clip(picture.height, picture.width)
+        except ValueError as error:
+            raise _WrongError("box lies outside its picture") from error
+        return Person(
+            entry["image_id"], place, picture.file, box, None, box.width * box.height, _number(entry, "score")
+        )
+
+    def _picture(self, entry: Any) -> Picture:
+        if not isinstance(entry, dict):
+            raise _WrongError("entry is not an object")
+        if entry.get("category_id") != self.category:
+            raise _LeftOutError(f"another category than {self.category}")
+        identity = entry.get("image_id")
+        if not isinstance(identity, int) or identity not in self.pictures:
+            raise _WrongError("picture id is not among the pictures")
+        picture = self.pictures[identity]
+        if picture is None:
+            raise _LeftOutError("entry of a picture that is left out")
+        return picture
+
+    def _keypoints(self, entry: dict[str, Any]) -> NDArray[np.float64]:
+        values = _numbers(entry, "keypoints", 3 * self.keypoint_count)
+        keypoints = np.array(values, dtype=np.float64).reshape(-1, 3)
+        if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
+            raise _WrongError("visibility of a keypoint is not 0, 1 or 2")
+        return keypoints
+
+
+def _box(entry: dict[str, Any]) -> Box:
+    x, y, width, height = _numbers(entry, "bbox", 4)
+    try:
+        return Box(x, y, width, height)
+    except ValueError as error:
+        raise _WrongError("box has no area") from error
+
+
+def _number(entry: dict[str, Any], key: str) -> float:
+    value = entry.get(key)
+    if not _is_number(value):
+        raise _WrongError(f"{key} is not a finite number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _numbers(entry: dict[str, Any], key: str, count: int) -> list[float]:
+    values = entry.get(key)
+    if not isinstance(values, list) or len(values) != count:
+        raise _WrongError(f"{key} is not a list of {count} numbers")
+    if not all(_is_number(value) for value in values):
+        raise _WrongError(f"{key} has a number that is not finite")
+    return values
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

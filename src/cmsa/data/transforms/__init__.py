@@ -1,0 +1,1 @@
+"""Batched augmentation on tensors, the same code on CPU and GPU."""

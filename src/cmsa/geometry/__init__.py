@@ -1,0 +1,1 @@
+"""Affine maps, crop conventions, rotations."""

@@ -1,0 +1,87 @@
+"""Crop geometry: every coordinate convention, stated once.
+
+Points are (x, y) in pixels with pixel centres at integers; sizes are (height, width). An affine map is a 2x3
+matrix ``A`` with ``q = A[:, :2] @ p + A[:, 2]``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmsa.structures import Box
+
+FloatArray = NDArray[np.float64]
+CropConvention = Literal["pixel", "udp", "hrnet"]
+
+BOX_PADDING = 1.25
+"""A person's box is enlarged by this factor before it is cropped (HRNet ``lib/dataset/coco.py``)."""
+
+
+def extend_to_aspect(box: Box, size: tuple[int, int], padding: float = BOX_PADDING) -> tuple[float, float]:
+    """Width and height of the region to crop: the box extended to the aspect of ``size`` (H, W), then padded."""
+    aspect = size[1] / size[0]
+    width = max(box.width, box.height * aspect)
+    return width * padding, width / aspect * padding
+
+
+def region_center(box: Box, convention: CropConvention) -> tuple[float, float]:
+    """Centre (x, y) of the region to crop: of the box's pixels, or half a pixel right and below of it for ``hrnet``.
+
+    HRNet takes ``x + width / 2``, the others ``x + (width - 1) / 2``.
+    """
+    x, y = box.center
+    shift = 0.5 if convention == "hrnet" else 0.0
+    return x + shift, y + shift
+
+
+def crop_affine(
+    center: tuple[float, float],
+    extent: tuple[float, float],
+    size: tuple[int, int],
+    rotation: float = 0.0,
+    convention: CropConvention = "pixel",
+) -> FloatArray:
+    """Affine map from the picture to a crop of ``size``.
+
+    Args:
+        center: (x, y) of the region's centre in the picture.
+        extent: (width, height) of the region in pixels of the picture.
+        size: (height, width) of the crop.
+        rotation: degrees by which the region is turned clockwise in the image; the content turns the other way.
+        convention: ``pixel`` maps the region's edges to the crop's edges (a resize); ``udp`` maps them to the
+            centres of the border pixels, unit length size - 1 (UDP, arXiv 1911.07524); ``hrnet`` is HRNet's
+            original warp, in which the centre falls half a pixel right and below of the crop's.
+
+    Returns:
+        2x3 matrix, picture to crop.
+    """
+    height, width = size
+    if convention == "udp":
+        step = extent[0] / (width - 1), extent[1] / (height - 1)
+    else:
+        step = extent[0] / width, extent[1] / height
+    anchor = (width / 2, height / 2) if convention == "hrnet" else ((width - 1) / 2, (height - 1) / 2)
+    cosine, sine = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    linear = turn @ np.diag(step)
+    to_picture = np.concatenate([linear, (np.array(center) - linear @ np.array(anchor))[:, None]], axis=1)
+    return invert_affine(to_picture)
+
+
+def invert_affine(matrix: FloatArray) -> FloatArray:
+    """Inverse of a 2x3 affine map.
+
+    Raises:
+        numpy.linalg.LinAlgError: the map is singular.
+    """
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.concatenate([linear, -(linear @ matrix[:, 2:])], axis=1)
+
+
+def apply_affine(matrix: FloatArray, points: FloatArray) -> FloatArray:
+    """Map points (..., 2) with a 2x3 affine map."""
+    return points @ matrix[:, :2].T + matrix[:, 2]

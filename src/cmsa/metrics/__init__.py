@@ -1,0 +1,1 @@
+"""Running sums of errors, one file for each measure."""

@@ -1,0 +1,68 @@
+"""Errors of head pose over a data set, as running sums: the same whatever the batch size."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+from cmsa.geometry.rotations import euler_to_matrix, geodesic_distance, wrap_degrees
+
+YAW_BUCKETS = (0.0, 30.0, 60.0, math.inf)
+"""Bounds in degrees of |true yaw|; the usual thirds of the 300W-LP range."""
+
+_NAMES = ("yaw", "pitch", "roll", "geodesic")
+
+
+class HeadPoseErrors:
+    """Mean absolute error per angle, their mean, and the geodesic error, overall and by |true yaw|.
+
+    An error wraps at 360° and at nothing else: 170° against -170° is 20°, but -90° against 90° stays 180°.
+
+    Attributes:
+        totals: (buckets, 5) float64 sums of the absolute errors of yaw, pitch and roll, of the geodesic distance, and
+            the count. Sums of several processes may be added.
+    """
+
+    def __init__(self) -> None:
+        self.totals = torch.zeros(len(YAW_BUCKETS) - 1, len(_NAMES) + 1, dtype=torch.float64)
+
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        """Add B heads; both (B, 3) = yaw, pitch, roll in degrees.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if predicted.ndim != 2 or predicted.shape[1] != 3 or predicted.shape != target.shape:
+            shapes = f"{tuple(predicted.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"predicted and target angles must both be (B, 3), got {shapes}")
+        predicted, target = (angles.detach().cpu().double() for angles in (predicted, target))
+        geodesic = geodesic_distance(euler_to_matrix(predicted), euler_to_matrix(target))
+        count = torch.ones_like(geodesic)
+        errors = torch.cat((wrap_degrees(predicted - target).abs(), geodesic[:, None], count[:, None]), dim=1)
+        bounds = torch.tensor(YAW_BUCKETS[1:-1], dtype=torch.float64)
+        bucket = torch.bucketize(wrap_degrees(target[:, 0]).abs(), bounds, right=True)
+        self.totals.index_add_(0, bucket, errors)
+
+    def compute(self) -> dict[str, float]:
+        """The errors in degrees.
+
+        Returns:
+            ``yaw``, ``pitch``, ``roll``, ``mae`` (their mean), ``geodesic`` and ``count``; then for each bucket of
+            |true yaw| with a head in it ``mae_yaw_LOW_HIGH`` and ``count_yaw_LOW_HIGH``. NaN if nothing was added.
+        """
+        sums = self.totals.sum(dim=0)
+        results = {name: (sums[index] / sums[-1]).item() for index, name in enumerate(_NAMES)}
+        results = {"mae": (sums[:3].mean() / sums[-1]).item(), **results, "count": sums[-1].item()}
+        for (low, high), row in zip(itertools.pairwise(YAW_BUCKETS), self.totals, strict=True):
+            if row[-1] > 0:
+                name = f"yaw_{low:.0f}_{high:.0f}" if math.isfinite(high) else f"yaw_{low:.0f}_up"
+                results[f"mae_{name}"] = (row[:3].mean() / row[-1]).item()
+                results[f"count_{name}"] = row[-1].item()
+        return results
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.totals.zero_()

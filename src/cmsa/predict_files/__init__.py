@@ -1,5 +1,0 @@
-"""What ``cmsa predict`` does: files and folders -> results as COCO's, JSON or CSV, and annotated pictures."""
-
-from cmsa.predict_files.command import TASKS, predict_files
-
-__all__ = ["TASKS", "predict_files"]

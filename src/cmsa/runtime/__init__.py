@@ -1,0 +1,1 @@
+"""How a network is fed and run: by PyTorch, ONNX Runtime or OpenVINO."""

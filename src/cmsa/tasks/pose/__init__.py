@@ -1,0 +1,1 @@
+"""Human pose: keypoints of a person."""

@@ -1,0 +1,68 @@
+"""Which weights of a run are kept as weights files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from cmsa.models.create import save_weights
+from cmsa.models.network import CMSA
+from cmsa.training.module import TrainingModule
+
+
+class BestWeights(Callback):
+    """Writes ``best.safetensors`` and ``last.safetensors`` beside the checkpoints, after each validation.
+
+    Without a validation store there are none. Networks of other kinds than CMSA only have their checkpoints.
+
+    Args:
+        folder: where they go.
+        monitored: name of the score that decides, and whether ``max`` or ``min`` is best.
+    """
+
+    def __init__(self, folder: Path, monitored: tuple[str, str]) -> None:
+        self.folder, self.key = folder, f"val/{monitored[0]}"
+        self.sign = 1.0 if monitored[1] == "max" else -1.0
+        self.best = -math.inf
+
+    @property
+    def file(self) -> Path:
+        """The best weights."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def score(self) -> float:
+        """The best score so far; infinite before the first."""
+        return self.sign * self.best
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the weights that were just scored."""
+        assert isinstance(pl_module, TrainingModule)
+        network = pl_module.evaluated
+        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(network, CMSA):
+            return
+        scores = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
+        training = {
+            "data": ", ".join(Path(folder).stem for folder in pl_module.recipe.data.train),
+            "epoch": trainer.current_epoch + 1,
+            "scores": scores,
+            "recipe": pl_module.recipe.to_dict(),
+        }
+        save_weights(self.folder / "last.safetensors", network, training=training)
+        # A score that is not a number is never above the best one.
+        score = self.sign * scores.get(self.key, math.nan)
+        if score > self.best:
+            self.best = score
+            save_weights(self.file, network, training=training)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from an earlier best score."""
+        self.best = state_dict["best"]

@@ -1,0 +1,191 @@
+"""What happens in one training step and one validation, for all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from timm.optim._param_groups import param_groups_weight_decay
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from cmsa.data.loader import store_loader
+from cmsa.data.store import CropStore
+from cmsa.data.transforms.augment import AffineRange, Augmentation, compose, move_keypoints, normalize, to_images
+from cmsa.data.transforms.mixup import mixup
+from cmsa.evaluation.evaluate import store_names
+from cmsa.tasks.classification import ClassificationTask
+from cmsa.tasks.described import AnyTask
+from cmsa.tasks.pose.task import PoseTask
+from cmsa.tasks.scores import score_of
+from cmsa.training.recipe import Recipe
+
+MONITORED = {"pose": ("AP", "max"), "head_pose": ("mae", "min"), "classification": ("top1", "max")}
+"""The score that decides which weights are best, and whether it should be large or small."""
+
+
+def build_optimizer(network: nn.Module, weight_decay: float, learning_rate: float) -> torch.optim.AdamW:
+    """AdamW; biases, norms and the attention's bias tables do not decay."""
+    tables = {name for name, _ in network.named_parameters() if name.endswith(".table")}
+    groups = param_groups_weight_decay(network, weight_decay, no_weight_decay_list=tables)
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def build_augmentation(recipe: Recipe, store: CropStore) -> Augmentation:
+    """The recipe's augmentation for crops of a store, which may have been cut for another input size.
+
+    Raises:
+        ValueError: the store's crops have another aspect than the recipe's input.
+    """
+    augment, size = recipe.augment, (recipe.model.input_size[0], recipe.model.input_size[1])
+    cut = store.spec.size
+    if cut[0] * size[1] != cut[1] * size[0]:
+        raise ValueError(f"{store.folder}: was cut for {cut} (HxW), of another aspect than the recipe's {size}")
+    affine = AffineRange(
+        scale_std=augment.scale_std,
+        scale_limits=(augment.scale_limits[0], augment.scale_limits[1]),
+        rotation_std=augment.rotation_std,
+        rotation_limit=augment.rotation_limit,
+        rotation_probability=augment.rotation_probability,
+        flip_probability=augment.flip_probability,
+        half_body_probability=augment.half_body_probability,
+        translation=augment.translation,
+        whole_pixels=augment.whole_pixels,
+    )
+    return Augmentation(
+        size,
+        density=store.spec.density * cut[0] / size[0],
+        affine=affine,
+        brightness=augment.jitter,
+        contrast=augment.jitter,
+        saturation=augment.jitter,
+        erasing_probability=augment.erasing_probability,
+        supersample=augment.supersample,
+    )
+
+
+class TrainingModule(LightningModule):
+    """A network, its task, its recipe and its stores.
+
+    The evaluated and kept weights are the moving average where the recipe asks for one.
+
+    Args:
+        recipe: what to train.
+        network: images (B, 3, H, W) -> output.
+        task: encodes targets, scores and decodes the output.
+        train: stores to learn from.
+        validate: stores to score; the first one's score decides which weights are best.
+    """
+
+    def __init__(
+        self, recipe: Recipe, network: nn.Module, task: AnyTask, train: list[CropStore], validate: list[CropStore]
+    ) -> None:
+        super().__init__()
+        self.recipe, self.network, self.task = recipe, network, task
+        self.train_stores, self.validate_stores = train, validate
+        decay = recipe.optimizer.ema_decay
+        # Several processes wait for the gradient of every parameter that claims to have one.
+        self.average = ModelEmaV3(network, decay=decay, use_warmup=True).requires_grad_(False) if decay else None
+        self.augmentation = build_augmentation(recipe, train[0])
+        self.scores = [score_of(task, store) for store in validate]
+        self.latest: dict[str, dict[str, Any]] = {}
+        """The scores of the latest validation, by data set."""
+        self.generator: torch.Generator | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network whose scores count."""
+        return self.network if self.average is None else self.average.module
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Each process reads its own part of an epoch."""
+        data, size = self.recipe.data, self.recipe.optimizer.batch_size
+        shard = (self.trainer.global_rank, self.trainer.world_size)
+        return store_loader(
+            self.train_stores, size, training=True, workers=data.workers, shard=shard, seed=self.recipe.seed
+        )
+
+    def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
+        """Each process scores everything: an average precision cannot be put together from parts."""
+        size = self.recipe.optimizer.batch_size * 2
+        return [store_loader([store], size, training=False) for store in self.validate_stores]
+
+    def augment(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Stored crops and labels -> images (B, 3, H, W) and the task's targets."""
+        crops = batch["crops"]
+        if self.generator is None:
+            seed = self.recipe.seed + 1_000_003 * self.global_rank + self.global_step
+            self.generator = torch.Generator(crops.device).manual_seed(seed)
+        keypoints: Tensor | None = None
+        upper_body: Sequence[int] = ()
+        if isinstance(self.task, PoseTask):
+            keypoints = move_keypoints(batch["keypoints"], batch["matrix"])
+            upper_body = self.task.keypoint_set.upper_body
+        images, sample = self.augmentation(crops, self.generator, keypoints, upper_body)
+        moved = dict(batch) | {"matrices": compose(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
+        targets = self.task.encode(moved)
+        if isinstance(self.task, ClassificationTask):
+            strength = self.recipe.augment.mixup
+            images, mixed = mixup(images, targets["probabilities"], strength, self.generator)
+            targets["probabilities"] = mixed
+        return images, targets
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """Loss of one batch.
+
+        Raises:
+            FloatingPointError: the loss is not finite; the step is named.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            images, targets = self.augment(batch)
+        loss = self.task.loss(self.network(images), targets)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, batch {index}); "
+                "the last checkpoint is from before it: resume with a lower learning rate or in float32"
+            )
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
+        """Follow with the moving average."""
+        if self.average is not None:
+            self.average.update(self.network, step=self.global_step)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin counting."""
+        self.evaluated.eval()
+        for score in self.scores:
+            score.reset()
+
+    def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
+        """Score one batch of a validation store."""
+        output = self.evaluated(normalize(to_images(batch["crops"])))
+        self.scores[dataloader_idx].update(batch, output.float())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores."""
+        names = store_names(self.validate_stores)
+        self.latest = {name: score.compute() for name, score in zip(names, self.scores, strict=True)}
+        # Those of the first store come last, under a name that does not depend on it.
+        prefixed = [*self.latest.items(), ("val", next(iter(self.latest.values()), {}))]
+        logged = {f"{name}/{key}": value for name, row in prefixed for key, value in row.items()}
+        decisive = f"val/{MONITORED[self.recipe.model.task][0]}"
+        for key, value in logged.items():
+            if isinstance(value, float):
+                self.log(key, value, prog_bar=key == decisive)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with other random numbers than those that the run began with."""
+        torch.manual_seed(self.recipe.seed + checkpoint["global_step"])
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with the recipe's schedule, stepped every batch."""
+        settings = self.recipe.optimizer
+        optimizer = build_optimizer(self.network, settings.weight_decay, settings.learning_rate)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.learning_rate_factor(step, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,187 @@
+"""Recipes: one YAML file says how a model is trained; every number can be overridden on the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cmsa.models.description import Task
+
+SHIPPED = Path(__file__).parents[1] / "recipes"
+
+
+@dataclass
+class ModelRecipe:
+    """Which network.
+
+    Attributes:
+        name: ``cmsa_n`` to ``cmsa_l``; for comparison ``simple_baseline_18`` (pose) or ``resnet18`` (the others).
+        task: pose, head_pose or classification.
+        input_size: [H, W].
+        options: further arguments of ``create_model``, e.g. ``fusion`` of pose or ``head`` of head pose.
+        init: weights file to start from; bias tables are resized to ``input_size``, a differing head is left out.
+    """
+
+    name: str = "cmsa_s"
+    task: Task = "pose"
+    input_size: list[int] = field(default_factory=lambda: [32, 24])
+    options: dict[str, Any] = field(default_factory=dict)
+    init: str | None = None
+
+
+@dataclass
+class DataRecipe:
+    """Packed stores, made by ``cmsa prepare``.
+
+    Attributes:
+        train: stores cut for training.
+        validate: stores cut for evaluation.
+        workers: loader processes; 0 reads in the training process.
+        prepare: arguments of ``cmsa prepare``, one line for each store that can be made without more ado; the command
+            line makes those that are missing.
+    """
+
+    train: list[str] = field(default_factory=list)
+    validate: list[str] = field(default_factory=list)
+    workers: int = 0
+    prepare: list[str] = field(default_factory=list)
+
+
+@dataclass
+class AugmentRecipe:
+    """Strength of the augmentation, see ``AffineRange`` and ``Augmentation``.
+
+    Attributes:
+        scale_std, rotation_std, rotation_limit, rotation_probability, flip_probability: of the affine map.
+        half_body_probability: how often a half body replaces the whole.
+        translation: fraction of the sides; whole_pixels: shift by whole pixels only.
+        jitter: brightness, contrast and saturation.
+        erasing_probability: of random erasing.
+        mixup: alpha of the Beta distribution of mixup, for classification; 0 for none.
+        supersample: bilinear samples per output pixel along each axis.
+    """
+
+    scale_std: float = 0.35
+    scale_limits: list[float] = field(default_factory=lambda: [0.65, 1.35])
+    rotation_std: float = 45
+    rotation_limit: float = 90
+    rotation_probability: float = 0.6
+    flip_probability: float = 0.5
+    half_body_probability: float = 0.3
+    translation: float = 0.0
+    whole_pixels: bool = False
+    jitter: float = 0.0
+    erasing_probability: float = 0.0
+    mixup: float = 0.0
+    supersample: int = 2
+
+
+@dataclass
+class OptimizerRecipe:
+    """AdamW and its schedule.
+
+    Attributes:
+        learning_rate: the highest; final_learning_rate: the last of the cosine.
+        schedule: ``cosine``, or ``step``: times 0.1 at each of ``step_epochs``.
+        warmup_epochs: linear from 0; fractions are allowed.
+        weight_decay: not applied to biases, norms and bias tables.
+        clip_norm: largest norm of the gradient, 0 for no limit.
+        ema_decay: of the exponential moving average of the weights that is evaluated and kept, 0 for none.
+    """
+
+    epochs: int = 210
+    batch_size: int = 32
+    learning_rate: float = 2.5e-3
+    final_learning_rate: float = 1e-5
+    schedule: Literal["cosine", "step"] = "cosine"
+    step_epochs: list[int] = field(default_factory=lambda: [170, 200])
+    warmup_epochs: float = 5
+    weight_decay: float = 0.05
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+
+    def learning_rate_factor(self, step: int, steps: int) -> float:
+        """Learning rate at ``step`` of ``steps`` as a fraction of the highest."""
+        per_epoch = steps / self.epochs
+        warmup = self.warmup_epochs * per_epoch
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if self.schedule == "step":
+            return float(0.1 ** sum(step >= epoch * per_epoch for epoch in self.step_epochs))
+        lowest = self.final_learning_rate / self.learning_rate
+        progress = (step - warmup) / max(1.0, steps - warmup)
+        return lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+@dataclass
+class Recipe:
+    """Everything that decides what is trained.
+
+    Attributes:
+        title: what this recipe reproduces.
+        published: the paper's scores, for the report.
+        ours: our scores, or why there are none.
+        cost: what the run costs.
+        codec: of pose: ``quarter``, ``dark`` or ``udp``.
+        loss: of pose: ``mse``, the paper's, or ``cross_entropy``.
+        alpha: of head pose with bins, weight of the squared error beside the cross-entropy.
+        label_smoothing: of classification, the share of a target that is spread over all classes.
+        seed: of weights, order and augmentation.
+    """
+
+    title: str = ""
+    published: dict[str, Any] = field(default_factory=dict)
+    ours: str = "not run"
+    cost: str = ""
+    codec: str = "udp"
+    loss: Literal["mse", "cross_entropy"] = "mse"
+    alpha: float = 1.0
+    label_smoothing: float = 0.0
+    seed: int = 0
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in the YAML file."""
+        return asdict(self)
+
+
+def recipe_path(name: str) -> Path:
+    """A recipe's file: a path, or the name of one that came with the package.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
+    for path in (Path(name), SHIPPED / f"{name}.yaml", SHIPPED / f"{Path(name).stem}.yaml"):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+    raise FileNotFoundError(f"no recipe {name!r}: neither a file nor one of {shipped}")
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides like ``--optimizer.epochs 3``.
+
+    Raises:
+        FileNotFoundError: there is no such recipe.
+        ValueError: an entry is unknown or of the wrong type; it is named.
+    """
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--recipe", action="config")
+    parser.add_class_arguments(Recipe)
+    try:
+        parsed = parser.parse_args(["--recipe", str(recipe_path(name)), *overrides])
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # jsonargparse raises its own and argparse's errors
+        raise ValueError(f"recipe {name}: {' '.join(str(error).split())}") from error
+    values = parser.instantiate_classes(parsed).as_dict()
+    values.pop("recipe")
+    return Recipe(**values)

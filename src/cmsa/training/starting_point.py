@@ -1,0 +1,80 @@
+"""The network a recipe starts from, and what its weights will say of themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from cmsa.data.store import CropStore
+from cmsa.keypoints import COCO
+from cmsa.models.baseline import BASELINES, Baseline, create_baseline
+from cmsa.models.create import create_model, read_weights
+from cmsa.models.description import Description
+from cmsa.models.heads.maps import MixerFusion
+from cmsa.models.network import CMSA
+from cmsa.models.pretrained import find_weights
+from cmsa.models.resizing import fit_bias_tables
+from cmsa.training.recipe import Recipe
+
+
+def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> CMSA | Baseline:
+    """The recipe's network, from its initial weights where it names any.
+
+    Args:
+        recipe: what to train.
+        options: replace those of the recipe's model, where the data decide about them.
+    """
+    model = recipe.model
+    size = (model.input_size[0], model.input_size[1])
+    chosen = model.options if options is None else options
+    if model.name in BASELINES:
+        return create_baseline(model.name, model.task, size, **chosen)
+    network = create_model(model.name, model.task, size, **chosen)
+    if recipe.loss == "cross_entropy" and isinstance(network.head, MixerFusion):
+        # Logits, unlike heatmaps, are of the order of 1.
+        nn.init.ones_(network.head.score.norm.weight)
+    if model.init:
+        initialise(network, model.init)
+    return network
+
+
+def initialise(network: CMSA, path: str) -> list[str]:
+    """Start from a weights file; bias tables are resized, tensors that do not fit stay as they are.
+
+    Returns:
+        The names of the tensors that stayed.
+
+    Raises:
+        ValueError: nothing fits.
+    """
+    tensors, _ = read_weights(find_weights(path))
+    own = network.state_dict()
+    # float16 weights are widened first: tables are resized in the network's own precision.
+    known = {key: value.to(own[key].dtype) for key, value in tensors.items() if key in own}
+    fit_bias_tables(network, known)
+    fitting = {key: value for key, value in known.items() if own[key].shape == value.shape}
+    if not fitting:
+        raise ValueError(f"{path}: none of its tensors fits {type(network).__name__}")
+    network.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())
+
+
+def describe(recipe: Recipe, store: CropStore) -> Description:
+    """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``."""
+    model, spec = recipe.model, store.spec
+    options, decoding = dict(model.options), dict[str, Any]()
+    names: tuple[str, ...] = ("yaw", "pitch", "roll")
+    crop: dict[str, Any] = {"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias}
+    if model.task == "pose":
+        names, decoding = COCO.names, {"codec": recipe.codec, "loss": recipe.loss}
+    elif model.task == "head_pose":
+        decoding = {"alpha": recipe.alpha} if options.get("head") == "bins" else {}
+        crop["margin"] = store.meta.get("margin", "none")
+    else:
+        names, decoding = tuple(store.meta["classes"]), {"label_smoothing": recipe.label_smoothing}
+        options.setdefault("num_classes", len(names))
+        if options["num_classes"] != len(names):
+            raise ValueError(f"{store.folder}: has {len(names)} classes, the recipe {options['num_classes']}")
+    size = (model.input_size[0], model.input_size[1])
+    return Description(model.name, model.task, size, options=options, names=names, decoding=decoding, crop=crop)

@@ -1,0 +1,151 @@
+"""Training: a recipe, one Lightning Trainer for all tasks, and what is left in the run's folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from cmsa.evaluation.evaluate import open_for_evaluation, open_store, score_table
+from cmsa.models.network import CMSA
+from cmsa.runtime.feeding import heatmap_size
+from cmsa.tasks.described import task_of
+from cmsa.training.kept_weights import BestWeights
+from cmsa.training.module import MONITORED, TrainingModule
+from cmsa.training.quiet import quiet_lightning
+from cmsa.training.recipe import Recipe
+from cmsa.training.starting_point import build_network, describe
+
+CHECKPOINT_MINUTES = 10.0
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    devices: int | str = 1,
+    accelerator: str = "auto",
+    precision: str = "32-true",
+    max_time: str | None = None,
+    compile_network: bool = False,
+    progress: bool = True,
+    limit_batches: int | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
+) -> Path:
+    """Train a recipe.
+
+    Args:
+        recipe: what to train.
+        out: folder for checkpoints, logs (CSV and TensorBoard), ``best.safetensors`` and ``last.safetensors``.
+        resume: go on from ``out/last.ckpt``.
+        devices: number of GPUs (or processes on CPU); each takes batches of the recipe's size.
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        precision: Lightning's name, e.g. ``32-true`` or ``bf16-mixed``.
+        max_time: stop after DD:HH:MM:SS.
+        compile_network: run the network through ``torch.compile``.
+        progress: show a progress bar.
+        limit_batches: train on so many batches an epoch only, for a trial.
+        checkpoint_minutes: how often ``last.ckpt`` is written, besides at the end of each epoch.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint to resume from.
+        FileExistsError: ``out`` holds a run already and ``resume`` is off.
+        StoreError: a store is missing, unfinished or damaged.
+        ValueError: the recipe names no store to learn from, or stores and model do not fit.
+        FloatingPointError: the loss was not finite.
+    """
+    last = out / "last.ckpt"
+    if resume and not last.is_file():
+        raise FileNotFoundError(f"{last}: no checkpoint to resume from")
+    if last.is_file() and not resume:
+        raise FileExistsError(f"{out} holds a run already: resume it, or choose another folder")
+    with quiet_lightning():
+        seed_everything(recipe.seed, workers=True, verbose=False)
+        module = build_module(recipe)
+        if compile_network:
+            module.network.compile()
+        best = BestWeights(out, MONITORED[recipe.model.task])
+        trainer = Trainer(
+            max_epochs=recipe.optimizer.epochs,
+            devices=devices,
+            accelerator=accelerator,
+            precision=precision,  # type: ignore[arg-type]
+            max_time=max_time,
+            gradient_clip_val=recipe.optimizer.clip_norm or None,
+            callbacks=[LearningRateMonitor("step"), best, *_checkpoints(out, checkpoint_minutes)],
+            logger=[CSVLogger(out, "logs", version=""), TensorBoardLogger(out, "tensorboard", version="")],
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            log_every_n_steps=20,
+            num_sanity_val_steps=0,
+            limit_train_batches=limit_batches,
+            default_root_dir=out,
+            use_distributed_sampler=False,
+        )
+        if trainer.is_global_zero:
+            _announce(recipe, module, out, resume)
+        start = time.monotonic()
+        trainer.fit(module, ckpt_path=last if resume else None)
+        if trainer.is_global_zero:
+            _conclude(module, best, out, trainer.global_step, time.monotonic() - start)
+    return out
+
+
+def build_module(recipe: Recipe) -> TrainingModule:
+    """The recipe's network, task and stores, ready for a Trainer. Errors are those of :func:`train`."""
+    if not recipe.data.train:
+        raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
+    stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
+    description = describe(recipe, stores[0])
+    validate = [open_for_evaluation(folder, description) for folder in recipe.data.validate]
+    network = build_network(recipe, description.options)
+    if isinstance(network, CMSA):
+        network.description = replace(description, options=network.description.options)
+    task = task_of(description, heatmap_size(network))
+    # Channels last is what convolutions are fastest with, on CPU and GPU.
+    return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
+
+
+def _checkpoints(out: Path, minutes: float) -> list[Callback]:
+    """Writers of ``last.ckpt``: after each epoch, and every few minutes so that an interruption costs little."""
+    kept: dict[str, Any] = {"save_last": True, "save_top_k": 0, "enable_version_counter": False}
+    return [ModelCheckpoint(out, **kept), ModelCheckpoint(out, train_time_interval=timedelta(minutes=minutes), **kept)]
+
+
+def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool) -> None:
+    from rich.console import Console
+
+    crops = sum(len(store) for store in module.train_stores)
+    parameters = sum(parameter.numel() for parameter in module.network.parameters())
+    epochs, size = recipe.optimizer.epochs, recipe.optimizer.batch_size
+    Console(soft_wrap=True).print(
+        f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
+        f"on {crops:,} crops: {epochs} epochs in batches of {size}, into {out}",
+        highlight=False,
+    )
+
+
+def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, seconds: float) -> None:
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    duration = timedelta(seconds=round(seconds))
+    if module.latest:
+        console.print(score_table(module.latest, f"{out}: {steps:,} steps, {duration} since the last start"))
+    else:
+        console.print(
+            f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated", highlight=False
+        )
+    if best.file.is_file():
+        console.print(f"best {best.key} {best.score:.4f}: {best.file}", highlight=False)

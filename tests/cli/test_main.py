@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tiny_people import SIZE, TINY, tiny_recipe, write_people
+
+import cmsa.cli.main
+from cmsa.cli.main import main
+from cmsa.data.store import CropStore
+from cmsa.models.create import create_model, save_weights
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """People, their stores made by the command line, a recipe and untrained weights."""
+    folder = tmp_path_factory.mktemp("people")
+    annotations, images = write_people(folder)
+    for purpose in ("train", "evaluate"):
+        arguments = ["prepare", "--for", purpose, "--size", "16x12", "--out", str(folder / f"{purpose}.crops")]
+        assert main([*arguments, "--annotations", str(annotations), "--images", str(images)]) == 0
+    stores = [CropStore.open(folder / f"{purpose}.crops") for purpose in ("train", "evaluate")]
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_recipe(*stores).to_dict()), encoding="utf-8")
+    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
+    return folder
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a failing command tells."""
+    capsys.readouterr()
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+        assert code == 2
+        return capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    told = capsys.readouterr().err.strip()
+    assert "\n" not in told
+    return told
+
+
+def test_prepare(folder: Path) -> None:
+    training, evaluation = (CropStore.open(folder / f"{name}.crops") for name in ("train", "evaluate"))
+    assert len(training) == len(evaluation) == 8
+    assert evaluation.spec.size == evaluation.spec.store_size == SIZE
+    assert training.spec.size == SIZE
+    assert min(training.spec.store_size) > 24
+
+
+def test_train_then_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", str(folder / "tiny.yaml"), "--out", str(folder / "run"), "--accelerator", "cpu"]
+    assert main([*arguments, "--optimizer.epochs", "1", "--limit-batches", "1", "--seed", "5"]) == 0
+    assert str(folder / "run") in capsys.readouterr().out
+    weights = str(folder / "run" / "best.safetensors")
+    scores = folder / "scores.json"
+    assert main(["evaluate", str(folder / "tiny.yaml"), "--weights", weights, "--json", str(scores)]) == 0
+    assert json.loads(scores.read_text(encoding="utf-8"))["scores"]["evaluate"]["crops"] == 8
+    assert "already" in fails(arguments, capsys)
+
+
+def test_flags_reach_the_trainer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "cmsa.training.train.train", lambda recipe, out, **options: told.update(options, out=out, recipe=recipe)
+    )
+    flags = ["--devices", "2", "--accelerator", "gpu", "--precision", "bf16-mixed", "--max-time", "00:01:00:00"]
+    more = ["--compile", "--resume", "--limit-batches", "7", "--checkpoint-minutes", "2.5", "--model.name", "cmsa_b"]
+    assert main(["train", str(folder / "tiny.yaml"), *flags, *more]) == 0
+    recipe = told.pop("recipe")
+    assert recipe.model.name == "cmsa_b"
+    assert told == {
+        "out": Path("runs/tiny"),
+        "devices": 2,
+        "accelerator": "gpu",
+        "precision": "bf16-mixed",
+        "max_time": "00:01:00:00",
+        "compile_network": True,
+        "resume": True,
+        "limit_batches": 7,
+        "checkpoint_minutes": 2.5,
+    }
+
+
+def test_stores_that_a_recipe_can_make_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cmsa.training.train.train", lambda *_, **__: None)
+    assert main(["train", "recipes/digits"]) == 0
+    stores = {path.name: CropStore.open(path) for path in (tmp_path / "stores").iterdir()}
+    assert {name: len(store) for name, store in stores.items()} == {
+        "digits-train.crops": 1438,
+        "digits-test.crops": 359,
+    }
+    assert main(["train", "recipes/digits"]) == 0
+
+
+def test_predict(folder: Path) -> None:
+    arguments = ["predict", "pose", str(folder / "images" / "0.png"), "--box", "5,8,45,60", "--box", "65,8,45,60"]
+    assert main([*arguments, "--weights", str(folder / "model.safetensors"), "--out", str(folder / "out")]) == 0
+    found = json.loads((folder / "out" / "keypoints.json").read_text(encoding="utf-8"))
+    assert [entry["bbox"] for entry in found] == [[5, 8, 45, 60], [65, 8, 45, 60]]
+
+
+def test_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert "weights" in capsys.readouterr().out
+
+
+def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    released = Path(__file__).parents[1] / "models" / "data" / "released_case.safetensors"
+    assert main(["convert", str(released), str(tmp_path / "converted.safetensors")]) == 0
+    assert "wrote" in capsys.readouterr().out
+    assert (tmp_path / "converted.safetensors").is_file()
+
+
+def test_errors_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = str(folder / "tiny.yaml")
+    assert "no recipe 'none'" in fails(["train", "none"], capsys)
+    assert "--optimizr.epochs" in fails(["train", recipe, "--optimizr.epochs", "3"], capsys)
+    assert "optimizer.epochs" in fails(["train", recipe, "--optimizer.epochs", "many"], capsys)
+    assert "there is no crop store" in fails(["train", recipe, "--data.train", "[nowhere.crops]"], capsys)
+    assert "--devices" in fails(["train", recipe, "--devices", "some"], capsys)
+    assert "no weights 'nothing'" in fails(["evaluate", recipe, "--weights", "nothing"], capsys)
+    prepare = ["prepare", "--for", "train", "--images", "none", "--out", str(folder / "x.crops")]
+    assert "cannot be read" in fails([*prepare, "--annotations", str(folder / "none.json")], capsys)
+    assert "'32' is not HEIGHTxWIDTH" in fails([*prepare, "--annotations", "a", "--size", "32"], capsys)
+    assert "unrecognized arguments: --speed" in fails(["models", "--speed"], capsys)
+    assert "is not x,y,width,height" in fails(["predict", "pose", "a.png", "--box", "1,2,3"], capsys)
+
+
+def test_an_interrupted_command_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cmsa.training.train.train", interrupted)
+    assert main(["train", str(folder / "tiny.yaml")]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_traceback_on_demand(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        main(["--traceback", "train", "none"])
+
+
+@pytest.mark.parametrize(("text", "size"), [("32x24", (32, 24)), ("64X48", (64, 48))])
+def test_sizes(text: str, size: tuple[int, int]) -> None:
+    assert cmsa.cli.main.parse_size(text) == size
+
+
+def test_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cmsa.training.train.train", lambda *_, **__: None)
+    before = torch.get_num_threads()
+    assert main(["train", str(folder / "tiny.yaml"), "--threads", "1"]) == 0
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmsa.data.datasets.class_images import ClassDataError, ClassImages, read_digits, scan_class_folders
+
+
+def test_digits() -> None:
+    pytest.importorskip("sklearn")
+    training, test = read_digits(training=True), read_digits(training=False)
+    assert (len(training), len(test)) == (1438, 359)
+    assert training.images.shape[1:] == (8, 8, 3)
+    assert training.images.max() == 255
+    assert training.classes == tuple("0123456789")
+    assert np.bincount(test.labels).min() > 25
+    # The first digit is the well-known 0, whose first row is 0 0 5 13 9 1 0 0 of 16.
+    everything = np.concatenate([training.images, test.images])[:, 0, :, 1].tolist()
+    assert [0, 0, 80, 207, 143, 16, 0, 0] in everything
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    for name, count in (("cat", 2), ("ant", 1), ("empty", 0)):
+        (tmp_path / name / "more").mkdir(parents=True)
+        for index in range(count):
+            Image.new("RGB", (5, 4)).save(tmp_path / name / "more" / f"{index}.PNG")
+    (tmp_path / "ant" / "notes.txt").write_text("none", encoding="utf-8")
+    files, classes = scan_class_folders(tmp_path)
+    assert classes == ("ant", "cat")
+    assert [(file.path.parts[-3], file.label) for file in files] == [("ant", 0), ("cat", 1), ("cat", 1)]
+    with pytest.raises(ClassDataError, match="there is no such folder"):
+        scan_class_folders(tmp_path / "none")
+    with pytest.raises(ClassDataError, match="one sub-folder of pictures for each class"):
+        scan_class_folders(tmp_path / "empty")
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(ClassDataError, match=r"mine: images must be \(N, H, W, 3\) uint8, got \(2, 4, 4\)"):
+        ClassImages(np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.int64), ("a",), "mine")

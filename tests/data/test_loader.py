@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from noise_store import SPEC, build, sources_in
+
+from cmsa.data.crops import CropSpec
+from cmsa.data.loader import StoreDataset, store_loader
+from cmsa.data.store import CropStore
+from cmsa.data.store_writer import build_store
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[CropStore]:
+    """Two stores, of twelve and of six crops."""
+    folder = tmp_path_factory.mktemp("stores")
+    return [build(folder / f"{name}.crops", sources_in(folder / name, count)) for name, count in (("a", 6), ("b", 3))]
+
+
+def test_a_batch_is_in_the_order_that_was_asked_for(stores: list[CropStore]) -> None:
+    dataset = StoreDataset(stores)
+    assert len(dataset) == 18
+    wanted = [15, 0, 12, 3, 17, 3]
+    batch = dataset.__getitems__(wanted)
+    for row, index in enumerate(wanted):
+        store, place = (stores[0], index) if index < 12 else (stores[1], index - 12)
+        np.testing.assert_array_equal(batch["crops"][row], store.crops[place])
+        assert batch["identity"][row] == store.labels["identity"][place]
+        assert torch.equal(dataset[index]["keypoints"], batch["keypoints"][row])
+    assert "name" not in batch
+
+
+def test_labels_that_only_one_store_has_are_left_out(stores: list[CropStore], tmp_path: Path) -> None:
+    sources = sources_in(tmp_path / "plain", 2)
+    for source in sources:
+        del source.labels["keypoints"]
+    plain = build(tmp_path / "plain.crops", sources)
+    batch = StoreDataset([stores[0], plain]).__getitems__([0, 13])
+    assert sorted(batch) == ["crops", "identity", "matrix"]
+
+
+def test_evaluation_keeps_everything_in_order(stores: list[CropStore]) -> None:
+    batches = list(store_loader(stores, 4, training=False))
+    assert [len(batch["crops"]) for batch in batches] == [4, 4, 4, 4, 2]
+    identities = torch.cat([batch["identity"] for batch in batches]).tolist()
+    assert identities == [*stores[0].labels["identity"], *stores[1].labels["identity"]]
+
+
+def test_training_shuffles_and_drops_the_short_batch(stores: list[CropStore]) -> None:
+    torch.manual_seed(0)
+    loader = store_loader(stores[:1], 5, training=True)
+    epochs = [torch.cat([batch["identity"] for batch in loader]).tolist() for _ in range(2)]
+    assert [len(set(epoch)) for epoch in epochs] == [10, 10]
+    assert epochs[0] != epochs[1]
+
+
+def test_processes_share_an_epoch(stores: list[CropStore]) -> None:
+    parts = [store_loader(stores[:1], 3, training=True, shard=(rank, 2), seed=1) for rank in range(2)]
+    seen = [torch.cat([batch["identity"] for batch in part]).tolist() for part in parts]
+    assert sorted(seen[0] + seen[1]) == sorted(stores[0].labels["identity"])
+
+
+def test_what_cannot_be_loaded_is_named(stores: list[CropStore], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no crop store was given"):
+        StoreDataset([])
+    other = CropSpec.for_training((32, 24), max_rotation=21)
+    assert other != SPEC
+    differing = build_store(tmp_path / "other.crops", sources_in(tmp_path / "other", 1), other, progress=False)
+    with pytest.raises(ValueError, match=r"other\.crops was cut as"):
+        StoreDataset([stores[0], differing])
+    with pytest.raises(ValueError, match=r"a\.crops: 12 crops do not fill one batch of 13"):
+        store_loader(stores[:1], 13, training=True)

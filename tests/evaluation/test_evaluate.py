@@ -1,0 +1,134 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+
+from cmsa.data.store import CropStore, StoreError
+from cmsa.evaluation.evaluate import (
+    evaluate_recipe,
+    evaluate_store,
+    names_of,
+    open_for_evaluation,
+    open_for_scoring,
+    score_table,
+    store_names,
+)
+from cmsa.export import export
+from cmsa.export.run import ExportOptions
+from cmsa.models.create import create_model, load_weights, read_description, save_weights
+from cmsa.models.description import Description
+from cmsa.tasks.pose.task import PoseTask
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder)
+    torch.manual_seed(0)
+    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> CropStore:
+    return people_store(folder, "val.crops", training=False)
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_batches_do_not_matter(store: CropStore, flip_test: bool) -> None:
+    torch.manual_seed(0)
+    task, network = PoseTask(SIZE, SIZE), create_model("cmsa_n", "pose", SIZE, **TINY).eval()
+    done: list[int] = []
+    one, many = (
+        evaluate_store(network, task, store, flip_test=flip_test, batch_size=size, advance=done.append)
+        for size in (1, 5)
+    )
+    assert one == pytest.approx(many)
+    assert done == [1] * 8 + [5, 3]
+
+
+def test_the_flip_test_sees_mirrored_images(store: CropStore) -> None:
+    seen: list[torch.Tensor] = []
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        return torch.zeros(len(images), 17, *SIZE)
+
+    evaluate_store(network, PoseTask(SIZE, SIZE), store, flip_test=True, batch_size=8)
+    assert len(seen) == 2
+    assert torch.equal(seen[0].flip(3), seen[1])
+
+
+def test_one_table_and_json(store: CropStore, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder / "new" / "scores.json"
+    weights = str(folder / "model.safetensors")
+    scores = evaluate_recipe(tiny_recipe(store, store), weights, flip_test=True, out=out)
+    assert json.loads(out.read_text(encoding="utf-8")) == {"weights": weights, "flip_test": True, "scores": scores}
+    assert scores["val"]["crops"] == 8
+    shown = capsys.readouterr().out
+    # A long path wraps the title.
+    assert "flip test on" in " ".join(shown.split())
+    assert "AP50" in shown
+
+
+def test_stores_that_do_not_fit_are_refused(store: CropStore, folder: Path) -> None:
+    def described(**changes: object) -> Description:
+        return Description(**{"name": "cmsa_n", "task": "pose", "input_size": SIZE} | changes)  # type: ignore[arg-type]
+
+    assert open_for_evaluation(store.folder, described(crop={"padding": 1.25, "convention": "pixel"})) is not None
+    with pytest.raises(StoreError, match=r"none\.crops: there is no crop store"):
+        open_for_evaluation(folder / "none.crops", described())
+    with pytest.raises(ValueError, match="holds crops for pose, not for head_pose"):
+        open_for_evaluation(store.folder, described(task="head_pose"))
+    with pytest.raises(ValueError, match=r"of \(16, 12\) \(HxW\), the model takes \(32, 24\)"):
+        open_for_evaluation(store.folder, described(input_size=(32, 24)))
+    with pytest.raises(ValueError, match=r"'convention': 'pixel'.*'convention': 'udp'"):
+        open_for_evaluation(store.folder, described(crop={"convention": "udp"}))
+    training = people_store(folder, "train.crops", training=True)
+    with pytest.raises(ValueError, match="--for evaluate"):
+        open_for_evaluation(training.folder, described())
+    empty = tiny_recipe(store, store)
+    empty.data.validate = []
+    with pytest.raises(ValueError, match=r"data\.validate"):
+        evaluate_recipe(empty, "whatever")
+
+
+def test_a_table_of_different_scores() -> None:
+    from rich.console import Console
+
+    console = Console(record=True, width=100, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(score_table({"a": {"AP": 0.51234, "people": 8.0}, "b": {"mae": 4.5, "boxes": "given"}}, "title"))
+    shown = console.export_text()
+    for text in ("0.5123", " 8 ", "4.5000", "given"):
+        assert text in shown
+
+
+def test_stores_of_one_name_are_told_apart(store: CropStore) -> None:
+    other = replace(store, folder=store.folder.parent / "more" / "val.crops")
+    third = replace(store, folder=store.folder.parent / "test.crops")
+    parent = store.folder.parent.as_posix()
+    assert store_names([store, other, third]) == [f"{parent}/val", f"{parent}/more/val", "test"]
+    assert store_names([store, third]) == ["val", "test"]
+
+
+@pytest.mark.slow
+def test_exported_files_are_scored_beside_the_weights(store: CropStore, folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    path = export(load_weights(weights), folder / "model.onnx").path
+    scores = evaluate_recipe(tiny_recipe(store, store), str(weights), exported=[path])
+    assert list(scores) == ["val", "val, model.onnx"]
+    assert scores["val, model.onnx"] == pytest.approx(scores["val"], abs=1e-4)
+    decoding = export(load_weights(weights), folder / "decoding.onnx", options=ExportOptions(decode=True)).path
+    with pytest.raises(ValueError, match=r"decoding.onnx: was exported with --normalise or --decode"):
+        evaluate_recipe(tiny_recipe(store, store), str(weights), exported=[decoding])
+    save_weights(folder / "larger.safetensors", create_model("cmsa_n", "pose", (32, 32), **TINY))
+    with pytest.raises(ValueError, match=r"the weights are cmsa_n for pose at 32x32"):
+        open_for_scoring(path, read_description(folder / "larger.safetensors"))
+
+
+def test_files_of_one_name_are_told_apart() -> None:
+    paths = [Path("a/model.onnx"), Path("b/model.onnx"), Path("c/other.onnx")]
+    assert names_of(paths) == ["a/model.onnx", "b/model.onnx", "other.onnx"]

@@ -1,0 +1,222 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from cmsa.inference.files import predict_files
+from cmsa.models.create import create_model, save_weights
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A weights file of a small random model for each task."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    for task, size in (("pose", (32, 24)), ("head_pose", (32, 32)), ("classification", (32, 32))):
+        save_weights(folder / f"{task}.safetensors", create_model("cmsa_n", task, size, dims=(16, 16, 16)))
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of three pictures and a damaged one; one has a name that is not ASCII."""
+    folder = tmp_path / "photos"
+    (folder / "weiß").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    for name in ("a.png", "b.png", "weiß/木.png"):
+        Image.fromarray(pixels).save(folder / name)
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    return folder
+
+
+class Shown:
+    """What the command prints."""
+
+    def __init__(self):
+        self.out, self.err = io.StringIO(), io.StringIO()
+
+    def consoles(self):
+        return {"console": Console(file=self.out, width=300), "errors": Console(file=self.err, width=300)}
+
+
+@pytest.fixture
+def shown():
+    return Shown()
+
+
+def boxes_file(folder, entries):
+    path = folder / "boxes.json"
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def results(out, name="keypoints.json"):
+    return json.loads((out / name).read_text(encoding="utf-8"))
+
+
+def test_folder_with_a_bad_file(weights, photos, tmp_path, shown):
+    out = tmp_path / "out"
+    code = predict_files("pose", [photos], weights=weights / "pose.safetensors", out=out, **shown.consoles())
+    assert code == 1
+    records = results(out)
+    assert [record["file_name"] for record in records] == [
+        (photos / name).as_posix() for name in ("a.png", "b.png", "weiß/木.png")
+    ]
+    assert [record["image_id"] for record in records] == [1, 2, 3]
+    assert records[0]["bbox"] == [0, 0, 90, 60]
+    for name in ("a.png", "b.png", "weiß/木.png"):
+        with Image.open(out / "annotated" / name) as picture:
+            assert picture.width > 560
+    printed = shown.out.getvalue()
+    assert "3 of 4 done, 3 predictions" in printed
+    assert f"{photos / 'bad.jpg'}: cannot be decoded" in printed
+    assert printed.count(str(photos / "bad.jpg")) == 1
+    assert shown.err.getvalue() == ""
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_boxes_of_a_file_bring_ids_and_scores(weights, photos, tmp_path, shown):
+    boxes = boxes_file(
+        tmp_path,
+        [
+            {"file_name": "b.png", "image_id": 1, "bbox": [1, 2, 30, 40], "score": 0.5},
+            {"file_name": "b.png", "image_id": 1, "bbox": [1, 2, 0, 0], "score": 0.25},
+            {"file_name": "b.png", "image_id": 1, "bbox": [40, 2, 30, 40]},
+            {"file_name": "weiß/木.png", "image_id": 77, "bbox": [-5, 2, 30, 40]},
+        ],
+    )
+    out, options = tmp_path / "out", {"weights": weights / "pose.safetensors", "boxes": boxes}
+    inputs = [photos / "a.png", photos / "b.png", photos / "weiß"]
+    assert predict_files("pose", inputs, out=out, **options, **shown.consoles()) == 1
+    records = results(out)
+    assert [(record["image_id"], record["bbox"]) for record in records] == [
+        (1, [1, 2, 30, 40]),
+        (1, [40, 2, 30, 40]),
+        (77, [-5, 2, 30, 40]),
+    ]
+    printed = shown.out.getvalue()
+    assert "3 of 3 done" in printed
+    assert f"without a box  {photos / 'a.png'}" in printed
+    assert f"{photos / 'b.png'}, box 1: box (1.0, 2.0, 0.0, 0.0): width and height must be positive" in printed
+    assert (out / "annotated" / "a.png").is_file()
+    # Its own results are a boxes file again.
+    again = options | {"boxes": out / "keypoints.json"}
+    assert predict_files("pose", inputs, out=tmp_path / "again", **again, **shown.consoles()) == 0
+    assert [record["keypoints"] for record in results(tmp_path / "again")] == [
+        record["keypoints"] for record in records
+    ]
+
+
+def test_running_ids_stay_clear_of_the_files(weights, photos, tmp_path, shown):
+    boxes = boxes_file(tmp_path, [{"file_name": "b.png", "image_id": 1, "bbox": [1, 2, 30, 40]}])
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "b.png").write_bytes((photos / "b.png").read_bytes())
+    out, options = tmp_path / "out", {"weights": weights / "pose.safetensors", "boxes": boxes}
+    assert predict_files("pose", [photos / "b.png", copy], out=out, **options, **shown.consoles()) == 0
+    assert [record["image_id"] for record in results(out)] == [1, 2]
+    assert sorted(path.name for path in (out / "annotated").iterdir()) == ["b-2.png", "b.png"]
+
+
+@pytest.mark.parametrize("cube", [False, True])
+def test_head_pose_of_one_box(weights, photos, tmp_path, shown, cube):
+    options = {"weights": weights / "head_pose.safetensors", "box": (10, 10, 30, 30), "cube": cube}
+    assert predict_files("head-pose", [photos / "a.png"], out=tmp_path / "out", **options, **shown.consoles()) == 0
+    (record,) = results(tmp_path / "out", "head_pose.json")
+    assert record["bbox"] == [10, 10, 30, 30]
+    assert len((tmp_path / "out" / "head_pose.csv").read_text().splitlines()) == 2
+    assert "°" in shown.out.getvalue()
+
+
+def test_several_boxes_for_every_picture(weights, photos, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "box": [(10, 10, 30, 30), (0, 0, 20, 40)]}
+    inputs = [photos / "a.png", photos / "b.png"]
+    assert predict_files("pose", inputs, out=tmp_path / "out", **options, **shown.consoles()) == 0
+    assert [record["bbox"] for record in results(tmp_path / "out")] == [[10, 10, 30, 30], [0, 0, 20, 40]] * 2
+
+
+def test_classes_keep_top(weights, photos, tmp_path, shown):
+    options = {"weights": weights / "classification.safetensors", "top": 3}
+    assert predict_files("classify", [photos / "a.png"], out=tmp_path / "out", **options, **shown.consoles()) == 0
+    (record,) = results(tmp_path / "out", "classes.json")
+    assert len(record["classes"]) == 3
+    assert len((tmp_path / "out" / "classes.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("dance", {}, "no task 'dance'; there are pose, head-pose, classify"),
+        ("pose", {"box": (1, 2, 3, 4), "boxes": "boxes.json"}, "not both"),
+        ("pose", {"boxes": "missing.json"}, "missing.json: cannot be read"),
+        ("pose", {"weights": "missing.safetensors"}, "no weights 'missing.safetensors'"),
+        ("pose", {"top": 0}, "top and batch size must be at least 1, got 0 and 32"),
+        ("classify", {}, "they are for pose, not for classification"),
+    ],
+)
+def test_wrong_arguments_are_said_before_anything_is_written(weights, photos, tmp_path, shown, task, options, message):
+    options = {"weights": weights / "pose.safetensors"} | options
+    assert predict_files(task, [photos], out=tmp_path / "out", **options, **shown.consoles()) == 2
+    assert message in shown.err.getvalue()
+    assert shown.err.getvalue().count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_boxes_of_other_pictures_are_an_error(weights, photos, tmp_path, shown):
+    boxes = boxes_file(tmp_path, [{"file_name": "z.png", "bbox": [1, 2, 30, 40]}])
+    options = {"weights": weights / "pose.safetensors", "boxes": boxes, "out": tmp_path / "out"}
+    assert predict_files("pose", [photos], **options, **shown.consoles()) == 2
+    assert "names none of the 4 pictures, but z.png" in shown.err.getvalue()
+
+
+def test_nothing_done_keeps_earlier_results(weights, photos, tmp_path, shown):
+    out, options = tmp_path / "out", {"weights": weights / "pose.safetensors"}
+    assert predict_files("pose", [photos / "a.png"], out=out, **options, **shown.consoles()) == 0
+    before = results(out)
+    assert predict_files("pose", [photos / "bad.jpg"], out=out, **options, **shown.consoles()) == 2
+    assert predict_files("pose", [tmp_path / "gone"], out=out, **options, **shown.consoles()) == 2
+    assert "gone: there is no such file or folder" in shown.out.getvalue()
+    assert results(out) == before
+
+
+def test_a_second_run_does_not_predict_the_first_one_s_pictures(weights, photos, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "out": photos}
+    for _ in range(2):
+        predict_files("pose", [photos], **options, **shown.consoles())
+        assert len(results(photos)) == 3
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_is_done_is_kept_when_the_run_ends_early(weights, photos, tmp_path, shown, monkeypatch, error):
+    from cmsa.inference.files import run
+
+    save, saved = run._save, []
+
+    def interrupted(picture, path):
+        if saved:
+            raise error("no space left")
+        saved.append(path)
+        save(picture, path)
+
+    monkeypatch.setattr(run, "_save", interrupted)
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out"}
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            predict_files("pose", [photos], **options, **shown.consoles())
+    else:
+        assert predict_files("pose", [photos], **options, **shown.consoles()) == 2
+        assert "results cannot be written (no space left)" in shown.err.getvalue()
+    assert [record["file_name"] for record in results(tmp_path / "out")] == [(photos / "a.png").as_posix()]
+    assert "1 of 4 done" in shown.out.getvalue()
+
+
+def test_progress_counts_on_a_terminal(weights, photos, tmp_path, shown):
+    errors = Console(file=shown.err, force_terminal=True, width=200)
+    consoles = shown.consoles() | {"errors": errors}
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out"}
+    predict_files("pose", [photos / "a.png", photos / "b.png"], **options, **consoles)
+    assert "2/2" in shown.err.getvalue()

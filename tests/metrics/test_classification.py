@@ -1,0 +1,52 @@
+import math
+
+import pytest
+import torch
+
+from cmsa.metrics.classification import ClassificationErrors
+
+
+def test_by_hand() -> None:
+    errors = ClassificationErrors(3)
+    probabilities = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.1, 0.6, 0.3], [0.2, 0.2, 0.6]])
+    errors.update(probabilities.log(), torch.tensor([0, 1, 2, 2]))
+    scores = errors.compute()
+    assert scores["top1"] == 0.75
+    assert scores["top5"] == 1
+    assert scores["images"] == 4
+    assert scores["nll"] == pytest.approx(-(math.log(0.7) + math.log(0.6) + math.log(0.3) + math.log(0.6)) / 4)
+    # 0.7 falls into one bin and is right; the three at 0.6 into another, two of them right.
+    assert scores["ece"] == pytest.approx((abs(0.7 - 1) + abs(1.8 - 2)) / 4)
+    assert errors.confusion.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+
+
+def test_top5() -> None:
+    errors = ClassificationErrors(10)
+    logits = torch.arange(10.0).expand(10, 10)
+    errors.update(logits, torch.arange(10))
+    assert errors.compute()["top5"] == 0.5
+    assert errors.compute()["top1"] == 0.1
+
+
+def test_batches_do_not_matter(generator: torch.Generator) -> None:
+    logits, labels = torch.randn(30, 7, generator=generator), torch.randint(7, (30,), generator=generator)
+    scores = []
+    for size in (30, 7, 1):
+        errors = ClassificationErrors(7)
+        for start in range(0, 30, size):
+            errors.update(logits[start : start + size], labels[start : start + size])
+        scores.append(errors.compute())
+    assert scores[0] == pytest.approx(scores[1])
+    assert scores[0] == pytest.approx(scores[2])
+
+
+def test_certain_answers_fall_into_the_last_bin() -> None:
+    errors = ClassificationErrors(2)
+    errors.update(torch.tensor([[100.0, -100.0]]), torch.tensor([0]))
+    assert errors.compute()["ece"] == 0
+
+
+def test_nothing_and_wrong_shapes() -> None:
+    assert math.isnan(ClassificationErrors(2).compute()["top1"])
+    with pytest.raises(ValueError, match=r"expected \(1, 2\) log-probabilities, got \(1, 3\)"):
+        ClassificationErrors(2).update(torch.zeros(1, 3), torch.zeros(1))

@@ -1,0 +1,222 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cmsa.tasks.pose.heatmaps import CODECS, UDP, Codec, Dark, QuarterOffset
+
+SIZES = [
+    ((32, 24), (32, 24)),
+    ((64, 48), (64, 48)),
+    ((64, 48), (32, 24)),
+    ((128, 96), (64, 48)),
+    ((128, 96), (32, 24)),
+    ((32, 56), (16, 28)),
+]
+FLIP_INDEX = (0, 2, 1)
+
+
+def mirror(points: Tensor, width: int) -> Tensor:
+    """The keypoints (B, 3, 2) of the mirrored picture, left and right exchanged."""
+    mirrored = points[:, list(FLIP_INDEX)].clone()
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    return mirrored
+
+
+def inner_points(codec: Codec, margin: float, batch: int = 500) -> Tensor:
+    """(B, 3, 2) random points at least ``margin`` heatmap pixels away from the border."""
+    low = margin * torch.tensor(codec.stride)
+    high = torch.tensor([codec.input_size[1] - 1, codec.input_size[0] - 1]) - low
+    return low + torch.rand(batch, 3, 2, generator=torch.Generator().manual_seed(5)) * (high - low)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[tuple[tuple[int, int], tuple[int, int]], list[list[float]]]:
+    unit = st.floats(0, 1, allow_nan=False, width=32)
+    return draw(st.sampled_from(SIZES)), draw(st.lists(st.tuples(unit, unit).map(list), min_size=2, max_size=2))
+
+
+@pytest.mark.parametrize("kind", [Dark, UDP])
+@settings(max_examples=150, deadline=None)
+@given(case=cases())
+def test_exact_codecs_round_trip(
+    kind: type[Codec], case: tuple[tuple[tuple[int, int], tuple[int, int]], list[list[float]]]
+) -> None:
+    (input_size, heatmap_size), fractions = case
+    codec = kind(input_size, heatmap_size)
+    low = 2 * torch.tensor(codec.stride)
+    points = low + torch.tensor([fractions]) * (torch.tensor([input_size[1] - 1, input_size[0] - 1]) - 2 * low)
+    heatmaps, weight = codec.encode(points, torch.ones(1, 2))
+    decoded, scores = codec.decode(heatmaps)
+    assert (decoded - points).abs().max() < 0.05
+    assert (weight == 1).all()
+    assert (scores > 0.6).all()
+
+
+@pytest.mark.parametrize("kind", [Dark, UDP])
+@pytest.mark.parametrize("size", [(32, 24), (64, 48), (40, 56)])
+def test_same_size_maps_are_exact_up_to_the_border(kind: type[Codec], size: tuple[int, int]) -> None:
+    codec = kind(size, size)
+    points = inner_points(codec, 0)
+    decoded, _ = codec.decode(codec.encode(points, torch.ones(500, 3))[0])
+    assert (decoded - points).abs().max() < 0.05
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases())
+def test_quarter_offset_loses_no_more_than_its_rounding(
+    case: tuple[tuple[tuple[int, int], tuple[int, int]], list[list[float]]],
+) -> None:
+    (input_size, heatmap_size), fractions = case
+    codec = QuarterOffset(input_size, heatmap_size)
+    points = torch.tensor([fractions]) * (torch.tensor([input_size[1], input_size[0]]) - 1 - torch.tensor(codec.stride))
+    heatmaps, _ = codec.encode(points, torch.ones(1, 2))
+    decoded, scores = codec.decode(heatmaps)
+    assert ((decoded - points).abs() / torch.tensor(codec.stride)).max() <= 0.5 + 1e-4
+    assert (scores == 1).all()
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_quarter_offset_finds_an_exact_peak_to_a_quarter(
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+) -> None:
+    codec, exact = QuarterOffset(*sizes), Dark(*sizes)
+    points = inner_points(codec, 2.5)
+    decoded, _ = codec.decode(exact.encode(points, torch.ones(500, 3))[0])
+    assert ((decoded - points).abs() / torch.tensor(codec.stride)).max() <= 0.25 + 1e-4
+
+
+@pytest.mark.parametrize("kind", [Dark, UDP])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_flip_average_gives_the_right_point(kind: type[Codec], sizes: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    codec = kind(*sizes)
+    points = inner_points(codec, 3)
+    plain, _ = codec.encode(points, torch.ones(500, 3))
+    mirrored, _ = codec.encode(mirror(points, sizes[0][1]), torch.ones(500, 3))
+    back = codec.flip_back(mirrored, FLIP_INDEX)
+    decoded, _ = codec.decode((plain + back) / 2)
+    assert (decoded - points).abs().max() < 0.05
+    alone, _ = codec.decode(back)
+    assert (alone - points).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_flip_average_of_rounded_maps_agrees_exactly(sizes: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    codec = QuarterOffset(*sizes)
+    points = inner_points(codec, 3 * codec.sigma + 2).round()
+    plain, _ = codec.encode(points, torch.ones(500, 3))
+    mirrored, _ = codec.encode(mirror(points, sizes[0][1]), torch.ones(500, 3))
+    back = codec.flip_back(mirrored, FLIP_INDEX)
+    torch.testing.assert_close(back, plain, atol=1e-6, rtol=0)
+    assert codec.flip_shift == (0 if sizes[0] == sizes[1] else 1)
+
+
+def test_flip_shifts_are_the_codecs_own() -> None:
+    shifts = {name: kind((128, 96), (32, 24)).flip_shift for name, kind in CODECS.items()}
+    assert shifts == {"quarter": 1.0, "dark": 0.75, "udp": 0.0}
+    assert all(kind((32, 24), (32, 24)).flip_shift == 0 for kind in CODECS.values())
+
+
+@pytest.mark.parametrize("kind", CODECS.values())
+def test_axes_are_not_swapped(kind: type[Codec]) -> None:
+    codec = kind((32, 56), (32, 56))
+    heatmaps, _ = codec.encode(torch.tensor([[[50.0, 3.0]]]), torch.ones(1, 1))
+    assert heatmaps.shape == (1, 1, 32, 56)
+    assert heatmaps[0, 0, 3, 50] == 1
+    decoded, _ = codec.decode(heatmaps)
+    torch.testing.assert_close(decoded, torch.tensor([[[50.0, 3.0]]]), atol=1e-2, rtol=0)
+
+
+def test_targets_are_hrnets() -> None:
+    codec = QuarterOffset((64, 48), (32, 24))
+    heatmaps, _ = codec.encode(torch.tensor([[[21.0, 30.4]]]), torch.ones(1, 1))
+    # 21 / 2 + 0.5 = 11 and 30.4 / 2 + 0.5 = 15.7, both rounded down.
+    assert heatmaps[0, 0, 15, 11] == 1
+    assert heatmaps[0, 0, 15, 12] == pytest.approx(0.60653, abs=1e-5)
+    assert heatmaps[0, 0, 16, 12] == pytest.approx(0.36788, abs=1e-5)
+    assert heatmaps[0, 0, 15, 14] == pytest.approx(0.01111, abs=1e-5)
+    assert heatmaps[0, 0, 15, 15] == 0
+
+
+def test_udp_joins_the_outermost_pixel_centres() -> None:
+    codec = UDP((64, 48), (32, 24))
+    heatmaps, _ = codec.encode(torch.tensor([[[0.0, 0.0], [47.0, 63.0]]]), torch.ones(1, 2))
+    assert heatmaps[0, 0, 0, 0] == 1
+    assert heatmaps[0, 1, 31, 23] == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", CODECS.values())
+def test_weight_is_zero_where_the_patch_is_wholly_outside(kind: type[Codec]) -> None:
+    codec = kind((32, 24), (32, 24))
+    x = torch.tensor([-4.0, -3.0, 10.0, 26.0, 27.0])
+    points = torch.stack([x, torch.full_like(x, 10)], dim=-1)[None]
+    heatmaps, weight = codec.encode(points, torch.ones(1, 5))
+    assert weight.tolist() == [[0, 1, 1, 1, 0]]
+    assert (heatmaps.amax(dim=(2, 3)) > 0).tolist() == [[False, True, True, True, False]]
+    below = torch.tensor([[[10.0, 34.0], [10.0, 35.0], [10.0, -3.0], [10.0, -4.0]]])
+    assert codec.encode(below, torch.ones(1, 4))[1].tolist() == [[1, 0, 1, 0]]
+
+
+@pytest.mark.parametrize("kind", CODECS.values())
+def test_unannotated_keypoints_leave_nothing(kind: type[Codec]) -> None:
+    codec = kind((32, 24), (32, 24))
+    points = torch.tensor([[[float("nan"), 3.0], [5.0, 5.0]]])
+    heatmaps, weight = codec.encode(points, torch.tensor([[0, 2]]))
+    assert weight.tolist() == [[0, 1]]
+    assert (heatmaps[0, 0] == 0).all()
+    assert heatmaps[0, 1].max() == 1
+
+
+@pytest.mark.parametrize("kind", CODECS.values())
+@pytest.mark.parametrize("fill", [0.0, -1.0, 3.0])
+def test_maps_without_a_peak_decode_to_finite_points(kind: type[Codec], fill: float) -> None:
+    codec = kind((32, 24), (16, 12))
+    decoded, scores = codec.decode(torch.full((2, 3, 16, 12), fill))
+    assert torch.isfinite(decoded).all()
+    assert (scores == fill).all()
+    noise = torch.randn(50, 3, 16, 12, generator=torch.Generator().manual_seed(0))
+    decoded, _ = codec.decode(noise)
+    peak = torch.stack([noise.flatten(2).argmax(-1) % 12, noise.flatten(2).argmax(-1) // 12], dim=-1)
+    assert (decoded / torch.tensor(codec.stride) - peak).abs().max() < 3
+
+
+@pytest.mark.parametrize(("sigma", "radius"), [(1.0, 2), (2.0, 5), (3.0, 8)])
+def test_the_blur_kernel_follows_sigma(sigma: float, radius: int) -> None:
+    from cmsa.tasks.pose.heatmaps import _blur, _kernel_radius
+
+    assert _kernel_radius(sigma) == radius
+    spot = torch.zeros(1, 1, 33, 41)
+    spot[0, 0, 16, 20] = 1
+    blurred = _blur(spot, sigma, radius)
+    support = blurred[0, 0] > 0
+    assert support.any(dim=1).sum() == support.any(dim=0).sum() == 2 * radius + 1
+    assert blurred.sum() == pytest.approx(1, abs=1e-5)
+    assert blurred[0, 0, 16, 21] / blurred[0, 0, 16, 20] == pytest.approx(
+        torch.exp(torch.tensor(-1 / (2 * sigma**2))).item(), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", CODECS.values())
+def test_decoding_is_done_in_float32_under_autocast(kind: type[Codec]) -> None:
+    codec = kind((32, 24), (32, 24))
+    points = inner_points(codec, 3, batch=8)
+    heatmaps, _ = codec.encode(points, torch.ones(8, 3))
+    expected, _ = codec.decode(heatmaps)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got, scores = codec.decode(heatmaps)
+    assert torch.equal(got, expected)
+    coarse, scores = codec.decode(heatmaps.bfloat16())
+    assert coarse.dtype == scores.dtype == torch.float32
+
+
+def test_sigma_follows_the_heatmaps_height() -> None:
+    assert [Dark((h, w), (h, w)).sigma for h, w in [(32, 24), (64, 48), (128, 96)]] == [1, 2, 4]
+    assert Dark((64, 48), (64, 48), sigma=1.5).sigma == 1.5
+
+
+def test_impossible_codecs_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least"):
+        Dark((32, 24), (2, 24))
+    with pytest.raises(ValueError, match="sigma"):
+        Dark((32, 24), (32, 24), sigma=0)

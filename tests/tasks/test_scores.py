@@ -1,0 +1,131 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_people import people_store, write_people
+from torch import Tensor
+
+from cmsa.data.store import CropStore
+from cmsa.data.transforms.affine import transform_points
+from cmsa.keypoints import COCO
+from cmsa.tasks.head_pose import HeadPoseTask
+from cmsa.tasks.pose.task import PoseTask
+from cmsa.tasks.scores import HeadPoseScore, PoseScore
+
+SIZE = (64, 48)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> CropStore:
+    return people_store(folder, "val.crops", training=False, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def task() -> PoseTask:
+    return PoseTask(SIZE, SIZE)
+
+
+def answers(task: PoseTask, store: CropStore, rows: slice = slice(None)) -> tuple[dict[str, Tensor], Tensor]:
+    """A batch, and the heatmaps of a network that knows everything."""
+    batch = store.read(rows)
+    moved = batch | {"matrices": batch["matrix"], "flipped": torch.zeros(len(batch["crops"]), dtype=torch.bool)}
+    return batch, task.encode(moved)["heatmaps"]
+
+
+def test_what_is_right_scores_one(task: PoseTask, store: CropStore) -> None:
+    score = PoseScore(task, store)
+    score.update(*answers(task, store))
+    table = score.compute()
+    assert [table[name] for name in ("AP", "AP50", "AR", "PCK@0.2")] == pytest.approx([1, 1, 1, 1])
+    assert (table["people"], table["crops"], table["boxes"]) == (8, 8, "ground truth")
+    # All people are of medium size: 1,350 square pixels.
+    assert (table["APM"], table["APL"]) == (pytest.approx(1), -1)
+
+
+def test_half_of_the_people_right(task: PoseTask, store: CropStore) -> None:
+    score = PoseScore(task, store)
+    batch, heatmaps = answers(task, store)
+    # The second person of each picture is sought in a corner, by a network that is unsure there.
+    corner = torch.zeros(SIZE)
+    corner[0, 0] = 0.3
+    heatmaps[1::2] = corner
+    score.update(batch, heatmaps)
+    table = score.compute()
+    # At a recall of up to one half everything is right: 51 of 101 points of the precision curve.
+    assert table["AP"] == pytest.approx(51 / 101, abs=1e-6)
+    assert table["AR"] == pytest.approx(0.5)
+    assert 0.5 <= table["PCK@0.2"] < 0.6
+
+
+def test_batches_do_not_matter(task: PoseTask, store: CropStore, generator: torch.Generator) -> None:
+    batch, heatmaps = answers(task, store)
+    heatmaps = heatmaps + 0.4 * torch.rand(heatmaps.shape, generator=generator)
+    tables = []
+    for size in (8, 3, 1):
+        score = PoseScore(task, store)
+        for start in range(0, 8, size):
+            rows = slice(start, start + size)
+            score.update({name: value[rows] for name, value in batch.items()}, heatmaps[rows])
+        tables.append(score.compute())
+    assert tables[0] == tables[1] == tables[2]
+    score.reset()
+    score.update(batch, heatmaps)
+    assert score.compute() == tables[0]
+
+
+def test_the_flip_test_averages(task: PoseTask, store: CropStore) -> None:
+    batch, heatmaps = answers(task, store)
+    mirrored = heatmaps[:, list(COCO.flip_index)].flip(3)
+    score = PoseScore(task, store)
+    score.update(batch, torch.zeros_like(heatmaps), mirrored)
+    assert score.compute()["AP"] == pytest.approx(1)
+
+
+def test_people_who_were_detected_twice_count_once(task: PoseTask, folder: Path) -> None:
+    boxes = [[5, 8, 45, 60], [6, 8, 44, 60], [65, 8, 45, 60]]
+    entries = [
+        {"image_id": 1, "category_id": 1, "bbox": box, "score": score}
+        for box, score in zip(boxes, (0.6, 0.9, 0.8), strict=True)
+    ]
+    (folder / "found.json").write_text(json.dumps(entries), encoding="utf-8")
+    found = people_store(folder, "found.crops", training=False, size=SIZE, detections=folder / "found.json")
+    annotations = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))["annotations"]
+    truth = torch.tensor([annotations[index]["keypoints"] for index in (0, 0, 1)]).reshape(3, 17, 3)
+    batch = found.read(slice(None))
+    heatmaps, _ = task.codec.encode(transform_points(truth[..., :2], batch["matrix"]), torch.ones(3, 17))
+    score = PoseScore(task, found)
+    score.update(batch, heatmaps)
+    collected = {name: value.double().numpy() for name, value in score.batches[0].items()}
+    assert len(score.results(collected, suppress=False)) == 3
+    kept = score.results(collected, suppress=True)
+    assert sorted(round(result["score"], 1) for result in kept) == [0.8, 0.9]
+    table = score.compute()
+    assert table["boxes"] == "detections"
+    assert "PCK@0.2" not in table
+    # Two people of eight were looked for, and both were found.
+    assert table["AR"] == pytest.approx(0.25)
+
+
+def test_head_pose(store: CropStore) -> None:
+    task = HeadPoseTask("rotation_6d")
+    straight = torch.tensor([[1.0, 0, 0, 0, 1, 0]]).expand(4, 6)
+    angles = torch.tensor([[10.0, 0, 0], [-40, 0, 0], [0, 6, 0], [0, 0, -2]])
+    score = HeadPoseScore(task, store)
+    score.update({"angles": angles}, straight)
+    table = score.compute()
+    assert [table[name] for name in ("yaw", "pitch", "roll")] == pytest.approx([12.5, 1.5, 0.5])
+    assert table["mae"] == pytest.approx(14.5 / 3)
+    # The mirrored head looks the other way; the flip test brings it back before it averages.
+    turned = torch.tensor([[0.5**0.5, 0, 0.5**0.5, 0, 1, 0]])
+    assert task.decode(turned)[0].tolist() == pytest.approx([45, 0, 0], abs=1e-4)
+    score.reset()
+    score.update({"angles": torch.tensor([[0.0, 0, 0]])}, turned, turned)
+    assert score.compute()["yaw"] == pytest.approx(0, abs=1e-4)

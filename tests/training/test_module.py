@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_people import SIZE, people_store, tiny_recipe, write_people
+
+from cmsa.data.store import CropStore
+from cmsa.training.module import TrainingModule, build_augmentation
+from cmsa.training.train import build_module
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[CropStore]:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder)
+    return [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+
+
+@pytest.fixture
+def module(stores: list[CropStore]) -> TrainingModule:
+    return build_module(tiny_recipe(*stores, ema_decay=0.9))
+
+
+def test_images_and_targets_move_together(module: TrainingModule, stores: list[CropStore]) -> None:
+    """Where a keypoint is to be found, its bright dot is."""
+    augment = module.recipe.augment
+    augment.supersample, augment.half_body_probability = 3, 0.0
+    module.augmentation = build_augmentation(module.recipe, stores[0])
+    images, targets = module.augment(stores[0].read(slice(None)))
+    assert images.shape == (8, 3, *SIZE)
+    weighted, heatmaps = targets["weight"] > 0, targets["heatmaps"]
+
+    def brightness(maps: torch.Tensor) -> float:
+        under = (images[:, :1] * maps).sum((2, 3)) / maps.sum((2, 3)).clamp(min=1e-6)
+        return under[weighted].mean().item()
+
+    beside = [brightness(heatmaps.roll(shift, axis)) for axis in (2, 3) for shift in (-2, 2)]
+    assert brightness(heatmaps) > max(beside) + 0.1
+
+
+def test_a_store_serves_another_size_of_the_same_aspect(stores: list[CropStore]) -> None:
+    recipe = tiny_recipe(*stores)
+    recipe.model.input_size = [8, 6]
+    assert build_augmentation(recipe, stores[0]).density == pytest.approx(3)
+    recipe.model.input_size = [16, 16]
+    with pytest.raises(ValueError, match=r"train\.crops: was cut for \(16, 12\) \(HxW\), of another aspect"):
+        build_augmentation(recipe, stores[0])
+
+
+def test_the_moving_average_follows(module: TrainingModule) -> None:
+    assert module.average is not None
+    assert module.evaluated is module.average.module
+    weight = next(module.network.parameters())
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight += 1
+    module.average.update(module.network, step=10**6)
+    averaged = next(module.evaluated.parameters())
+    torch.testing.assert_close(averaged, before + 0.1)
+
+
+def test_every_parameter_that_learns_has_a_gradient(module: TrainingModule, stores: list[CropStore]) -> None:
+    """Else several processes would wait for each other's forever."""
+    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    module.training_step(stores[0].read(slice(4)), 0).backward()
+    assert [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_parameters_go_on_learning_after_a_validation(module: TrainingModule, stores: list[CropStore]) -> None:
+    """Lightning brings the modes back by setting them, without a call of ``train``."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    for part, mode in modes:
+        part.training = mode
+    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    module.training_step(stores[0].read(slice(4)), 0).backward()
+    assert [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_only_matrices_decay(module: TrainingModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingModule, "trainer", type("T", (), {"estimated_stepping_batches": 10}), raising=False)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    names = dict(module.network.named_parameters())
+    assert len(decay) == len(names)
+    for name, parameter in names.items():
+        expected = 0.0 if parameter.ndim == 1 or name.endswith((".bias", ".table")) else 0.05
+        assert decay[id(parameter)] == expected, name
+
+
+def test_initial_weights_of_another_size(module: TrainingModule, tmp_path: Path, stores: list[CropStore]) -> None:
+    from cmsa.models.create import create_model, save_weights
+    from cmsa.training.starting_point import build_network, initialise
+
+    options = module.recipe.model.options
+    larger = create_model("cmsa_n", "pose", (32, 24), **options)
+    with torch.no_grad():
+        for parameter in larger.parameters():
+            parameter.fill_(0.25)
+    save_weights(tmp_path / "larger.safetensors", larger)
+    module.recipe.model.init = str(tmp_path / "larger.safetensors")
+    network = build_network(module.recipe)
+    # Tables of a constant stay constant whatever their size.
+    assert all((parameter - 0.25).abs().max() < 1e-6 for parameter in network.parameters())
+    assert network.input_size == SIZE
+    # A head of another kind stays as it is, and is named.
+    other = create_model("cmsa_n", "pose", SIZE, fusion="linear", **options)
+    left = initialise(other, module.recipe.model.init)
+    assert left
+    assert all(name.startswith("head.") for name in left)
+    narrow = create_model("cmsa_n", "pose", SIZE, dims=(4, 4, 4), depths=(1, 1, 1), heads=options["heads"])
+    kept = initialise(narrow, module.recipe.model.init)
+    assert kept
+
+
+def test_the_description_is_that_of_the_stores(module: TrainingModule) -> None:
+    description = module.evaluated.description
+    assert description.crop == {"padding": 1.25, "convention": "pixel", "antialias": True}
+    assert description.decoding == {"codec": "udp", "loss": "mse"}
+    assert len(description.names) == 17
+
+
+def test_stores_and_recipe_must_fit(stores: list[CropStore]) -> None:
+    nothing = tiny_recipe(*stores)
+    nothing.data.train = []
+    with pytest.raises(ValueError, match=r"no store in data\.train"):
+        build_module(nothing)
+    another = tiny_recipe(*stores)
+    another.model.task = "head_pose"
+    with pytest.raises(ValueError, match=r"train\.crops: holds crops for pose, not for head_pose"):
+        build_module(another)
+    swapped = tiny_recipe(stores[0], stores[0])
+    with pytest.raises(ValueError, match="--for evaluate"):
+        build_module(swapped)
+
+
+def test_a_loss_that_is_no_number_names_its_step(module: TrainingModule, stores: list[CropStore]) -> None:
+    with torch.no_grad():
+        next(module.network.parameters()).fill_(np.nan)
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 0 \(epoch 0, batch 7\)"):
+        module.training_step(stores[0].read(slice(4)), 7)

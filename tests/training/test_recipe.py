@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cmsa.training.recipe import SHIPPED, OptimizerRecipe, Recipe, load_recipe, recipe_path
+
+NAMES = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def test_entries_and_overrides(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("title: mine\nloss: cross_entropy\nmodel: {name: cmsa_n, input_size: [16, 12]}\n", encoding="utf-8")
+    recipe = load_recipe(
+        str(file), ["--optimizer.epochs", "3", "--data.train", "[a, b]", "--model.options.fusion=linear"]
+    )
+    assert (recipe.title, recipe.loss, recipe.model.name, recipe.model.input_size) == (
+        "mine",
+        "cross_entropy",
+        "cmsa_n",
+        [16, 12],
+    )
+    assert recipe.optimizer.epochs == 3
+    assert recipe.data.train == ["a", "b"]
+    assert recipe.model.options == {"fusion": "linear"}
+    # What was not said keeps its default.
+    assert recipe.optimizer.learning_rate == OptimizerRecipe().learning_rate
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        (["--optimizr.epochs", "3"], "--optimizr.epochs"),
+        (["--optimizer.epochs", "many"], "optimizer.epochs"),
+        (["--loss", "hinge"], "loss"),
+        (["--optimizer.schedule", "linear"], "optimizer.schedule"),
+    ],
+)
+def test_unknown_and_wrong_entries_are_named_in_one_line(override: list[str], named: str) -> None:
+    with pytest.raises(ValueError, match=named) as caught:
+        load_recipe("pose_coco_cmsa_s_32x24", override)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_recipe_lists_those_that_exist() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no recipe 'pose_coco'.*pose_coco_cmsa_s_32x24"):
+        load_recipe("pose_coco")
+    assert recipe_path("recipes/pose_coco_cmsa_s_32x24.yaml") == SHIPPED / "pose_coco_cmsa_s_32x24.yaml"
+
+
+def test_plain_values_are_the_yaml_file(tmp_path: Path) -> None:
+    recipe = Recipe(title="there and back", published={"AP": 52.3})
+    file = tmp_path / "copy.yaml"
+    file.write_text(yaml.safe_dump(recipe.to_dict()), encoding="utf-8")
+    assert load_recipe(str(file)) == recipe
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_recipes_say_what_they_are(name: str) -> None:
+    content = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert content["title"]
+    assert content["ours"]
+    assert content["cost"]
+    data = content["data"]
+    assert data["train"]
+    assert data["validate"]
+    if name.startswith("pose_coco_"):
+        height, width = name.split("_")[4].split("x")
+        assert content["model"]["input_size"] == [int(height), int(width)]
+        assert content["model"]["name"] == "_".join(name.split("_")[2:4])
+        assert content["optimizer"]["schedule"] == ("step" if name.endswith("step") else "cosine")
+        assert 0 < content["published"]["AP"] < 100
+
+
+def test_every_shipped_recipe_loads() -> None:
+    for name in NAMES:
+        assert load_recipe(name).title
+
+
+def test_cosine_schedule() -> None:
+    settings = OptimizerRecipe(epochs=10, learning_rate=2e-3, final_learning_rate=2e-5, warmup_epochs=2)
+    steps = 100
+    assert settings.learning_rate_factor(0, steps) == pytest.approx(1 / 21)
+    assert settings.learning_rate_factor(19, steps) == pytest.approx(20 / 21)
+    assert settings.learning_rate_factor(20, steps) == 1
+    assert settings.learning_rate_factor(60, steps) == pytest.approx((1 + 0.01) / 2)
+    assert settings.learning_rate_factor(100, steps) == pytest.approx(0.01)
+    assert settings.learning_rate_factor(120, steps) == pytest.approx(0.01)
+
+
+def test_step_schedule() -> None:
+    settings = OptimizerRecipe(epochs=10, schedule="step", step_epochs=[6, 8], warmup_epochs=0)
+    factors = [settings.learning_rate_factor(step, 100) for step in (0, 59, 60, 79, 80, 99)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])

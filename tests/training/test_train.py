@@ -1,0 +1,140 @@
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_people import SIZE, people_store, tiny_recipe, write_people
+
+from cmsa.data.store import StoreError
+from cmsa.models.create import load_weights
+from cmsa.training.module import TrainingModule
+from cmsa.training.recipe import Recipe
+from cmsa.training.train import train
+
+OPTIONS = {"accelerator": "cpu", "progress": False}
+
+
+def rows(run: Path, column: str) -> list[tuple[int, float]]:
+    """(step, value) of a column of the run's CSV."""
+    with (run / "logs" / "metrics.csv").open(encoding="utf-8") as file:
+        return [(int(row["step"]), float(row[column])) for row in csv.DictReader(file) if row.get(column)]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder)
+    stores = [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    return tiny_recipe(*stores, ema_decay=0.9)
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs of two steps."""
+    return train(recipe, tmp_path_factory.mktemp("runs") / "tiny", **OPTIONS)
+
+
+def test_a_run_leaves_weights_logs_and_a_checkpoint(run: Path, recipe: Recipe) -> None:
+    assert {path.name for path in run.iterdir()} == {
+        "best.safetensors",
+        "last.safetensors",
+        "last.ckpt",
+        "logs",
+        "tensorboard",
+    }
+    for name in ("best", "last"):
+        model = load_weights(run / f"{name}.safetensors")
+        assert model(torch.zeros(1, 3, *SIZE)).shape == (1, 17, *SIZE)
+        training = model.description.training
+        assert training["recipe"] == recipe.to_dict()
+        assert training["data"] == "train"
+        assert "val/AP" in training["scores"]
+    assert training["epoch"] == 2
+    assert [step for step, _ in rows(run, "val/AP")] == [1, 3]
+    # The kept weights are the moving average.
+    checkpoint = torch.load(run / "last.ckpt", weights_only=False)
+    tensors = load_weights(run / "last.safetensors").state_dict()
+    for name, value in tensors.items():
+        assert torch.equal(checkpoint["state_dict"][f"average.module.{name}"], value)
+    assert checkpoint["global_step"] == 4
+
+
+def test_it_says_where_it_goes_and_how_it_ended_and_nothing_else(
+    recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    recipe.optimizer.epochs = 1
+    train(recipe, tmp_path / "said", **OPTIONS)
+    recipe.optimizer.epochs = 2
+    captured = capfd.readouterr()
+    first, *_, last = captured.out.strip().splitlines()
+    assert first.startswith("training cmsa_n, ")
+    assert "8 crops: 1 epochs in batches of 4" in first
+    assert first.endswith(str(tmp_path / "said"))
+    assert "2 steps" in captured.out
+    assert "AP50" in captured.out
+    assert last.startswith("best val/AP")
+    assert captured.err == ""
+    assert [str(warning.message) for warning in recwarn if "lightning" in str(warning.filename)] == []
+
+
+def test_resume_goes_on_from_the_step(run: Path, recipe: Recipe) -> None:
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        train(recipe, run, **OPTIONS)
+    recipe.optimizer.epochs = 3
+    try:
+        train(recipe, run, resume=True, **OPTIONS)
+    finally:
+        recipe.optimizer.epochs = 2
+    assert torch.load(run / "last.ckpt", weights_only=False)["global_step"] == 6
+    assert load_weights(run / "last.safetensors").description.training["epoch"] == 3
+
+
+def test_an_interrupted_epoch_goes_on_in_the_middle(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint of every step, a crash in the fourth; then resumed to the end."""
+    step = TrainingModule.training_step
+
+    def crash(self: TrainingModule, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        if self.global_step == 3:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(recipe, tmp_path, checkpoint_minutes=0, **OPTIONS)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] == 3
+    seen: list[int] = []
+
+    def watch(self: TrainingModule, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        seen.append(self.global_step)
+        return step(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", watch)
+    train(recipe, tmp_path, resume=True, **OPTIONS)
+    assert seen == [3]
+    assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] == 4
+
+
+@pytest.mark.slow
+def test_the_baseline_trains_too(recipe: Recipe, tmp_path: Path) -> None:
+    model, recipe.model.name = recipe.model.name, "simple_baseline_18"
+    options, recipe.model.options = recipe.model.options, {}
+    recipe.optimizer.epochs = 1
+    try:
+        train(recipe, tmp_path, limit_batches=1, precision="bf16-mixed", **OPTIONS)
+    finally:
+        recipe.model.name, recipe.model.options, recipe.optimizer.epochs = model, options, 2
+    assert len(rows(tmp_path, "val/AP")) == 1
+    assert not (tmp_path / "best.safetensors").exists()
+    assert (tmp_path / "last.ckpt").is_file()
+
+
+def test_what_is_missing_is_named(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"last\.ckpt: no checkpoint to resume from"):
+        train(recipe, tmp_path, resume=True, **OPTIONS)
+    missing = Recipe()
+    missing.data.train = [str(tmp_path / "none.crops")]
+    with pytest.raises(StoreError, match=r"none\.crops: there is no crop store; prepare one first"):
+        train(missing, tmp_path, **OPTIONS)
+    assert list(tmp_path.iterdir()) == []

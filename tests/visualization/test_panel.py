@@ -1,0 +1,69 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from cmsa.visualization.panel import BACKGROUND, draw_panel, size_text, text_width
+
+PICTURE = np.full((300, 600, 3), 200, np.uint8)
+
+
+def of_color(panel: np.ndarray, color: tuple[int, int, int]) -> tuple[slice, slice]:
+    """Rows and columns that hold ``color``."""
+    there = (panel == color).all(axis=2)
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def size(span: tuple[slice, slice]) -> tuple[int, int]:
+    return span[0].stop - span[0].start, span[1].stop - span[1].start
+
+
+def test_picture_alone_has_margins():
+    panel = draw_panel(PICTURE, [])
+    assert size(of_color(panel, (200, 200, 200))) == (300, 600)
+    assert (panel[:10] == BACKGROUND).all()
+    assert (panel[:, -10:] == BACKGROUND).all()
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((50, 70), (400, 560)), ((2000, 1000), (960, 480))])
+def test_picture_is_scaled_to_a_readable_size(shape, expected):
+    panel = draw_panel(np.full((*shape, 3), 200, np.uint8), [])
+    assert size(of_color(panel, (200, 200, 200))) == expected
+
+
+def test_insets_stand_at_right_in_reading_order_without_overlap():
+    colors = [(250, 40, 40), (40, 250, 40), (40, 40, 250)]
+    panel = draw_panel(PICTURE, [(np.full((32, 24, 3), color, np.uint8), "crop") for color in colors])
+    spans = [of_color(panel, color) for color in colors]
+    for rows, columns in spans:
+        assert columns.start > 24 + 600
+        assert (rows.stop - rows.start) / (columns.stop - columns.start) == pytest.approx(32 / 24, rel=0.02)
+    places = [(rows.start, columns.start) for rows, columns in spans]
+    assert places == sorted(places)
+    assert all(a[1].stop <= b[1].start or a[0].stop <= b[0].start for a, b in pairwise(spans))
+
+
+def test_captions_are_written_under_the_crops():
+    crop = np.full((32, 8, 3), 0, np.uint8)
+    blank, written = draw_panel(PICTURE, [(crop, "")]), draw_panel(PICTURE, [(crop, "32")])
+    assert blank.shape == written.shape
+    rows = np.flatnonzero((blank != written).any(axis=(1, 2)))
+    assert rows[0] >= of_color(blank, (0, 0, 0))[0].stop
+
+
+def test_a_long_caption_has_room():
+    caption = "a caption far wider than its narrow crop"
+    bare = draw_panel(PICTURE, [(np.zeros((32, 8, 3), np.uint8), "")])
+    wide = draw_panel(PICTURE, [(np.zeros((32, 8, 3), np.uint8), caption)])
+    assert wide.shape[1] > bare.shape[1]
+    assert wide.shape[1] >= 600 + text_width(caption)
+
+
+def test_wrong_inset_is_named():
+    with pytest.raises(ValueError, match=r"insets\[1\] must be .* got \(32, 24\) uint8"):
+        draw_panel(PICTURE, [(PICTURE, ""), (np.zeros((32, 24), np.uint8), "")])
+
+
+def test_size_is_said_height_first():
+    assert size_text(np.zeros((32, 24, 3), np.uint8)) == "32\N{MULTIPLICATION SIGN}24"
