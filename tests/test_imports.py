@@ -14,11 +14,20 @@ SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "cmsa"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"values", "geometry", "rotation", "keypoints", "normalization"}
-"""What everything may import, and what imports nothing but itself."""
-ROOMS = {"models", "data", "tasks"}
-"""Siblings that do not import each other, except that tasks may use models."""
-# Every other module stands on the rooms (train, predict, draw, ...), and only the command line on all of them.
+FLOORS = (
+    {"structures"},
+    {"geometry"},
+    {"models", "data", "visualization"},
+    {"runtime", "metrics"},
+    {"tasks"},
+    {"export"},
+    {"training", "inference"},
+    {"evaluation", "benchmark"},
+    {"cli"},
+    {"", "__main__"},
+)
+"""The rooms from the ground up: each may import what lies below it. The public names stand on all of them."""
+PUBLIC = "cmsa"
 
 
 def module_name(path: Path) -> str:
@@ -46,20 +55,16 @@ def imported_modules(name: str) -> set[str]:
 
 
 def room(name: str) -> str:
-    """The part of the house: ``cmsa.data.coco`` is in ``data``, ``cmsa`` itself in ``""``."""
+    """The part of the house: ``cmsa.data.datasets.coco`` is in ``data``, ``cmsa`` itself in ``""``."""
     return name.split(".")[1] if "." in name else ""
 
 
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+
+
 def allowed(importer: str, imported: str) -> bool:
-    if importer == imported or importer in {"", "cli", "__main__"}:
-        return True
-    if imported in {"", "cli", "__main__"}:
-        return False
-    if importer in GROUND:
-        return imported in GROUND
-    if importer in ROOMS:
-        return imported in GROUND or (importer, imported) == ("tasks", "models")
-    return True
+    return importer == imported or floor(importer) > floor(imported)
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -81,24 +86,22 @@ def test_imports_have_no_cycle():
     [
         ("data", "geometry", True),
         ("tasks", "models", True),
-        ("predict", "tasks", True),
-        ("cli", "predict", True),
+        ("inference", "tasks", True),
+        ("cli", "inference", True),
         ("models", "tasks", False),
         ("data", "models", False),
-        ("tasks", "data", False),
+        ("visualization", "data", False),
         ("geometry", "models", False),
-        ("models", "predict", False),
-        ("train", "cli", False),
+        ("training", "evaluation", False),
+        ("training", "cli", False),
     ],
 )
 def test_the_rule_itself(importer, imported, fine):
     assert allowed(importer, imported) is fine
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
-def test_files_stay_below_300_lines(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines < 300, f"{path.name} has {lines} lines: split it by concept"
+def test_every_room_has_a_floor():
+    assert {room(name) for name in MODULES} == set().union(*FLOORS)
 
 
 def test_import_is_quiet_and_leaves_heavy_packages_alone():

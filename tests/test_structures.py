@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from cmsa.keypoints import COCO
-from cmsa.structures import Box, ClassScores, HeadPose, Keypoints
+from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints
 
 BOX = Box(2, 3, 40, 50)
 

@@ -22,9 +22,7 @@ from cmsa.data.datasets.coco_entries import Person
 from cmsa.data.store_writer import build_store
 from cmsa.data.transforms.augment import AffineRange, normalize
 from cmsa.geometry.crops import apply_affine
-from cmsa.keypoints import COCO
-from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
-from cmsa.structures import Box
+from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, Box
 
 
 @pytest.fixture(scope="module")

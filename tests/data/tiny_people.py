@@ -11,7 +11,7 @@ from PIL import Image
 
 from cmsa.data.prepare import prepare_people
 from cmsa.data.store import CropStore
-from cmsa.keypoints import COCO
+from cmsa.structures import COCO
 from cmsa.training.recipe import Recipe
 
 HEIGHT, WIDTH = 90, 130

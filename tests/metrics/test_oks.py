@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cmsa.keypoints import COCO, KeypointSet
 from cmsa.metrics.oks import METRICS, coco_results, evaluate_keypoints, oks_matrix, oks_nms, pck, rescore
+from cmsa.structures import COCO, KeypointSet
 
 SIGMAS = COCO.sigmas
 

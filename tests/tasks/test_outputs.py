@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from cmsa.keypoints import COCO
 from cmsa.models.description import Description
-from cmsa.structures import Box
+from cmsa.structures import COCO, Box
 from cmsa.tasks.described import keypoint_set
 from cmsa.tasks.outputs import output_reader
 

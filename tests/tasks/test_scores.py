@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import transform_points
-from cmsa.keypoints import COCO
+from cmsa.structures import COCO
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
 from cmsa.tasks.scores import HeadPoseScore, PoseScore

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from cmsa.geometry.crops import crop_affine
-from cmsa.keypoints import COCO
-from cmsa.structures import Box, ClassScores, HeadPose, Keypoints
+from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints
 from cmsa.visualization.annotate import annotate
 from cmsa.visualization.panel import BACKGROUND
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cmsa.data.crops import CropSpec
 from cmsa.data.prepare import FACE_ROTATION, FACE_SCALE
 from cmsa.data.store import CropStore
-from cmsa.keypoints import COCO
 from cmsa.models.description import Task
+from cmsa.structures import COCO
 
 CLASSES = 100
 

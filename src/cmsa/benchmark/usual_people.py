@@ -15,8 +15,7 @@ from torchvision.transforms import Compose, Normalize, ToTensor  # type: ignore[
 from cmsa.data.datasets.coco_entries import Person
 from cmsa.data.transforms.augment import AffineRange
 from cmsa.geometry.crops import FloatArray, apply_affine, crop_affine, extend_to_aspect, region_center
-from cmsa.keypoints import KeypointSet
-from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
+from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, KeypointSet
 
 
 class UsualPeople(Dataset[tuple[Tensor, Tensor]]):

@@ -118,6 +118,17 @@ def spec_from_json(fields: dict[str, Any]) -> CropSpec:
     return CropSpec(**(fields | sizes))
 
 
+def store_names(stores: Sequence[CropStore]) -> list[str]:
+    """What to call stores in tables and logs: their folders' names, with as much of the path as tells them apart."""
+    return names_of([store.folder.with_suffix("") for store in stores])
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, or the whole of it where several end alike."""
+    names = [path.name for path in paths]
+    return [name if names.count(name) == 1 else path.as_posix() for name, path in zip(names, paths, strict=True)]
+
+
 def _check_shapes(folder: Path, crops: NDArray[Any], labels: dict[str, NDArray[Any]], spec: CropSpec) -> None:
     wanted = (*spec.store_size, 3)
     if crops.dtype != np.uint8 or crops.shape[1:] != wanted:

@@ -3,76 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 
 from cmsa.data.loader import store_loader
-from cmsa.data.store import CropStore
+from cmsa.data.store import CropStore, names_of, store_names
 from cmsa.data.transforms.augment import normalize, to_images
 from cmsa.export.formats import read_constants
+from cmsa.metrics.table import Scores, score_table
 from cmsa.models.create import load_weights
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
-from cmsa.runtime.feeding import heatmap_size
+from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
 from cmsa.runtime.sessions import RuntimeNetwork, open_exported
 from cmsa.tasks.described import AnyTask, task_of
 from cmsa.tasks.outputs import Network
 from cmsa.tasks.scores import ClassificationScore, Score, score_of
 from cmsa.training.recipe import Recipe
 from cmsa.visualization.confusion import save_confusion
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-Scores = dict[str, Any]
-
-
-def open_store(folder: str | Path, task: str) -> CropStore:
-    """Open a store of a task.
-
-    Raises:
-        StoreError: there is none, or it is damaged.
-        ValueError: it was made for another task.
-    """
-    store = CropStore.open(folder)
-    made_for = store.meta.get("task", task)
-    if made_for != task:
-        raise ValueError(f"{folder}: holds crops for {made_for}, not for {task}")
-    return store
-
-
-def open_for_evaluation(folder: str | Path, description: Description) -> CropStore:
-    """Open a store whose crops are exactly what a model takes.
-
-    Raises:
-        StoreError: there is none, or it is damaged.
-        ValueError: its crops were cut for another task or size, for training, or by another convention.
-    """
-    store = open_store(folder, description.task)
-    spec = store.spec
-    if spec.size != description.input_size or spec.store_size != spec.size:
-        kept = f"{spec.store_size} for inputs of {spec.size}"
-        raise ValueError(
-            f"{folder}: holds crops of {kept} (HxW), the model takes {description.input_size}: "
-            "prepare it again with --for evaluate and that size"
-        )
-    # The margin of a face is not among them: the protocols have another one for each data set.
-    cut = {"padding": spec.padding, "convention": spec.convention}
-    differing = {key: value for key, value in cut.items() if description.crop.get(key, value) != value}
-    if differing:
-        trained = {key: description.crop[key] for key in differing}
-        raise ValueError(f"{folder}: was cut with {differing}, the model was trained with {trained}: prepare it again")
-    classes = tuple(store.meta.get("classes", ()))
-    if description.task == "classification" and description.names and classes != description.names:
-        raise ValueError(f"{folder}: its {len(classes)} classes are not the model's {len(description.names)}")
-    return store
 
 
 def open_for_scoring(path: Path, description: Description) -> RuntimeNetwork:
@@ -92,17 +46,6 @@ def open_for_scoring(path: Path, description: Description) -> RuntimeNetwork:
     if entries["decoded_in_graph"] or entries["input"]["normalised_in_graph"]:
         raise ValueError(f"{path}: was exported with --normalise or --decode; export it without them to score it")
     return open_exported(path)
-
-
-def store_names(stores: Sequence[CropStore]) -> list[str]:
-    """What to call stores in tables and logs: their folders' names, with as much of the path as tells them apart."""
-    return names_of([store.folder.with_suffix("") for store in stores])
-
-
-def names_of(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path, or the whole of it where several end alike."""
-    names = [path.name for path in paths]
-    return [name if names.count(name) == 1 else path.as_posix() for name, path in zip(names, paths, strict=True)]
 
 
 @torch.inference_mode()
@@ -206,20 +149,3 @@ def evaluate_recipe(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(content, indent=2), encoding="utf-8")
     return scores
-
-
-def score_table(scores: Mapping[str, Scores], title: str) -> Table:
-    """A table with a row for each score and a column for each data set, narrow enough for 80 characters."""
-    from rich.table import Column, Table
-
-    columns = (Column(name, justify="right", overflow="fold") for name in scores)
-    table = Table("", *columns, title=title, title_justify="left")
-    for key in dict.fromkeys(key for row in scores.values() for key in row):
-        table.add_row(key, *(_shown(row.get(key, "")) for row in scores.values()))
-    return table
-
-
-def _shown(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.0f}" if value.is_integer() and value > 1 else f"{value:.4f}"

@@ -31,8 +31,8 @@ from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import crop_spec, describe, face_margin_of, heatmap_size
 from cmsa.runtime.sessions import Runtime
-from cmsa.structures import Box
-from cmsa.tasks.outputs import Network, Predictions, output_reader
+from cmsa.structures import Box, Predictions
+from cmsa.tasks.outputs import Network, output_reader
 
 Picture = NDArray[np.uint8]
 Boxes = Sequence[object] | NDArray[Any] | str | Path | DetectionFile | None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cmsa.keypoints import COCO, KeypointSet
+from cmsa.structures import COCO, KeypointSet
 
 FloatArray = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
+from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
 Task = Literal["pose", "head_pose", "classification"]
 FORMAT = 1

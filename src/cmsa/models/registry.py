@@ -8,7 +8,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from cmsa.models.network import CMSA
-from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
+from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
 VARIANTS: dict[str, dict[str, Any]] = {
     # Ours, for small devices: a quarter of S's multiply-adds, most of them taken from the full-resolution stage.

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cmsa.keypoints import COCO
 from cmsa.models.attention import WindowAttention
 from cmsa.models.create import save_weights
 from cmsa.models.description import Description
@@ -32,6 +31,7 @@ from cmsa.models.released_format import (
 )
 from cmsa.models.reparam import RepConv
 from cmsa.models.windows import Window
+from cmsa.structures import COCO
 
 
 def load_released(source: Mapping[str, Any] | str | Path, input_size: Size | None = None) -> CMSA:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from cmsa.data.crops import CropSpec
+from cmsa.data.store import CropStore
 from cmsa.geometry.crops import BOX_PADDING
 from cmsa.geometry.face_margins import FaceMargin, face_margin
 from cmsa.models.description import Description
@@ -49,3 +51,44 @@ def heatmap_size(model: Reducing) -> tuple[int, int]:
     """(h, w) of the first stage's map, which heatmaps have too."""
     height, width = model.input_size
     return ceil_divide(height, model.reduction), ceil_divide(width, model.reduction)
+
+
+def open_store(folder: str | Path, task: str) -> CropStore:
+    """Open a store of a task.
+
+    Raises:
+        StoreError: there is none, or it is damaged.
+        ValueError: it was made for another task.
+    """
+    store = CropStore.open(folder)
+    made_for = store.meta.get("task", task)
+    if made_for != task:
+        raise ValueError(f"{folder}: holds crops for {made_for}, not for {task}")
+    return store
+
+
+def open_for_evaluation(folder: str | Path, description: Description) -> CropStore:
+    """Open a store whose crops are exactly what a model takes.
+
+    Raises:
+        StoreError: there is none, or it is damaged.
+        ValueError: its crops were cut for another task or size, for training, or by another convention.
+    """
+    store = open_store(folder, description.task)
+    spec = store.spec
+    if spec.size != description.input_size or spec.store_size != spec.size:
+        kept = f"{spec.store_size} for inputs of {spec.size}"
+        raise ValueError(
+            f"{folder}: holds crops of {kept} (HxW), the model takes {description.input_size}: "
+            "prepare it again with --for evaluate and that size"
+        )
+    # The margin of a face is not among them: the protocols have another one for each data set.
+    cut = {"padding": spec.padding, "convention": spec.convention}
+    differing = {key: value for key, value in cut.items() if description.crop.get(key, value) != value}
+    if differing:
+        trained = {key: description.crop[key] for key in differing}
+        raise ValueError(f"{folder}: was cut with {differing}, the model was trained with {trained}: prepare it again")
+    classes = tuple(store.meta.get("classes", ()))
+    if description.task == "classification" and description.names and classes != description.names:
+        raise ValueError(f"{folder}: its {len(classes)} classes are not the model's {len(description.names)}")
+    return store

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cmsa.keypoints import COCO, KeypointSet
 from cmsa.models.description import Description
+from cmsa.structures import COCO, KeypointSet
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask

@@ -13,16 +13,13 @@ from torch import Tensor
 from cmsa.geometry.crops import FloatArray, apply_affine, invert_affine
 from cmsa.geometry.rotations import flip_angles
 from cmsa.models.description import Description
-from cmsa.structures import Box, ClassScores, HeadPose, Keypoints
+from cmsa.structures import Box, ClassScores, HeadPose, Keypoints, Predictions
 from cmsa.tasks.described import head_pose_task, pose_task
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
 
 Network = Callable[[Tensor], Tensor]
 """Normalised images (B, 3, H, W) float32 -> the head's output (B, ...). PyTorch's module, or another runtime's."""
-
-Value = Keypoints | HeadPose | ClassScores
-Predictions = list[Keypoints] | list[HeadPose] | list[ClassScores]
 
 
 class OutputReader(Protocol):

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cmsa.data.loader import store_loader
-from cmsa.data.store import CropStore
+from cmsa.data.store import CropStore, store_names
 from cmsa.data.transforms.augment import AffineRange, Augmentation, compose, move_keypoints, normalize, to_images
 from cmsa.data.transforms.mixup import mixup
-from cmsa.evaluation.evaluate import store_names
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.described import AnyTask
 from cmsa.tasks.pose.task import PoseTask

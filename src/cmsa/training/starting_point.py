@@ -7,7 +7,6 @@ from typing import Any
 from torch import nn
 
 from cmsa.data.store import CropStore
-from cmsa.keypoints import COCO
 from cmsa.models.baseline import BASELINES, Baseline, create_baseline
 from cmsa.models.create import create_model, read_weights
 from cmsa.models.description import Description
@@ -15,6 +14,7 @@ from cmsa.models.heads.maps import MixerFusion
 from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
 from cmsa.models.resizing import fit_bias_tables
+from cmsa.structures import COCO
 from cmsa.training.recipe import Recipe
 
 

@@ -13,9 +13,9 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from cmsa.evaluation.evaluate import open_for_evaluation, open_store, score_table
+from cmsa.metrics.table import score_table
 from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import heatmap_size
+from cmsa.runtime.feeding import heatmap_size, open_for_evaluation, open_store
 from cmsa.tasks.described import task_of
 from cmsa.training.kept_weights import BestWeights
 from cmsa.training.module import MONITORED, TrainingModule

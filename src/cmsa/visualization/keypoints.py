@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.geometry.crops import apply_affine
-from cmsa.keypoints import COCO, KeypointSet
-from cmsa.structures import Box, ClassScores, Keypoints
+from cmsa.structures import COCO, Box, ClassScores, Keypoints, KeypointSet
 from cmsa.visualization.panel import (
     BACKGROUND,
     FAINT_TEXT,

@@ -13,7 +13,7 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.datasets.coco import CocoError, CocoPeople, load_people, people_to_sources
 from cmsa.data.store_writer import build_store
 from cmsa.geometry.crops import apply_affine
-from cmsa.keypoints import COCO, KeypointSet
+from cmsa.structures import COCO, KeypointSet
 
 HEIGHT, WIDTH = 60, 90
 KEYPOINTS = [value for index in range(17) for value in (10.0 + index, 20.0 + 2 * index, 2)]

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from cmsa.inference.files.results import ResultFiles
-from cmsa.keypoints import COCO
-from cmsa.structures import Box, ClassScores, HeadPose, Keypoints
+from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints
 
 BOX = Box(1, 2, 30, 40.5)
 

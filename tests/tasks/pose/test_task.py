@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmsa.keypoints import COCO
+from cmsa.structures import COCO
 from cmsa.tasks.pose.task import PoseTask
 
 SIZE = (32, 24)

@@ -19,7 +19,7 @@ from cmsa.data.datasets.coco_entries import EntryReader, Person, Picture
 from cmsa.data.problems import Problems
 from cmsa.data.store_writer import CropSource
 from cmsa.geometry.crops import region_center
-from cmsa.keypoints import COCO, KeypointSet
+from cmsa.structures import COCO, KeypointSet
 
 BoxSource = Literal["ground truth", "detections"]
 

@@ -31,7 +31,7 @@ from cmsa.data.transforms.photometric import (
     normalize,
     random_erasing,
 )
-from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
+from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
     "AffineRange",

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cmsa.normalization import IMAGENET_MEAN, IMAGENET_STD
+from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma of RGB, ITU-R BT.601."""

@@ -13,8 +13,7 @@ from rich.table import Table
 
 from cmsa.inference.files.run import Summary
 from cmsa.models.description import Task
-from cmsa.structures import Box, HeadPose, Keypoints
-from cmsa.tasks.outputs import Value
+from cmsa.structures import Box, HeadPose, Keypoints, Value
 
 _SHOWN = 20
 """Rows of predictions, and of what was left out."""

@@ -14,8 +14,7 @@ import numpy as np
 
 from cmsa.inference.predictor import PERSON_CATEGORY
 from cmsa.models.description import Task
-from cmsa.structures import HeadPose, Keypoints
-from cmsa.tasks.outputs import Value
+from cmsa.structures import HeadPose, Keypoints, Value
 
 Record = dict[str, Any]
 

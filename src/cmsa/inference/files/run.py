@@ -13,8 +13,7 @@ from cmsa.data.image import read_image
 from cmsa.inference.files.inputs import PictureFile, annotated_paths
 from cmsa.inference.files.results import ResultFiles
 from cmsa.inference.predictor import Predictor
-from cmsa.structures import Box
-from cmsa.tasks.outputs import Predictions
+from cmsa.structures import Box, Predictions
 from cmsa.visualization.annotate import annotate
 from cmsa.visualization.panel import Picture
 

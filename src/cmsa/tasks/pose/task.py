@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from cmsa.keypoints import COCO, KeypointSet
+from cmsa.structures import COCO, KeypointSet
 from cmsa.tasks.pose.heatmaps import CODECS, Codec
 
 Size = tuple[int, int]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cmsa.keypoints import COCO, KeypointSet
+from cmsa.structures import COCO, KeypointSet
 
 
 def test_coco_has_17_keypoints_and_the_official_spreads() -> None:
