@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,14 @@ class RuntimeNetwork(ABC):
     """A network of another runtime, called like PyTorch's.
 
     ``network(images)`` gives the first output, ``network.run(images)`` all of them. Tensors are on the CPU.
+
+    Attributes:
+        input_shape: of the only input, None for an axis of any length.
+        input_type: ``float32``, ``float16``, ``uint8``, ``int32`` or ``int64``.
     """
+
+    input_shape: tuple[int | None, ...]
+    input_type: str
 
     def __call__(self, images: Tensor) -> Tensor:
         """The first output for images (B, ...)."""
@@ -34,7 +42,13 @@ class TorchNetwork(RuntimeNetwork):
     """A ``.pt2`` file of ``torch.export``."""
 
     def __init__(self, path: Path) -> None:
-        self.module = torch.export.load(str(path)).module()
+        program = torch.export.load(str(path))
+        self.module = program.module()
+        example = next(
+            node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
+        )
+        self.input_shape = tuple(side if isinstance(side, int) else None for side in example.shape)
+        self.input_type = str(example.dtype).removeprefix("torch.")
 
     def run(self, images: Tensor) -> list[Tensor]:
         """As ``RuntimeNetwork.run``."""
@@ -60,7 +74,11 @@ class OnnxRuntimeNetwork(RuntimeNetwork):
         if threads is not None:
             options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.input_name = self.session.get_inputs()[0].name
+        entry = self.session.get_inputs()[0]
+        self.input_name = entry.name
+        self.input_shape = tuple(side if isinstance(side, int) else None for side in entry.shape)
+        kind = entry.type.removeprefix("tensor(").removesuffix(")")
+        self.input_type = {"float": "float32", "double": "float64"}.get(kind, kind)
 
     def run(self, images: Tensor) -> list[Tensor]:
         """As ``RuntimeNetwork.run``."""
@@ -86,6 +104,9 @@ class OpenVinoNetwork(RuntimeNetwork):
             settings["INFERENCE_NUM_THREADS"] = threads
         self.compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         self.request = self.compiled.create_infer_request()
+        shape = self.compiled.input(0).get_partial_shape()
+        self.input_shape = tuple(None if side.is_dynamic else side.get_length() for side in shape)
+        self.input_type = str(np.dtype(self.compiled.input(0).get_element_type().to_dtype()))
 
     def run(self, images: Tensor) -> list[Tensor]:
         """As ``RuntimeNetwork.run``."""

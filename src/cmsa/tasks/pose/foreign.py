@@ -1,0 +1,189 @@
+"""Pose networks of other projects, as ONNX or OpenVINO files: crops in, keypoints out.
+
+They are what CMSA is compared with, what a student learns from, and what labels photos. Two kinds of output are known:
+heatmaps (B, K, h, w), and points (B, 1, K, 3) of y, x in 0..1 and score (MoveNet's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cmsa.runtime.sessions import Runtime, open_exported
+from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, FloatArray
+from cmsa.tasks.pose.heatmaps import Dark
+
+Anchor = Literal["corner", "center"]
+
+
+@dataclass(frozen=True)
+class ForeignOptions:
+    """What a file does not say of itself.
+
+    Attributes:
+        anchor: where heatmap pixel i lies in an input of stride s: ``corner``, at s·i (HRNet's and PaddleDetection's),
+            or ``center``, at s·(i + 1/2) - 1/2.
+        mean, std: normalisation of RGB in 0..1; None takes ImageNet's for a floating-point input in NCHW, and pixels
+            0..255 as they are for one in NHWC or of integers.
+    """
+
+    anchor: Anchor = "corner"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+class ForeignPose:
+    """A pose network of another project.
+
+    Args:
+        path: ``.onnx`` or ``.xml``.
+        options: what the file does not say.
+        threads: for one crop; None leaves it to the runtime.
+        runtime: of an ``.onnx`` file, ``onnxruntime`` (default) or ``openvino``.
+
+    Attributes:
+        input_size: (H, W).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: its input is no RGB image of a fixed size; the shape is named.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        options: ForeignOptions | None = None,
+        threads: int | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.path, self.options = Path(path), options or ForeignOptions()
+        self.network = open_exported(path, threads, runtime)
+        shape = self.network.input_shape
+        self.channels_first = len(shape) == 4 and shape[1] == 3
+        sides = shape[2:] if self.channels_first else shape[1:3]
+        channels = shape[1] if self.channels_first else shape[-1]
+        if len(shape) != 4 or channels != 3 or None in sides:
+            raise ValueError(
+                f"{path}: the input must be (B, 3, H, W) or (B, H, W, 3) of a fixed size, it is "
+                f"({', '.join('?' if side is None else str(side) for side in shape)})"
+            )
+        self.input_size = (int(sides[0] or 0), int(sides[1] or 0))
+        self.batch = shape[0]
+
+    def __call__(
+        self, crops: NDArray[np.uint8], flip_index: Sequence[int] | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Keypoints of crops.
+
+        Args:
+            crops: (B, h, w, 3) uint8 RGB of any size; they are resampled to the input, bicubically where that enlarges.
+            flip_index: for each keypoint the index of its mirror image, to average with the mirrored crop (heatmaps
+                are averaged; of points the coordinates are).
+
+        Returns:
+            (B, K, 2) pixels of the crops, and scores (B, K).
+
+        Raises:
+            ValueError: the output is neither of heatmaps nor of points; its shape is named.
+        """
+        xy, scores = self._run(crops, None)
+        if flip_index is None:
+            return xy, scores
+        return self._run(crops, list(flip_index))
+
+    def _run(self, crops: NDArray[np.uint8], flip_index: list[int] | None) -> tuple[FloatArray, FloatArray]:
+        pixels = np.stack([self._fit(crop) for crop in crops])
+        output = self._outputs(pixels)
+        mirrored = None if flip_index is None else self._outputs(np.ascontiguousarray(pixels[:, :, ::-1]))
+        if output.ndim == 4 and output.shape[1] == 1 and output.shape[3] == 3:
+            xy, scores = self._points(output[:, 0])
+            if mirrored is not None and flip_index is not None:
+                other, other_scores = self._points(mirrored[:, 0, flip_index])
+                other[..., 0] = self.input_size[1] - 1 - other[..., 0]
+                xy, scores = (xy + other) / 2, (scores + other_scores) / 2
+        elif output.ndim == 4 and min(output.shape[2:]) >= 3:
+            xy, scores = self._heatmaps(output, mirrored, flip_index)
+        else:
+            raise ValueError(f"{self.path}: the output {output.shape} is neither (B, K, h, w) nor (B, 1, K, 3)")
+        return self._unfit(xy, crops.shape[1:3]), scores
+
+    def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network says of RGB pixels (B, H, W, 3)."""
+        mean, std = self.options.mean, self.options.std
+        images = torch.from_numpy(pixels)
+        if self.network.input_type.startswith("float"):
+            images = images.float()
+            if self.channels_first or mean is not None:
+                middle, spread = torch.tensor(mean or IMAGENET_MEAN), torch.tensor(std or IMAGENET_STD)
+                images = (images / 255 - middle) / spread
+            images = images.to(getattr(torch, self.network.input_type))
+        else:
+            images = images.to(getattr(torch, self.network.input_type))
+        if self.channels_first:
+            images = images.permute(0, 3, 1, 2)
+        size = self.batch or len(images)
+        outputs = []
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            missing = size - len(part)
+            filled = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
+            outputs.append(self.network(filled)[: len(part)].float().numpy())
+        return np.concatenate(outputs)
+
+    def _points(self, rows: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
+        """(B, K, 3) of y, x in 0..1 and score -> input pixels, scores."""
+        height, width = self.input_size
+        xy = rows[..., [1, 0]].astype(np.float64) * (width, height) - 0.5
+        return xy, rows[..., 2].astype(np.float64)
+
+    def _heatmaps(
+        self, maps: NDArray[np.float32], mirrored: NDArray[np.float32] | None, flip_index: list[int] | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """(B, K, h, w) -> input pixels, scores, by DARK's step."""
+        codec = Dark(self.input_size, (maps.shape[2], maps.shape[3]))
+        heatmaps = torch.from_numpy(maps)
+        if mirrored is not None and flip_index is not None:
+            other = torch.from_numpy(mirrored)
+            # Where the grid is centred, mirroring needs no shift.
+            back = (
+                codec.flip_back(other, flip_index) if self.options.anchor == "corner" else other.flip(3)[:, flip_index]
+            )
+            heatmaps = (heatmaps + back) / 2
+        xy, scores = codec.decode(heatmaps)
+        points = xy.double().numpy()
+        if self.options.anchor == "center":
+            points = points + (np.array(codec.stride) - 1) / 2
+        return points, scores.double().numpy()
+
+    def _margins(self, size: tuple[int, int]) -> tuple[float, float, float]:
+        """Input pixels per crop pixel, and the offset (x, y) of a crop of (h, w) that is padded to a square."""
+        scale = min(self.input_size[0] / size[0], self.input_size[1] / size[1])
+        return scale, (self.input_size[1] - scale * size[1]) / 2, (self.input_size[0] - scale * size[0]) / 2
+
+    def _fit(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A crop resampled to the input, its aspect kept, black at the sides."""
+        height, width = self.input_size
+        scale, left, top = self._margins((crop.shape[0], crop.shape[1]))
+        inner = (round(scale * crop.shape[1]), round(scale * crop.shape[0]))
+        resized = cv2.resize(crop, inner, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
+        if (inner[1], inner[0]) == self.input_size:
+            return np.asarray(resized, dtype=np.uint8)
+        canvas = np.zeros((height, width, 3), dtype=np.uint8)
+        row, column = int(top), int(left)
+        canvas[row : row + inner[1], column : column + inner[0]] = resized
+        return canvas
+
+    def _unfit(self, xy: FloatArray, size: tuple[int, int]) -> FloatArray:
+        """Input pixels -> crop pixels."""
+        scale, left, top = self._margins(size)
+        inner = np.array([round(scale * size[1]), round(scale * size[0])], dtype=np.float64)
+        offset = np.array([int(left), int(top)], dtype=np.float64)
+        back: FloatArray = (xy - offset + 0.5) * (np.array([size[1], size[0]]) / inner) - 0.5
+        return back

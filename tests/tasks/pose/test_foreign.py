@@ -1,0 +1,127 @@
+"""Networks made node by node, whose keypoints are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+FLOAT, INT32 = 1, 6
+
+
+def save(path: Path, nodes: list, shape: list, output: list, kind: int = FLOAT, constants: tuple = ()) -> Path:
+    helper = onnx.helper
+    graph = helper.make_graph(
+        nodes,
+        "made",
+        [helper.make_tensor_value_info("images", kind, shape)],
+        [helper.make_tensor_value_info("output", FLOAT, output)],
+        list(constants),
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+def brightness_maps(path: Path, batch: int | str, stride: int = 4, size: tuple[int, int] = (128, 96)) -> Path:
+    """Two heatmaps: the red and the green channel, averaged over cells of stride x stride pixels."""
+    make = onnx.helper.make_node
+    wide = onnx.helper.make_tensor("ends", 7, [1], [2])
+    begin, axes = onnx.helper.make_tensor("begin", 7, [1], [0]), onnx.helper.make_tensor("axes", 7, [1], [1])
+    nodes = [
+        make("AveragePool", ["images"], ["pooled"], kernel_shape=[stride, stride], strides=[stride, stride]),
+        make("Slice", ["pooled", "begin", "ends", "axes"], ["two"]),
+        make("Relu", ["two"], ["output"]),
+    ]
+    maps = [batch, 2, size[0] // stride, size[1] // stride]
+    return save(path, nodes, [batch, 3, *size], maps, constants=(wide, begin, axes))
+
+
+def blobs(points: list[tuple[float, float]], size: tuple[int, int], sigma: float) -> np.ndarray:
+    """A crop (H, W, 3) whose channel c is a bell around point c (x, y)."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    image = np.zeros((*size, 3))
+    for channel, (x, y) in enumerate(points):
+        image[..., channel] = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    return image.round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("batch", [1, 2, "batch"])
+def test_peaks_of_heatmaps_come_back_to_the_crop(tmp_path, batch):
+    # Means over cells are maps whose pixels lie at the cells' centres.
+    plain = ForeignOptions(anchor="center", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    network = ForeignPose(brightness_maps(tmp_path / "maps.onnx", batch), plain)
+    assert network.input_size == (128, 96)
+    points = [[(30.0, 70.5), (60.25, 40.0)], [(50.0, 90.0), (33.0, 33.0)], [(44.0, 64.0), (71.0, 100.0)]]
+    crops = np.stack([blobs(pair, (128, 96), sigma=8) for pair in points])
+    xy, scores = network(crops)
+    np.testing.assert_allclose(xy, np.array(points), atol=0.2)
+    assert (scores > 0.85).all()
+
+
+def test_a_small_crop_is_enlarged_and_its_keypoints_are_in_its_own_pixels(tmp_path):
+    plain = ForeignOptions(anchor="center", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    network = ForeignPose(brightness_maps(tmp_path / "maps.onnx", 1), plain)
+    points = [(8.0, 20.5), (15.0, 10.0)]
+    xy, _ = network(blobs(points, (32, 24), sigma=2)[None])
+    np.testing.assert_allclose(xy[0], points, atol=0.1)
+
+
+def test_the_corner_anchor_lies_one_and_a_half_pixels_before_the_centre(tmp_path):
+    path = brightness_maps(tmp_path / "maps.onnx", 1)
+    crops = blobs([(40.0, 64.0), (50.0, 30.0)], (128, 96), sigma=8)[None]
+    normal = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    corner, _ = ForeignPose(path, ForeignOptions("corner", **normal))(crops)
+    center, _ = ForeignPose(path, ForeignOptions("center", **normal))(crops)
+    np.testing.assert_allclose(center - corner, 1.5)
+
+
+def test_the_flip_test_of_a_symmetric_network_changes_nothing(tmp_path):
+    """The network sees no left or right, so without pairs the mirrored crop says the same."""
+    plain = ForeignOptions(anchor="center", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    network = ForeignPose(brightness_maps(tmp_path / "maps.onnx", 1), plain)
+    crops = blobs([(30.0, 70.0), (60.0, 40.0)], (128, 96), sigma=8)[None]
+    once, _ = network(crops)
+    twice, _ = network(crops, flip_index=[0, 1])
+    np.testing.assert_allclose(twice, once, atol=1e-4)
+
+
+def test_points_are_fractions_of_a_square_input(tmp_path):
+    """MoveNet's kind: pixels 0..255 as they are, a crop padded to a square, (y, x, score)."""
+    value = np.array([[[[0.5, 0.25, 0.9], [0.75, 0.5, 0.4]]]], dtype=np.float32)
+    make = onnx.helper.make_node
+    constant = onnx.numpy_helper.from_array(value, "value")
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "zero")
+    nodes = [
+        make("Cast", ["images"], ["floats"], to=FLOAT),
+        make("ReduceMean", ["floats"], ["mean"], keepdims=0),
+        make("Mul", ["mean", "zero"], ["nothing"]),
+        make("Add", ["value", "nothing"], ["output"]),
+    ]
+    path = save(tmp_path / "points.onnx", nodes, [1, 64, 64, 3], [1, 1, 2, 3], INT32, (constant, zero))
+    xy, scores = ForeignPose(path)(np.zeros((1, 32, 24, 3), np.uint8))
+    # The crop takes 48 of 64 columns, from column 8 on, two pixels to each of its own.
+    expected = [((0.25 * 64 - 8) / 2 - 0.5, 0.5 * 64 / 2 - 0.5), ((0.5 * 64 - 8) / 2 - 0.5, 0.75 * 64 / 2 - 0.5)]
+    np.testing.assert_allclose(xy[0], expected, atol=1e-6)
+    np.testing.assert_allclose(scores[0], [0.9, 0.4], atol=1e-6)
+
+
+def test_a_network_that_takes_no_picture_is_named_with_its_shape(tmp_path):
+    node = onnx.helper.make_node("Relu", ["images"], ["output"])
+    path = save(tmp_path / "flat.onnx", [node], [1, 7], [1, 7])
+    with pytest.raises(ValueError, match=r"flat\.onnx: the input must be .* it is \(1, 7\)"):
+        ForeignPose(path)
+
+
+def test_an_output_of_another_kind_is_named_with_its_shape(tmp_path):
+    make = onnx.helper.make_node
+    path = save(
+        tmp_path / "other.onnx", [make("GlobalAveragePool", ["images"], ["output"])], [1, 3, 8, 8], [1, 3, 1, 1]
+    )
+    with pytest.raises(ValueError, match=r"other\.onnx: the output \(1, 3, 1, 1\)"):
+        ForeignPose(path)(np.zeros((1, 8, 8, 3), np.uint8))
