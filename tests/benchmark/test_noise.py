@@ -1,15 +1,12 @@
-from typing import get_args
-
 import pytest
 import torch
 
 from cmsa.benchmark.noise import noise_store
 from cmsa.data.prepare import FACE_ROTATION, FACE_SCALE
 from cmsa.data.transforms.affine import transform_points
-from cmsa.models.description import Task
 
 
-@pytest.mark.parametrize("task", get_args(Task))
+@pytest.mark.parametrize("task", ["pose", "head_pose", "classification"])
 def test_batches_are_as_if_prepared(task):
     store = noise_store(task, (16, 12), 5)
     batch = store.read([0, 3])

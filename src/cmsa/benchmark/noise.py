@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from cmsa.data.crops import CropSpec
 from cmsa.data.prepare import FACE_ROTATION, FACE_SCALE
 from cmsa.data.store import CropStore
-from cmsa.models.description import Task
 from cmsa.structures import COCO
 
 CLASSES = 100
 
 
-def noise_store(task: Task, size: tuple[int, int], count: int) -> CropStore:
+def noise_store(task: str, size: tuple[int, int], count: int) -> CropStore:
     """``count`` crops for inputs of ``size`` (H, W), cut as ``cmsa prepare --for train`` cuts them for the task.
 
     Keypoints lie all over the input and are visible, angles are up to 60° either way, and there are 100 classes.

@@ -16,8 +16,7 @@ from cmsa.benchmark.parts import Parts, find_parts
 from cmsa.benchmark.plain import PlainNetwork
 from cmsa.benchmark.step import TrainingPrecision, TrainingStep
 from cmsa.benchmark.written import write_rows
-from cmsa.models.create import DEFAULT_SIZES
-from cmsa.models.description import Task
+from cmsa.models.heads.table import HEADS
 from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import heatmap_size
 from cmsa.tasks.described import task_of
@@ -27,7 +26,7 @@ from cmsa.training.starting_point import build_network, describe
 
 Size = tuple[int, int]
 
-RECIPES: dict[Task, str] = {
+RECIPES: dict[str, str] = {
     "pose": "pose_coco_cmsa_s_32x24",
     "head_pose": "head_pose_cmsa_s_32x32",
     "classification": "cifar100_cmsa_s",
@@ -62,7 +61,7 @@ def benchmark_training(
     variants: Sequence[str] = ("cmsa_n", "cmsa_s"),
     sizes: Sequence[Size] | None = None,
     precisions: Sequence[TrainingPrecision] = ("float32", "bf16"),
-    task: Task = "pose",
+    task: str = "pose",
     *,
     batch: int = 32,
     compile_network: bool = False,
@@ -96,7 +95,7 @@ def benchmark_training(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows: list[TrainingRow] = []
     for variant in variants:
-        for size in sizes or [DEFAULT_SIZES[task]]:
+        for size in sizes or [HEADS[task].input_size]:
             trained = Trained(variant, task, size, batch, device)
             for precision in precisions:
                 rows += trained.measure(precision, compile_network, rounds)
@@ -111,7 +110,7 @@ def benchmark_training(
 class Trained:
     """A variant with all that a training has: recipe, task, stored crops of noise."""
 
-    def __init__(self, variant: str, task: Task, size: Size, batch: int, device: torch.device) -> None:
+    def __init__(self, variant: str, task: str, size: Size, batch: int, device: torch.device) -> None:
         self.variant, self.size, self.batch = variant, size, batch
         recipe = load_recipe(RECIPES[task])
         recipe.model.name, recipe.model.input_size = variant, list(size)

@@ -7,23 +7,22 @@ from typing import Any, Literal
 import timm
 from torch import Tensor, nn
 
-from cmsa.models.create import angle_head
-from cmsa.models.description import Task
 from cmsa.models.heads.maps import ClassificationHead
+from cmsa.models.heads.table import angle_head
 from cmsa.models.windows import ceil_divide
 
 Size = tuple[int, int]
 Stem = Literal["small", "imagenet"]
 
 DECONVOLUTION_WIDTH = 256
-BASELINES: dict[str, tuple[Task, ...]] = {
+BASELINES: dict[str, tuple[str, ...]] = {
     "simple_baseline_18": ("pose",),
     "resnet18": ("head_pose", "classification"),
 }
 """The tasks of each network."""
 
 
-def create_baseline(name: str, task: Task, input_size: Size, **options: Any) -> Baseline:
+def create_baseline(name: str, task: str, input_size: Size, **options: Any) -> Baseline:
     """A network of ``BASELINES`` with the head of a task.
 
     Args:
@@ -91,7 +90,7 @@ class PooledBaseline(nn.Module):
 
     def __init__(
         self,
-        task: Task,
+        task: str,
         input_size: Size,
         stem: Stem = "small",
         head: str = "ssr",
@@ -108,7 +107,7 @@ class PooledBaseline(nn.Module):
         width: int = self.backbone.num_features  # type: ignore[assignment]
         self.maps = 3 if task == "head_pose" and head == "ssr" else 1
         dims = (width,) * self.maps
-        self.head: nn.Module = angle_head(head, dims) if task == "head_pose" else ClassificationHead(dims, num_classes)
+        self.head: nn.Module = angle_head(dims, head) if task == "head_pose" else ClassificationHead(dims, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what the head makes of the last map."""

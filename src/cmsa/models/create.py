@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,90 +11,53 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from cmsa.models.description import Description, Task
-from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
-from cmsa.models.heads.maps import ClassificationHead, LinearFusion, MixerFusion
+from cmsa.models.description import Description
+from cmsa.models.heads.table import head_of
 from cmsa.models.hub import HubModel
 from cmsa.models.network import CMSA, Size
 from cmsa.models.registry import VARIANTS
 
 SHIPPED = Path(__file__).parents[1] / "weights"
-FUSIONS = {"mixer": MixerFusion, "linear": LinearFusion}
-ANGLE_HEADS = {"ssr": SoftStagewiseHead, "bins": BinsHead, "rotation_6d": Rotation6DHead}
-DEFAULT_SIZES: dict[str, Size] = {"pose": (32, 24), "head_pose": (32, 32), "classification": (32, 32)}
 
 
 def create_model(
-    name: str,
-    task: Task = "classification",
-    input_size: Size | None = None,
-    pretrained: bool = False,
-    *,
-    fusion: str = "mixer",
-    num_keypoints: int = 17,
-    head: str = "ssr",
-    num_classes: int = 100,
-    **options: Any,
+    name: str, task: str = "classification", input_size: Size | None = None, pretrained: bool = False, **options: Any
 ) -> CMSA:
     """A CMSA network with the head of a task.
 
     Args:
         name: ``cmsa_n``, ``cmsa_s``, ``cmsa_b`` or ``cmsa_l``.
         task: pose gives heatmaps (B, num_keypoints, H_1, W_1); head_pose what ``head`` puts out; classification
-            logits (B, num_classes).
+            logits (B, num_classes); others what their entry in ``HEADS`` says.
         input_size: (H, W); by default 32x24 for pose and 32x32 otherwise.
         pretrained: load the shipped weights of this name, task and size.
-        fusion: of the pose head, ``mixer`` (the authors' release) or ``linear`` (the paper's parameter counts).
-        head: of head pose, ``ssr``, ``bins`` or ``rotation_6d``.
-        options: further arguments of :class:`CMSA`.
+        options: of the head: for pose ``fusion``, ``mixer`` (default; the authors' release) or ``linear`` (the paper's
+            parameter counts), and ``num_keypoints`` (17); for head pose ``head``, ``ssr`` (default), ``bins`` or
+            ``rotation_6d``; for classification ``num_classes`` (100). All others are arguments of :class:`CMSA`.
 
     Raises:
         ValueError: there is no such name, task, fusion or head, or no weights of these were shipped.
     """
     if name not in VARIANTS:
         raise ValueError(f"no model {name!r}; there are {', '.join(VARIANTS)}")
-    kept = dict(options)
-    if task == "pose":
-        kept |= {"fusion": fusion, "num_keypoints": num_keypoints}
-    elif task == "head_pose":
-        kept |= {"head": head}
-    elif task == "classification":
-        kept |= {"num_classes": num_classes}
-    description = Description(name, task, input_size or DEFAULT_SIZES.get(task, (32, 32)), kept)
+    entry = head_of(task)
+    of_head = {key: options.pop(key, default) for key, default in entry.options.items()}
+    description = Description(name, task, input_size or entry.input_size, options | of_head)
     if pretrained:
         path = shipped_weights(weights_name(name, task, description.input_size))
         model = load_weights(path)
-        if model.description.options != kept:
-            raise ValueError(f"{path.name} was trained with {model.description.options}, not with {kept}")
+        if model.description.options != description.options:
+            raise ValueError(
+                f"{path.name} was trained with {model.description.options}, not with {description.options}"
+            )
         return model
     model = CMSA(input_size=description.input_size, **VARIANTS[name] | options)
-    if task == "pose":
-        model.head = _choose(FUSIONS, fusion, "fusion")(model.dims, num_keypoints)
-    elif task == "head_pose":
-        model.head = angle_head(head, model.dims)
-    else:
-        model.head = ClassificationHead(model.dims, num_classes)
-        model.num_classes = num_classes
+    model.head = entry.build(model.dims, **of_head)
+    model.num_classes = of_head.get("num_classes", 0)
     model.description = description
     return model
-
-
-def angle_head(name: str, dims: Sequence[int]) -> nn.Module:
-    """A head of ``ANGLE_HEADS`` for maps of ``dims`` channels.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
-    head: nn.Module = _choose(ANGLE_HEADS, name, "head")(dims)
-    return head
-
-
-def _choose(table: Mapping[str, Any], name: str, what: str) -> Any:
-    if name not in table:
-        raise ValueError(f"no {what} {name!r}; there are {', '.join(table)}")
-    return table[name]
 
 
 def weights_name(name: str, task: str, input_size: Size) -> str:

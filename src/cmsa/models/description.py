@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
-Task = Literal["pose", "head_pose", "classification"]
 FORMAT = 1
 KEY = "cmsa"
 """The entry of a safetensors file's metadata that holds the description."""
@@ -20,7 +19,7 @@ class Description:
 
     Attributes:
         name: variant, e.g. ``cmsa_s``.
-        task: ``pose``, ``head_pose`` or ``classification``.
+        task: its name, see ``cmsa.tasks.TASKS``.
         input_size: (H, W).
         options: further arguments of ``create_model``.
         names: keypoint names, class names, or ``yaw, pitch, roll``.
@@ -31,7 +30,7 @@ class Description:
     """
 
     name: str
-    task: Task
+    task: str
     input_size: tuple[int, int]
     options: dict[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] = ()
@@ -42,8 +41,6 @@ class Description:
     training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.task not in get_args(Task):
-            raise ValueError(f"task must be one of {get_args(Task)}, got {self.task!r}")
         for name in ("input_size", "names", "mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 

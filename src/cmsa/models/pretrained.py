@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 from cmsa.models.create import read_description, shipped_names, shipped_weights
-from cmsa.models.description import Task
 
 WEIGHTS_FILE = "model.safetensors"
 """The file in a folder or a hub repository (``PyTorchModelHubMixin``'s name)."""
 
-DEFAULT_WEIGHTS: dict[Task, str] = {
+DEFAULT_WEIGHTS: dict[str, str] = {
     "pose": "cmsa_n_pose_32x24",
     "head_pose": "cmsa_n_head_pose_32x32",
     "classification": "cmsa_n_classification_32x32",
@@ -20,7 +19,7 @@ DEFAULT_WEIGHTS: dict[Task, str] = {
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def default_weights(task: Task) -> str:
+def default_weights(task: str) -> str:
     """Name of the weights to use for a task: the default ones, else the largest that were shipped for it.
 
     Raises:

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cmsa.models.description import Task
-
 SHIPPED = Path(__file__).parents[1] / "recipes"
 
 
@@ -26,7 +24,7 @@ class ModelRecipe:
     """
 
     name: str = "cmsa_s"
-    task: Task = "pose"
+    task: str = "pose"
     input_size: list[int] = field(default_factory=lambda: [32, 24])
     options: dict[str, Any] = field(default_factory=dict)
     init: str | None = None

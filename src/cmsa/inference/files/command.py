@@ -11,13 +11,12 @@ from cmsa.inference.files.inputs import PictureFile, find_pictures
 from cmsa.inference.files.results import ResultFiles
 from cmsa.inference.files.run import ANNOTATED, FileRun, PictureBoxes, Summary
 from cmsa.inference.predictor import PERSON_CATEGORY, Predictor
-from cmsa.models.description import Task
 from cmsa.models.pretrained import default_weights
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-TASKS: dict[str, Task] = {"pose": "pose", "head-pose": "head_pose", "classify": "classification"}
+TASKS: dict[str, str] = {"pose": "pose", "head-pose": "head_pose", "classify": "classification"}
 """Tasks by the command line's names for them."""
 
 
@@ -102,14 +101,14 @@ def _complain(console: Console, text: str) -> None:
     console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _task(name: str) -> Task:
+def _task(name: str) -> str:
     if name in TASKS:
         return TASKS[name]
     raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)}")
 
 
 def _boxes(
-    task: Task, path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
+    task: str, path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
 ) -> PictureBoxes:
     if path is not None and box is not None:
         raise ValueError("give a file of boxes or the boxes themselves, not both")
@@ -121,7 +120,7 @@ def _boxes(
     return PictureBoxes(file)
 
 
-def _predictor(task: Task, weights: str | Path | None, device: str, threads: int | None) -> Predictor:
+def _predictor(task: str, weights: str | Path | None, device: str, threads: int | None) -> Predictor:
     name = weights or default_weights(task)
     predictor = Predictor.from_pretrained(name, device=device, threads=threads)
     if predictor.description.task != task:

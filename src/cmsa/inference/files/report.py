@@ -12,13 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cmsa.inference.files.run import Summary
-from cmsa.models.description import Task
 from cmsa.structures import Box, HeadPose, Keypoints, Value
 
 _SHOWN = 20
 """Rows of predictions, and of what was left out."""
 _COUNTED_SCORE = 0.2
-_HEADINGS: dict[Task, tuple[str, ...]] = {
+_HEADINGS: dict[str, tuple[str, ...]] = {
     "pose": ("score", "keypoints above 0.2"),
     "head_pose": ("yaw", "pitch", "roll"),
     "classification": ("most likely",),
@@ -34,7 +33,7 @@ def progress(console: Console, count: int) -> Iterator[Callable[[int, str], None
         yield lambda done, name: bar.update(task, completed=done, description=escape(name))
 
 
-def value_table(task: Task, summary: Summary, top: int) -> Table:
+def value_table(task: str, summary: Summary, top: int) -> Table:
     """The first predictions, one row each."""
     table = Table("picture", "box", *_HEADINGS[task])
     rows = [(name, value) for name, values in summary.shown for value in values]

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from cmsa.inference.predictor import PERSON_CATEGORY
-from cmsa.models.description import Task
 from cmsa.structures import HeadPose, Keypoints, Value
 
 Record = dict[str, Any]
 
-_NAMES: dict[Task, str] = {"pose": "keypoints", "head_pose": "head_pose", "classification": "classes"}
+_NAMES: dict[str, str] = {"pose": "keypoints", "head_pose": "head_pose", "classification": "classes"}
 
 
 @dataclass
@@ -37,7 +36,7 @@ class ResultFiles:
     """
 
     folder: Path
-    task: Task
+    task: str
     top: int = 5
     records: list[Record] = field(default_factory=list)
 
