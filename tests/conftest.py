@@ -13,7 +13,7 @@ from hypothesis import settings
 from torch import nn
 
 from cmsa.models import CMSA
-from cmsa.models.heads.maps import MixerFusion
+from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.registry import VARIANTS
 
 # Each pytest worker is a process of its own: with more threads they would wait for each other.

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmsa.models.attention import CascadedMultiScaleAttention, WindowAttention
-from cmsa.models.heads.maps import TransposeNorm
+from cmsa.models.heads.heatmap import TransposeNorm
 from cmsa.models.network import CMSA, Block
 from cmsa.models.reparam import ConvNorm
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from cmsa.export.layout_head import DeployedMixer, linear_from
 from cmsa.models.attention import CascadedMultiScaleAttention, WindowAttention, to_first, to_last
 from cmsa.models.fuse import fuse
-from cmsa.models.heads.maps import MixerFusion
+from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA, Block, Embedding
 from cmsa.models.windows import cut, join
 

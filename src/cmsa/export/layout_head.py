@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmsa.models.attention import to_first, to_last
-from cmsa.models.heads.maps import MixerFusion
+from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.windows import pad_map
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cmsa.models.attention import CascadedMultiScaleAttention, SpatialFusion
-from cmsa.models.heads.maps import TransposeNorm
+from cmsa.models.heads.heatmap import TransposeNorm
 from cmsa.models.network import Block
 from cmsa.models.reparam import ConvNorm, RepConv, ResidualDepthwise, norm_scale_shift
 

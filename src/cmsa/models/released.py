@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cmsa.models.attention import WindowAttention
 from cmsa.models.create import save_weights
 from cmsa.models.description import Description
-from cmsa.models.heads.maps import MixerFusion
+from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA, Size
 from cmsa.models.registry import VARIANTS
 from cmsa.models.released_format import (

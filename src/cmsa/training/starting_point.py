@@ -10,7 +10,7 @@ from cmsa.data.store import CropStore
 from cmsa.models.baseline import BASELINES, Baseline, create_baseline
 from cmsa.models.create import create_model, read_weights
 from cmsa.models.description import Description
-from cmsa.models.heads.maps import MixerFusion
+from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
 from cmsa.models.resizing import fit_bias_tables

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from cmsa.models import CMSA
-from cmsa.models.heads.maps import MixerFusion
+from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.released import to_released
 
 HERE = Path(__file__).parent

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cmsa.structures import COCO, KeypointSet
-from cmsa.tasks.pose.heatmaps import CODECS, Codec
+from cmsa.tasks.pose.codecs.heatmaps import CODECS, Codec
 
 Size = tuple[int, int]
 PoseLoss = Literal["mse", "cross_entropy"]

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cmsa.tasks.pose.heatmaps import CODECS, UDP, Codec, Dark, QuarterOffset
+from cmsa.tasks.pose.codecs.heatmaps import CODECS, UDP, Codec, Dark, QuarterOffset
 
 SIZES = [
     ((32, 24), (32, 24)),
@@ -183,7 +183,7 @@ def test_maps_without_a_peak_decode_to_finite_points(kind: type[Codec], fill: fl
 
 @pytest.mark.parametrize(("sigma", "radius"), [(1.0, 2), (2.0, 5), (3.0, 8)])
 def test_the_blur_kernel_follows_sigma(sigma: float, radius: int) -> None:
-    from cmsa.tasks.pose.heatmaps import _blur, _kernel_radius
+    from cmsa.tasks.pose.codecs.heatmaps import _blur, _kernel_radius
 
     assert _kernel_radius(sigma) == radius
     spot = torch.zeros(1, 1, 33, 41)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cmsa.models.heads.maps import ClassificationHead, LastMap, LinearFusion, MixerFusion, TransposeNorm, crop_to
+from cmsa.models.heads.heatmap import ClassificationHead, LastMap, LinearFusion, MixerFusion, TransposeNorm, crop_to
 
 DIMS = (4, 6, 8)
 

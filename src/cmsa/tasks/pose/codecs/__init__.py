@@ -1,0 +1,1 @@
+"""Keypoints as what a network can put out, and back."""
