@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cmsa.models import CMSA, create_model
-from cmsa.models.heads.heatmap import ClassificationHead, LastMap
+from cmsa.models.heads.classifier import ClassificationHead, LastMap
 from cmsa.models.network import default_window
 from cmsa.models.registry import VARIANTS
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import timm
 from torch import Tensor, nn
 
-from cmsa.models.heads.heatmap import ClassificationHead
+from cmsa.models.heads.classifier import ClassificationHead
 from cmsa.models.heads.table import angle_head
 from cmsa.models.windows import ceil_divide
 

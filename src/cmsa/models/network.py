@@ -260,7 +260,7 @@ class CMSA(HubModel):
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Replace the head by a new classification head (timm's convention); 0 classes give the last map."""
-        from cmsa.models.heads.heatmap import ClassificationHead, LastMap
+        from cmsa.models.heads.classifier import ClassificationHead, LastMap
 
         self.num_classes = num_classes
         self.head = ClassificationHead(self.dims, num_classes) if num_classes else LastMap()

@@ -1,4 +1,4 @@
-"""Heads: shapes on even and odd maps, values by hand, fusion."""
+"""Heads for heatmaps: shapes on even and odd maps, values by hand, fusion."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cmsa.models.heads.heatmap import ClassificationHead, LastMap, LinearFusion, MixerFusion, TransposeNorm, crop_to
+from cmsa.models.heads.heatmap import LinearFusion, MixerFusion, TransposeNorm, crop_to
 
 DIMS = (4, 6, 8)
-
-
-@pytest.fixture(params=[((8, 6), (4, 3), (2, 2)), ((9, 7), (5, 4), (3, 2))], ids=["even", "odd"])
-def maps(request, generator):
-    return [torch.randn(2, dim, *size, generator=generator) for dim, size in zip(DIMS, request.param, strict=True)]
 
 
 @pytest.mark.parametrize("head", [MixerFusion(DIMS, 5), LinearFusion(DIMS, 5)], ids=["mixer", "linear"])
@@ -68,18 +63,3 @@ def test_linear_fusion_by_hand(maps):
     )
     torch.testing.assert_close(head(maps), expected)
     assert sum(parameter.numel() for parameter in head.parameters()) == 5 * (sum(DIMS) + 3)
-
-
-def test_classification_sees_the_means_of_all_maps(maps):
-    head = ClassificationHead(DIMS, 10)
-    logits = head(maps)
-    assert logits.shape == (2, 10)
-    constant = [x.mean((2, 3), keepdim=True).expand_as(x) for x in maps]
-    torch.testing.assert_close(head(constant), logits)
-    for index in range(3):
-        others = [x + (index == number) * torch.randn_like(x[:, :, :1, :1]) for number, x in enumerate(maps)]
-        assert not torch.allclose(head(others), logits, atol=1e-4), index
-
-
-def test_last_map(maps):
-    assert LastMap()(maps) is maps[-1]

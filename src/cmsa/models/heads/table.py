@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from cmsa.models.heads.classifier import ClassificationHead
 from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
-from cmsa.models.heads.heatmap import ClassificationHead, LinearFusion, MixerFusion
+from cmsa.models.heads.heatmap import LinearFusion, MixerFusion
 
 FUSIONS = {"mixer": MixerFusion, "linear": LinearFusion}
 ANGLE_HEADS = {"ssr": SoftStagewiseHead, "bins": BinsHead, "rotation_6d": Rotation6DHead}
