@@ -20,9 +20,10 @@ OPTIONS = {
     "training": EVERY | {"variants", "sizes", "precisions", "task", "compile_network"},
     "data": EVERY | {"annotations", "images", "size"},
     "profile": EVERY | {"variants", "sizes", "precisions"},
+    "accuracy": {"annotations", "images", "sizes", "weights", "peers", "flip_test", "anchor", "threads", "out"},
 }
 """What each benchmark can be told."""
-FLAGS = {"with_peers": "--no-peers", "compile_network": "--compile"}
+FLAGS = {"with_peers": "--no-peers", "compile_network": "--compile", "peers": "--peer", "flip_test": "--flip-test"}
 """How an option is spelled whose name is another."""
 
 
@@ -35,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Siz
         choices=list(OPTIONS),
         default="inference",
         help="what is timed, named before all options: inference (the default), training steps, the reading of data, "
-        "or inference by kind of layer",
+        "or inference by kind of layer; or, instead of time, accuracy at low resolution beside other networks",
     )
     parser.add_argument("--batch", type=int, help="images of a batch; 32, of data 64")
     parser.add_argument("--threads", type=int, help="of the CPU; 2")
@@ -53,10 +54,19 @@ def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Siz
     training = parser.add_argument_group("training")
     training.add_argument("--task", choices=TASKS, help="whose head, augmentation and loss; pose")
     training.add_argument("--compile", dest="compile_network", action="store_true", help="torch.compile too")
-    data = parser.add_argument_group("data")
+    data = parser.add_argument_group("data and accuracy")
     data.add_argument("--annotations", type=Path, help="COCO keypoint annotations")
     data.add_argument("--images", type=Path, help="folder of the pictures")
     data.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the crops; 32x24")
+    accuracy = parser.add_argument_group("accuracy")
+    accuracy.add_argument("--weights", nargs="*", help="ours, by name or file; the shipped ones of human pose")
+    accuracy.add_argument(
+        "--peer", dest="peers", nargs="*", type=Path, help="ONNX or OpenVINO files of other pose networks"
+    )
+    accuracy.add_argument("--flip-test", action="store_true", help="average with the mirrored crop, for all networks")
+    accuracy.add_argument(
+        "--anchor", choices=["corner", "center"], help="where a peer's heatmap pixel lies in its input; corner"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -82,9 +92,15 @@ def run(options: argparse.Namespace) -> None:
 
         benchmark_profile(**given)
     else:
-        from cmsa.benchmark.data import benchmark_data
-
         for name in ("annotations", "images"):
             if name not in given:
-                raise ValueError(f"--{name} is required for the data benchmark")
-        benchmark_data(given.pop("annotations"), given.pop("images"), **given)
+                raise ValueError(f"--{name} is required for the {kind} benchmark")
+        annotations, images = given.pop("annotations"), given.pop("images")
+        if kind == "accuracy":
+            from cmsa.benchmark.accuracy import benchmark_accuracy
+
+            benchmark_accuracy(annotations, images, **given)
+        else:
+            from cmsa.benchmark.data import benchmark_data
+
+            benchmark_data(annotations, images, **given)

@@ -1,0 +1,246 @@
+"""Accuracy at low resolution: our weights beside other pose networks, all seeing the same few pixels of each person.
+
+Each person is cut once at each resolution, as ``Predictor`` cuts (box enlarged by 1.25, averaged). Every network then
+gets that crop resampled to its own input, so that none sees more than the others.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cmsa.benchmark.measure import machine
+from cmsa.benchmark.written import write_rows
+from cmsa.data.prepare import prepare_people
+from cmsa.data.store import CropStore
+from cmsa.geometry.crops import apply_affine, invert_affine
+from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck, rescore
+from cmsa.models.create import load_weights
+from cmsa.models.fuse import fuse
+from cmsa.models.pretrained import find_weights
+from cmsa.runtime.feeding import heatmap_size
+from cmsa.structures import COCO, FloatArray
+from cmsa.tasks.described import pose_task
+from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
+
+Size = tuple[int, int]
+Contender = Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]]
+"""Crops (B, h, w, 3) uint8 RGB -> keypoints (B, K, 2) in their pixels and scores (B, K)."""
+
+RESAMPLES = 200
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """What one network makes of one resolution.
+
+    Attributes:
+        name: of the weights or the file.
+        input_size: (H, W) of the network.
+        resolution: (H, W) of what is left of each person.
+        flip_test: averaged with the mirrored crop.
+        AP, AP50, PCK: COCO's average precision by OKS, the one at 0.5, and PCK@0.2 by the torso; 0 to 1.
+        low, high: ends of the 95 % interval of AP, from resampling the pictures.
+        people: how many were scored.
+    """
+
+    name: str
+    input_size: Size
+    resolution: Size
+    flip_test: bool
+    AP: float
+    low: float
+    high: float
+    AP50: float
+    PCK: float
+    people: int
+
+
+def benchmark_accuracy(
+    annotations: Path,
+    images: Path,
+    weights: Sequence[str] = ("cmsa_n_pose_32x24", "cmsa_s_pose_32x24", "cmsa_n_pose_64x48"),
+    peers: Sequence[Path] = (),
+    sizes: Sequence[Size] = ((16, 12), (32, 24), (64, 48)),
+    *,
+    flip_test: bool = False,
+    anchor: str = "corner",
+    threads: int = 2,
+    out: Path | None = None,
+) -> list[AccuracyRow]:
+    """Score networks on the people of a COCO keypoint data set at several resolutions, and show the table.
+
+    Args:
+        annotations: COCO keypoint annotations, 17 keypoints; boxes are the annotated ones.
+        images: folder of the pictures.
+        weights: ours, by name or file.
+        peers: ONNX or OpenVINO files of other pose networks, see ``ForeignPose``.
+        sizes: (H, W) to which each person is reduced.
+        flip_test: average with the mirrored crop, for all networks.
+        anchor: of the peers' heatmaps, see ``ForeignOptions``.
+        threads: of every runtime.
+        out: folder for ``accuracy.json``.
+
+    Raises:
+        ValueError: the anchor is unknown, or a peer's input or output is of no known kind.
+        FileNotFoundError: there are no such weights, or no such file.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    if anchor not in ("corner", "center"):
+        raise ValueError(f"anchor must be 'corner' or 'center', got {anchor!r}")
+    torch.set_num_threads(threads)
+    contenders: list[tuple[str, Size, Contender]] = [ours(name, flip_test) for name in weights]
+    for peer in peers:
+        network = ForeignPose(peer, ForeignOptions("corner" if anchor == "corner" else "center"), threads)
+        contenders.append((peer.stem, network.input_size, _with_flip(network, flip_test)))
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            name = f"{size[0]}x{size[1]}.crops"
+            store = prepare_people(annotations, images, Path(folder) / name, size=size, training=False, progress=False)
+            for label, input_size, run in track(
+                contenders, f"{size[0]}x{size[1]}", console=Console(stderr=True), transient=True
+            ):
+                rows.append(score_contender(label, input_size, run, store, flip_test))
+    conditions = {
+        "machine": machine(),
+        "annotations": annotations.name,
+        "boxes": "ground truth",
+        "interval": f"{CONFIDENCE:.0%}, {RESAMPLES} resamples of the pictures",
+    }
+    show_accuracy(rows, conditions)
+    if out is not None:
+        write_rows(out / "accuracy.json", rows, conditions)
+    return rows
+
+
+def _with_flip(network: ForeignPose, flip_test: bool) -> Contender:
+    return lambda crops: network(crops, COCO.flip_index if flip_test else None)
+
+
+def ours(name: str, flip_test: bool = False) -> tuple[str, Size, Contender]:
+    """Weights of ours as a contender: name, input (H, W), and the function."""
+    network = load_weights(find_weights(name))
+    task = pose_task(network.description, heatmap_size(network))
+    fused, size, description = fuse(network), network.input_size, network.description
+    mean, std = torch.tensor(description.mean), torch.tensor(description.std)
+
+    @torch.inference_mode()
+    def run(crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        points, scores = [], []
+        for start in range(0, len(crops), 64):
+            pixels = np.stack([resample(crop, size) for crop in crops[start : start + 64]])
+            images = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
+            output = task.average(fused(images), fused(images.flip(3)) if flip_test else None)
+            xy, score = task.decode(output)
+            points.append(xy.double().numpy())
+            scores.append(score.double().numpy())
+        step = np.array([crops.shape[2] / size[1], crops.shape[1] / size[0]])
+        return (np.concatenate(points) + 0.5) * step - 0.5, np.concatenate(scores)
+
+    return Path(name).stem, size, run
+
+
+def resample(crop: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """A crop (h, w, 3) at another (H, W): bicubic where that enlarges, averaged where it shrinks, edges to edges."""
+    if crop.shape[:2] == size:
+        return crop
+    kind = cv2.INTER_CUBIC if size[0] > crop.shape[0] else cv2.INTER_AREA
+    return np.asarray(cv2.resize(crop, (size[1], size[0]), interpolation=kind), dtype=np.uint8)
+
+
+def score_contender(name: str, input_size: Size, run: Contender, store: CropStore, flip_test: bool) -> AccuracyRow:
+    """Score a network on a store cut for evaluation at the resolution in question."""
+    labels = store.labels
+    found, scores = run(np.asarray(store.crops))
+    picture = np.stack(
+        [apply_affine(invert_affine(matrix), xy) for matrix, xy in zip(labels["matrix"], found, strict=True)]
+    )
+    results = coco_results(labels["image_id"].tolist(), picture, scores, rescore(scores, np.ones(len(scores))))
+    truth = labels["keypoints"]
+    annotated = json.loads(Path(store.meta["annotations"]).read_text(encoding="utf-8"))
+    total = evaluate_keypoints(annotated, results)
+    low, high = interval(annotated, results)
+    correct = pck(picture, truth[..., :2], truth[..., 2] > 0).mean
+    size = (store.spec.size[0], store.spec.size[1])
+    return AccuracyRow(
+        name, input_size, size, flip_test, total["AP"], low, high, total["AP50"], correct, int(total["people"])
+    )
+
+
+def interval(
+    truth: Mapping[str, Any], results: Sequence[Mapping[str, Any]], resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Ends of the interval in which AP lies at ``CONFIDENCE`` (percentile bootstrap over the pictures with people).
+
+    Args:
+        truth: COCO keypoint annotations.
+        results: COCO results for them.
+        resamples: how often the pictures are drawn anew, with replacement.
+        seed: of the draw.
+    """
+    annotations, found = _by_picture(truth["annotations"]), _by_picture(results)
+    pictures = sorted(annotations)
+    generator = np.random.default_rng(seed)
+    values = []
+    for _ in range(resamples):
+        drawn = [pictures[place] for place in generator.integers(len(pictures), size=len(pictures))]
+        again = {
+            "images": [{"id": number} for number in range(len(drawn))],
+            "categories": truth.get("categories", []),
+            "annotations": [
+                {**entry, "image_id": number} for number, old in enumerate(drawn) for entry in annotations[old]
+            ],
+        }
+        said = [{**entry, "image_id": number} for number, old in enumerate(drawn) for entry in found.get(old, [])]
+        values.append(evaluate_keypoints(again, said)["AP"])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _by_picture(entries: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    groups: dict[int, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        groups.setdefault(entry["image_id"], []).append(entry)
+    return groups
+
+
+def show_accuracy(rows: Sequence[AccuracyRow], conditions: Mapping[str, Any]) -> None:
+    """The table, best first at each resolution."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table(
+        Column("network", no_wrap=True),
+        "input",
+        *(Column(name, justify="right", no_wrap=True) for name in ("AP", "95 %", "AP50", "PCK@0.2")),
+        title=f"{conditions['annotations']}, {rows[0].people if rows else 0} people, boxes: {conditions['boxes']}, "
+        f"flip test {'on' if rows and rows[0].flip_test else 'off'}",
+        title_justify="left",
+    )
+    for size in dict.fromkeys(row.resolution for row in rows):
+        table.add_section()
+        table.add_row(f"people of {size[0]}x{size[1]} pixels", style="bold")
+        for row in sorted((row for row in rows if row.resolution == size), key=lambda row: -row.AP):
+            table.add_row(
+                row.name,
+                f"{row.input_size[0]}x{row.input_size[1]}",
+                f"{100 * row.AP:.1f}",
+                f"{100 * row.low:.1f}-{100 * row.high:.1f}",
+                f"{100 * row.AP50:.1f}",
+                f"{100 * row.PCK:.1f}",
+            )
+    Console().print(table)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_people import SIZE, TINY, people_store, write_people
+
+from cmsa.benchmark.accuracy import benchmark_accuracy, interval, ours, resample, score_contender
+from cmsa.cli.main import main
+from cmsa.models import create_model, save_weights
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> tuple[Path, Path]:
+    return write_people(tmp_path, pictures=5)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, create_model("cmsa_n", "pose", SIZE, **TINY))
+    return path
+
+
+def test_one_that_knows_the_truth_scores_one_and_one_that_guesses_less(people, tmp_path):
+    store = people_store(tmp_path, "known.crops", training=False)
+    matrix, truth = store.labels["matrix"], store.labels["keypoints"][..., :2]
+    inside = np.einsum("nij,nkj->nki", matrix[:, :, :2], truth) + matrix[:, None, :, 2]
+    right = score_contender("right", SIZE, lambda crops: (inside, np.ones(inside.shape[:2])), store, False)
+    np.testing.assert_allclose(right.AP, 1)
+    assert (right.low, right.high) == pytest.approx((1, 1))
+    np.testing.assert_allclose(right.PCK, 1)
+    assert right.people == 10
+    middle = np.broadcast_to(np.array([5.5, 7.5]), inside.shape)
+    wrong = score_contender("wrong", SIZE, lambda crops: (middle, np.ones(inside.shape[:2])), store, False)
+    assert wrong.AP < 0.1
+    assert wrong.PCK < 0.5
+
+
+def test_the_interval_holds_the_score_and_widens_with_disagreement():
+    def person(picture: int) -> dict:
+        points = np.array([[10 + k, 20 + 2 * k, 2] for k in range(17)], dtype=float)
+        return {
+            "image_id": picture,
+            "category_id": 1,
+            "area": 2000.0,
+            "bbox": [0, 0, 50, 60],
+            "keypoints": points.ravel().tolist(),
+        }
+
+    truth = {"images": [{"id": k} for k in range(12)], "annotations": [person(k) for k in range(12)]}
+    results = []
+    for picture in range(12):
+        found = {**person(picture), "score": 0.9}
+        if picture % 2:
+            found["keypoints"] = [value + 500 * (place % 3 == 0) for place, value in enumerate(found["keypoints"])]
+        results.append(found)
+    low, high = interval(truth, results, resamples=60)
+    assert low < 0.5 < high
+    assert interval(truth, results, resamples=60) == (low, high)
+    same = [{**person(picture), "score": 0.9} for picture in range(12)]
+    assert interval(truth, same, resamples=20) == pytest.approx((1, 1))
+
+
+@pytest.mark.parametrize("size", [(8, 6), (16, 12), (40, 31)])
+def test_resampling_keeps_edges_on_edges(size):
+    ramp = np.broadcast_to(np.linspace(0, 200, 24).astype(np.uint8)[None, :, None], (32, 24, 3))
+    again = resample(np.ascontiguousarray(ramp), size)
+    assert again.shape == (*size, 3)
+    assert abs(float(again.mean()) - float(ramp.mean())) < 2
+    assert resample(again, size) is again
+
+
+def test_ours_sees_another_resolution_in_its_own_input(weights):
+    _, size, run = ours(str(weights))
+    assert size == SIZE
+    crops = np.random.default_rng(0).integers(0, 255, (3, 32, 24, 3), dtype=np.uint8)
+    shrunk = np.stack([resample(crop, SIZE) for crop in crops])
+    large, scores = run(crops)
+    small, same = run(shrunk)
+    np.testing.assert_allclose(large, (small + 0.5) * 2 - 0.5)
+    np.testing.assert_allclose(scores, same)
+
+
+def test_table_and_file(people, weights, tmp_path, capsys):
+    annotations, images = people
+    arguments = ["benchmark", "accuracy", "--annotations", str(annotations), "--images", str(images)]
+    arguments += [
+        "--weights",
+        str(weights),
+        "--sizes",
+        "16x12",
+        "32x24",
+        "--threads",
+        "1",
+        "--out",
+        str(tmp_path / "b"),
+    ]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "people of 32x24 pixels" in shown
+    content = json.loads((tmp_path / "b" / "accuracy.json").read_text())
+    assert [row["resolution"] for row in content["rows"]] == [[16, 12], [32, 24]]
+    assert all(row["people"] == 10 and row["low"] <= row["AP"] + 1e-9 for row in content["rows"])
+    assert content["conditions"]["boxes"] == "ground truth"
+
+
+def test_annotations_are_asked_for(capsys):
+    assert main(["benchmark", "accuracy"]) == 2
+    assert "--annotations is required for the accuracy benchmark" in capsys.readouterr().err
+
+
+@pytest.mark.shared
+def test_a_known_peer_scores_what_is_published_for_it(shared, tmp_path):
+    """PP-TinyPose at 128x96, enlarged from 32x24, on 49 people: 37.5 on these and 19 others."""
+    pytest.importorskip("openvino")
+    folder = shared / "data" / "coco-mini"
+    rows = benchmark_accuracy(
+        folder / "annotations" / "person_keypoints_val2017.json",
+        folder / "val2017",
+        weights=(),
+        peers=[shared / "models" / "tinypose_128_96.xml"],
+        sizes=[(32, 24)],
+        threads=1,
+    )
+    assert rows[0].people == 49
+    assert 0.34 < rows[0].AP < 0.44
+    assert not math.isnan(rows[0].PCK)
