@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cmsa.runtime.sessions import Runtime, open_exported
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, FloatArray
-from cmsa.tasks.pose.heatmaps import Dark
+from cmsa.tasks.pose.codecs.heatmaps import Dark
 
 Anchor = Literal["corner", "center"]
 
