@@ -20,7 +20,8 @@ from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.datasets.coco import CocoPeople, load_people, people_to_sources
 from cmsa.data.datasets.coco_entries import Person
 from cmsa.data.store_writer import build_store
-from cmsa.data.transforms.augment import AffineRange, normalize
+from cmsa.data.transforms.augment import AffineRange
+from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.geometry.crops import apply_affine
 from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, Box
 
@@ -62,7 +63,7 @@ def test_without_augmentation_it_is_the_plain_crop(people):
         matrix = spec.base_matrix(box.center, (box.width, box.height))
         picture = cv2.cvtColor(cv2.imread(str(person.file)), cv2.COLOR_BGR2RGB)
         crop = torch.from_numpy(cut_crop(picture, matrix, SIZE, antialias=False))
-        wanted = normalize(crop.permute(2, 0, 1)[None].float() / 255)[0]
+        wanted = Preprocess()(crop[None])[0]
         torch.testing.assert_close(image, wanted, rtol=0, atol=1e-5)
         np.testing.assert_allclose(keypoints[:, :2], apply_affine(matrix, person.keypoints[:, :2]), atol=1e-3)
         np.testing.assert_array_equal(keypoints[:, 2], person.keypoints[:, 2])

@@ -7,6 +7,7 @@ import torch
 from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
 
 from cmsa.data.store import CropStore, StoreError
+from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.evaluation.evaluate import (
     evaluate_recipe,
     evaluate_store,
@@ -60,6 +61,18 @@ def test_the_flip_test_sees_mirrored_images(store: CropStore) -> None:
     evaluate_store(network, PoseTask(SIZE, SIZE), store, flip_test=True, batch_size=8)
     assert len(seen) == 2
     assert torch.equal(seen[0].flip(3), seen[1])
+
+
+def test_images_are_normalised_as_the_weights_say(store: CropStore) -> None:
+    seen: list[torch.Tensor] = []
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        return torch.zeros(len(images), 17, *SIZE)
+
+    evaluate_store(network, PoseTask(SIZE, SIZE), store, preprocess=Preprocess((0.5,) * 3, (0.25,) * 3), batch_size=8)
+    crops = store.read(slice(None))["crops"]
+    torch.testing.assert_close(seen[0], (crops.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25)
 
 
 def test_one_table_and_json(store: CropStore, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

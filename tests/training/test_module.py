@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,8 @@ import torch
 from tiny_people import SIZE, people_store, tiny_recipe, write_people
 
 from cmsa.data.store import CropStore
+from cmsa.data.transforms.affine import AffineRange
+from cmsa.models.network import CMSA
 from cmsa.training.module import TrainingModule, build_augmentation
 from cmsa.training.train import build_module
 
@@ -37,6 +40,20 @@ def test_images_and_targets_move_together(module: TrainingModule, stores: list[C
 
     beside = [brightness(heatmaps.roll(shift, axis)) for axis in (2, 3) for shift in (-2, 2)]
     assert brightness(heatmaps) > max(beside) + 0.1
+
+
+def test_training_and_validation_normalise_as_the_weights_will_say(stores: list[CropStore]) -> None:
+    recipe = tiny_recipe(*stores)
+    made = build_module(recipe)
+    assert isinstance(made.network, CMSA)
+    made.network.description = replace(made.network.description, mean=(0.3, 0.5, 0.6), std=(0.2, 0.4, 0.1))
+    module = TrainingModule(recipe, made.network, made.task, stores[:1], stores[1:])
+    batch = stores[1].read(slice(2))
+    expected = (batch["crops"] / 255 - torch.tensor([0.3, 0.5, 0.6])) / torch.tensor([0.2, 0.4, 0.1])
+    torch.testing.assert_close(module.preprocess(batch["crops"]), expected.permute(0, 3, 1, 2))
+    still = replace(module.augmentation, affine=AffineRange.still(), density=1.0, supersample=1)
+    images, _ = still(batch["crops"], torch.Generator())
+    torch.testing.assert_close(images, expected.permute(0, 3, 1, 2), rtol=1e-4, atol=1e-4)
 
 
 def test_a_store_serves_another_size_of_the_same_aspect(stores: list[CropStore]) -> None:

@@ -13,7 +13,6 @@ import torch
 
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of, store_names
-from cmsa.data.transforms.augment import normalize, to_images
 from cmsa.export.formats import read_constants
 from cmsa.metrics.table import Scores, score_table
 from cmsa.models.create import load_weights
@@ -21,6 +20,7 @@ from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
+from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.runtime.sessions import RuntimeNetwork, open_exported
 from cmsa.tasks.described import AnyTask, task_of
 from cmsa.tasks.outputs import Network
@@ -59,6 +59,7 @@ def evaluate_store(
     device: str = "cpu",
     advance: Callable[[int], None] = lambda count: None,
     score: Score | None = None,
+    preprocess: Preprocess | None = None,
 ) -> Scores:
     """Score a network on an evaluation store.
 
@@ -71,10 +72,12 @@ def evaluate_store(
         device: where the network is.
         advance: told the number of crops done, for a progress bar.
         score: an empty account to fill, for more than the result.
+        preprocess: from crops to images; ImageNet's mean and spread by default.
     """
+    preprocess = (preprocess or Preprocess()).to(device)
     score = score or score_of(task, store)
     for batch in store_loader([store], batch_size, training=False):
-        images = normalize(to_images(batch["crops"].to(device)))
+        images = preprocess(batch["crops"].to(device))
         output = network(images).cpu()
         score.update(batch, output, network(images.flip(3)).cpu() if flip_test else None)
         advance(len(images))
@@ -137,6 +140,7 @@ def evaluate_recipe(
                 device="cpu" if ending else device,
                 advance=partial(progress.advance, bar),
                 score=score,
+                preprocess=preprocess_of(network.description),
             )
             if pictures and isinstance(score, ClassificationScore):
                 pictures.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmsa.export.graph import Decode, Normalise
+from cmsa.export.graph import Decode
 from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import describe
+from cmsa.runtime.preprocess import preprocess_of
 
 RAW_TOLERANCE = 1e-3
 """Of the network's numbers, as a share of the largest of them: float32 in another order of operations."""
@@ -92,9 +93,8 @@ def random_pixels(model: CMSA, count: int = 8) -> Tensor:
 
 def network_input(model: CMSA, pixels: Tensor) -> Tensor:
     """Crops (B, H, W, 3) uint8 as the network takes them, (B, 3, H, W) float32."""
-    description = describe(model)
-    normalised: Tensor = Normalise(description.mean, description.std)(pixels)
-    return normalised
+    images: Tensor = preprocess_of(describe(model))(pixels)
+    return images
 
 
 @torch.no_grad()

@@ -5,14 +5,13 @@ Shapes: B images of (H, W) with K keypoints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from cmsa.export.layout import deploy
 from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import describe, heatmap_size
+from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks.described import head_pose_task, pose_task
 
 RAW_OUTPUT = {"pose": "heatmaps", "head_pose": "angle_numbers", "classification": "logits"}
@@ -21,23 +20,6 @@ DECODED_OUTPUTS = {
     "head_pose": ("angles",),
     "classification": ("probabilities",),
 }
-
-
-class Normalise(nn.Module):
-    """Pixels as cameras and decoders give them -> what the network wants."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        middle, spread = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
-        self.register_buffer("scale", (1 / (255 * spread)).float())
-        self.register_buffer("shift", (-middle / spread).float())
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """RGB uint8 (B, H, W, 3) -> (B, 3, H, W) float32."""
-        return (pixels.float() * self.scale + self.shift).permute(0, 3, 1, 2)
 
 
 class Decode(nn.Module):
@@ -78,14 +60,14 @@ class ExportedGraph(nn.Module):
         description = describe(model)
         self.size = model.input_size
         self.takes_pixels, self.decodes = normalise, decode
-        self.normalise = Normalise(description.mean, description.std) if normalise else nn.Identity()
+        self.preprocess = preprocess_of(description) if normalise else nn.Identity()
         self.network = deploy(model)
         self.decode = Decode(model) if decode else None
         self.output_names = DECODED_OUTPUTS[description.task] if decode else (RAW_OUTPUT[description.task],)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Images, as ``normalise`` says, -> the outputs that ``output_names`` lists."""
-        output: Tensor = self.network(self.normalise(images))
+        output: Tensor = self.network(self.preprocess(images))
         return output if self.decode is None else self.decode(output)
 
     def example(self, count: int = 2) -> Tensor:

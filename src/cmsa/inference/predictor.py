@@ -23,13 +23,13 @@ from torch import Tensor
 from cmsa.data.boxes import DetectionFile, list_boxes, usable_boxes
 from cmsa.data.crops import cut_crop
 from cmsa.data.image import ImageError, ImageSource, read_image
-from cmsa.data.transforms.photometric import normalize
 from cmsa.export.converted import network_for
 from cmsa.geometry.crops import FloatArray, region_center
 from cmsa.models.create import load_weights
 from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import crop_spec, describe, face_margin_of, heatmap_size
+from cmsa.runtime.preprocess import preprocess_of
 from cmsa.runtime.sessions import Runtime
 from cmsa.structures import Box, Predictions
 from cmsa.tasks.outputs import Network, output_reader
@@ -108,6 +108,7 @@ class Predictor:
     ) -> None:
         self.description = describe(model)
         self.device = torch.device(device)
+        self.preprocess = preprocess_of(self.description).to(self.device)
         self.spec, self.margin = crop_spec(model), face_margin_of(model)
         self.reader = output_reader(self.description, heatmap_size(model))
         self.network: Network = network_for(model, runtime, self.device, threads)
@@ -266,6 +267,5 @@ class Predictor:
         batch.clear()
 
     def _images(self, crops: Sequence[Picture]) -> Tensor:
-        # (B, H, W, 3) seen as (B, 3, H, W) is the channels-last memory that the network wants.
-        stacked = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
-        return normalize(stacked.float() / 255, self.description.mean, self.description.std)
+        images: Tensor = self.preprocess(torch.from_numpy(np.stack(crops)).to(self.device))
+        return images

@@ -14,8 +14,10 @@ from torch.utils.data import DataLoader
 
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, store_names
-from cmsa.data.transforms.augment import AffineRange, Augmentation, compose, move_keypoints, normalize, to_images
+from cmsa.data.transforms.augment import AffineRange, Augmentation, compose, move_keypoints
 from cmsa.data.transforms.mixup import mixup
+from cmsa.models.description import Description
+from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.described import AnyTask
 from cmsa.tasks.pose.task import PoseTask
@@ -33,7 +35,7 @@ def build_optimizer(network: nn.Module, weight_decay: float, learning_rate: floa
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 
-def build_augmentation(recipe: Recipe, store: CropStore) -> Augmentation:
+def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess | None = None) -> Augmentation:
     """The recipe's augmentation for crops of a store, which may have been cut for another input size.
 
     Raises:
@@ -63,6 +65,7 @@ def build_augmentation(recipe: Recipe, store: CropStore) -> Augmentation:
         saturation=augment.jitter,
         erasing_probability=augment.erasing_probability,
         supersample=augment.supersample,
+        preprocess=preprocess or Preprocess(),
     )
 
 
@@ -88,7 +91,10 @@ class TrainingModule(LightningModule):
         decay = recipe.optimizer.ema_decay
         # Several processes wait for the gradient of every parameter that claims to have one.
         self.average = ModelEmaV3(network, decay=decay, use_warmup=True).requires_grad_(False) if decay else None
-        self.augmentation = build_augmentation(recipe, train[0])
+        # A network that was not made for our weights files says nothing of its images: they are ImageNet's.
+        description = getattr(network, "description", None)
+        self.preprocess = preprocess_of(description) if isinstance(description, Description) else Preprocess()
+        self.augmentation = build_augmentation(recipe, train[0], self.preprocess)
         self.scores = [score_of(task, store) for store in validate]
         self.latest: dict[str, dict[str, Any]] = {}
         """The scores of the latest validation, by data set."""
@@ -162,7 +168,7 @@ class TrainingModule(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         """Score one batch of a validation store."""
-        output = self.evaluated(normalize(to_images(batch["crops"])))
+        output = self.evaluated(self.preprocess(batch["crops"]))
         self.scores[dataloader_idx].update(batch, output.float())
 
     def on_validation_epoch_end(self) -> None:

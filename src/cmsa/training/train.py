@@ -111,7 +111,8 @@ def build_module(recipe: Recipe) -> TrainingModule:
     validate = [open_for_evaluation(folder, description) for folder in recipe.data.validate]
     network = build_network(recipe, description.options)
     if isinstance(network, CMSA):
-        network.description = replace(description, options=network.description.options)
+        own = network.description
+        network.description = replace(description, options=own.options, mean=own.mean, std=own.std)
     task = task_of(description, heatmap_size(network))
     # Channels last is what convolutions are fastest with, on CPU and GPU.
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)

@@ -9,7 +9,6 @@ from cmsa.data.transforms.augment import (
     color_jitter,
     compose,
     invert,
-    normalize,
     random_erasing,
     sample_affine,
     to_images,
@@ -17,6 +16,7 @@ from cmsa.data.transforms.augment import (
     transform_points,
     warp,
 )
+from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.geometry.crops import crop_affine
 
 STORE, SIZE, DENSITY = (90, 76), (40, 28), 1.5
@@ -241,12 +241,6 @@ def test_color_jitter_changes_one_thing_at_a_time() -> None:
     assert color_jitter(images, 3, 3, 3, generator()).max() <= 1
 
 
-def test_normalize() -> None:
-    images = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(2, 3, 4, 5)
-    assert normalize(images).abs().max() < 1e-6
-    assert normalize(images + 0.229)[:, 0].mean() == pytest.approx(1, abs=1e-5)
-
-
 @pytest.mark.parametrize("fill", ["mean", "pixels"])
 def test_erasing_overwrites_one_rectangle(fill: str) -> None:
     images = torch.full((2000, 3, 32, 24), 9.0)
@@ -285,7 +279,7 @@ def test_augmentation_is_one_call_and_repeats_with_the_seed() -> None:
     assert sample.matrices.shape == (16, 2, 3)
     plain, _ = Augmentation(SIZE, DENSITY, AffineRange.still())(crops, generator())
     still = sample_affine(16, STORE, SIZE, DENSITY, AffineRange.still(), generator())
-    torch.testing.assert_close(plain, normalize(warp(crops, still.matrices, SIZE)))
+    torch.testing.assert_close(plain, Preprocess().normalize(warp(crops, still.matrices, SIZE)))
 
 
 @pytest.mark.parametrize("crops", [torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(2, 8, 8, 3)])

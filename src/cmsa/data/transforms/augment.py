@@ -28,10 +28,9 @@ from cmsa.data.transforms.affine import (
 from cmsa.data.transforms.photometric import (
     ErasingFill,
     color_jitter,
-    normalize,
     random_erasing,
 )
-from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
+from cmsa.data.transforms.preprocess import Preprocess
 
 __all__ = [
     "AffineRange",
@@ -42,7 +41,6 @@ __all__ = [
     "compose",
     "invert",
     "move_keypoints",
-    "normalize",
     "random_erasing",
     "sample_affine",
     "to_images",
@@ -66,8 +64,7 @@ class Augmentation:
         erasing_probability: the share of images with an erased rectangle.
         erasing_fill: what is written there.
         supersample: bilinear samples per output pixel, along each axis.
-        mean: per channel, of images in 0..1.
-        std: per channel, of images in 0..1.
+        preprocess: how images are normalised; on the device of the crops.
     """
 
     size: tuple[int, int]
@@ -79,8 +76,7 @@ class Augmentation:
     erasing_probability: float = 0.0
     erasing_fill: ErasingFill = "pixels"
     supersample: int = 2
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    preprocess: Preprocess = field(default_factory=Preprocess)
 
     def __call__(
         self,
@@ -112,7 +108,7 @@ class Augmentation:
         images = warp(crops, sample.matrices, self.size, self.supersample)
         if self.brightness or self.contrast or self.saturation:
             images = color_jitter(images, self.brightness, self.contrast, self.saturation, generator)
-        images = normalize(images, self.mean, self.std)
+        images = self.preprocess.normalize(images)
         if self.erasing_probability:
             images = random_erasing(images, self.erasing_probability, generator, fill=self.erasing_fill)
         return images, sample

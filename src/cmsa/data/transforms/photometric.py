@@ -7,25 +7,15 @@ device.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
-
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma of RGB, ITU-R BT.601."""
 
 ErasingFill = Literal["mean", "pixels"]
-
-
-def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
-    """``(images - mean) / std`` per channel, for images (B, 3, H, W) in 0..1."""
-    shift = torch.tensor(mean, device=images.device).view(-1, 1, 1)
-    scale = torch.tensor(std, device=images.device).view(-1, 1, 1)
-    return (images - shift) / scale
 
 
 def color_jitter(
