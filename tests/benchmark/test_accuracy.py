@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_people import SIZE, TINY, people_store, write_people
 
-from cmsa.benchmark.accuracy import benchmark_accuracy, interval, ours, resample, score_contender
+from cmsa.benchmark.accuracy import benchmark_accuracy, interval, score_contender
 from cmsa.cli.main import main
 from cmsa.models import create_model, save_weights
 
@@ -65,26 +65,6 @@ def test_the_interval_holds_the_score_and_widens_with_disagreement():
     assert interval(truth, results, resamples=60) == (low, high)
     same = [{**person(picture), "score": 0.9} for picture in range(12)]
     assert interval(truth, same, resamples=20) == pytest.approx((1, 1))
-
-
-@pytest.mark.parametrize("size", [(8, 6), (16, 12), (40, 31)])
-def test_resampling_keeps_edges_on_edges(size):
-    ramp = np.broadcast_to(np.linspace(0, 200, 24).astype(np.uint8)[None, :, None], (32, 24, 3))
-    again = resample(np.ascontiguousarray(ramp), size)
-    assert again.shape == (*size, 3)
-    assert abs(float(again.mean()) - float(ramp.mean())) < 2
-    assert resample(again, size) is again
-
-
-def test_ours_sees_another_resolution_in_its_own_input(weights):
-    _, size, run = ours(str(weights))
-    assert size == SIZE
-    crops = np.random.default_rng(0).integers(0, 255, (3, 32, 24, 3), dtype=np.uint8)
-    shrunk = np.stack([resample(crop, SIZE) for crop in crops])
-    large, scores = run(crops)
-    small, same = run(shrunk)
-    np.testing.assert_allclose(large, (small + 0.5) * 2 - 0.5)
-    np.testing.assert_allclose(scores, same)
 
 
 def test_table_and_file(people, weights, tmp_path, capsys):

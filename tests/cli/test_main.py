@@ -7,7 +7,7 @@ import torch
 import yaml
 from tiny_people import SIZE, TINY, tiny_recipe, write_people
 
-import cmsa.cli.main
+from cmsa.cli.arguments import parse_size
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
 from cmsa.models.create import create_model, save_weights
@@ -149,7 +149,7 @@ def test_traceback_on_demand(folder: Path) -> None:
 
 @pytest.mark.parametrize(("text", "size"), [("32x24", (32, 24)), ("64X48", (64, 48))])
 def test_sizes(text: str, size: tuple[int, int]) -> None:
-    assert cmsa.cli.main.parse_size(text) == size
+    assert parse_size(text) == size
 
 
 def test_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

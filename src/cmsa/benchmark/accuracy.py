@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,13 +23,9 @@ from cmsa.data.prepare import prepare_people
 from cmsa.data.store import CropStore
 from cmsa.geometry.crops import apply_affine, invert_affine
 from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck, rescore
-from cmsa.models.create import load_weights
-from cmsa.models.fuse import fuse
-from cmsa.models.pretrained import find_weights
-from cmsa.runtime.feeding import heatmap_size
 from cmsa.structures import COCO, FloatArray
-from cmsa.tasks.described import pose_task
-from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
+from cmsa.tasks.pose.foreign import ForeignOptions
+from cmsa.tasks.pose.trained import open_pose
 
 Size = tuple[int, int]
 Contender = Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]]
@@ -101,10 +96,9 @@ def benchmark_accuracy(
     if anchor not in ("corner", "center"):
         raise ValueError(f"anchor must be 'corner' or 'center', got {anchor!r}")
     torch.set_num_threads(threads)
-    contenders: list[tuple[str, Size, Contender]] = [ours(name, flip_test) for name in weights]
-    for peer in peers:
-        network = ForeignPose(peer, ForeignOptions("corner" if anchor == "corner" else "center"), threads)
-        contenders.append((peer.stem, network.input_size, _with_flip(network, flip_test)))
+    options = ForeignOptions("corner" if anchor == "corner" else "center")
+    names = [*weights, *map(str, peers)]
+    contenders = [contender(name, flip_test, options, threads) for name in names]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
@@ -126,39 +120,10 @@ def benchmark_accuracy(
     return rows
 
 
-def _with_flip(network: ForeignPose, flip_test: bool) -> Contender:
-    return lambda crops: network(crops, COCO.flip_index if flip_test else None)
-
-
-def ours(name: str, flip_test: bool = False) -> tuple[str, Size, Contender]:
-    """Weights of ours as a contender: name, input (H, W), and the function."""
-    network = load_weights(find_weights(name))
-    task = pose_task(network.description, heatmap_size(network))
-    fused, size, description = fuse(network), network.input_size, network.description
-    mean, std = torch.tensor(description.mean), torch.tensor(description.std)
-
-    @torch.inference_mode()
-    def run(crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        points, scores = [], []
-        for start in range(0, len(crops), 64):
-            pixels = np.stack([resample(crop, size) for crop in crops[start : start + 64]])
-            images = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
-            output = task.average(fused(images), fused(images.flip(3)) if flip_test else None)
-            xy, score = task.decode(output)
-            points.append(xy.double().numpy())
-            scores.append(score.double().numpy())
-        step = np.array([crops.shape[2] / size[1], crops.shape[1] / size[0]])
-        return (np.concatenate(points) + 0.5) * step - 0.5, np.concatenate(scores)
-
-    return Path(name).stem, size, run
-
-
-def resample(crop: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """A crop (h, w, 3) at another (H, W): bicubic where that enlarges, averaged where it shrinks, edges to edges."""
-    if crop.shape[:2] == size:
-        return crop
-    kind = cv2.INTER_CUBIC if size[0] > crop.shape[0] else cv2.INTER_AREA
-    return np.asarray(cv2.resize(crop, (size[1], size[0]), interpolation=kind), dtype=np.uint8)
+def contender(name: str | Path, flip_test: bool, options: ForeignOptions, threads: int) -> tuple[str, Size, Contender]:
+    """Weights of ours or another network's file: its name, input (H, W), and what it says of crops."""
+    network = open_pose(name, options, threads)
+    return Path(name).stem, network.input_size, lambda crops: network(crops, COCO.flip_index if flip_test else None)
 
 
 def score_contender(name: str, input_size: Size, run: Contender, store: CropStore, flip_test: bool) -> AccuracyRow:

@@ -6,10 +6,14 @@ An option that is not given is left to the default of the function that measures
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-Size = tuple[int, int]
+from cmsa.cli.arguments import parse_size
+
+TEXT = (
+    "Time and memory, measured side by side: inference beside HRNet, ViT and ResNet, training steps beside a "
+    "straightforward implementation, the packed store beside decoding each sample; or accuracy beside other networks."
+)
 VARIANTS = ("cmsa_n", "cmsa_s", "cmsa_b", "cmsa_l")
 RUNTIMES = ("torch", "onnxruntime", "openvino")
 PRECISIONS = ("float32", "bf16", "int8")
@@ -27,7 +31,7 @@ FLAGS = {"with_peers": "--no-peers", "compile_network": "--compile", "peers": "-
 """How an option is spelled whose name is another."""
 
 
-def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Size]) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.argument_default = argparse.SUPPRESS
     parser.add_argument(
@@ -69,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Siz
     )
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace, _: list[str]) -> int:
     """Measure, show the table, write JSON and, of inference, a plot.
 
     Raises:
@@ -104,3 +108,4 @@ def run(options: argparse.Namespace) -> None:
             from cmsa.benchmark.data import benchmark_data
 
             benchmark_data(annotations, images, **given)
+    return 0

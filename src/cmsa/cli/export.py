@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cmsa.export.run import Exported
+from cmsa.cli.arguments import parse_size
 
-Size = tuple[int, int]
+TEXT = "Weights to files for other runtimes, each run and compared with PyTorch before it is kept."
 FORMATS = ("onnx", "openvino", "torch")
 COMPARED_CROPS = 32
 
 
-def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Size]) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("weights", help="a shipped name, a weights file, a folder or a hub id")
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=["onnx"])
@@ -31,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Siz
     parser.add_argument("--tolerance", type=float, default=1.0, help="factor on how far a file may be from PyTorch")
 
 
-def run(options: argparse.Namespace) -> list[Exported]:
+def run(options: argparse.Namespace, _: list[str]) -> int:
     """Export weights, and print the differences.
 
     Raises:
@@ -65,10 +62,9 @@ def run(options: argparse.Namespace) -> list[Exported]:
     name = weights_name(model.description.name, model.description.task, model.input_size)
     stem = f"{name}_int8" if options.int8 else name
     paths = {format: options.out / f"{stem}{SUFFIXES[format]}" for format in options.format}
-    written = export_formats(model, paths, wanted)
-    for exported in written:
+    for exported in export_formats(model, paths, wanted):
         show(f"[bold]{exported.path}[/bold]: differs from PyTorch by {exported.difference}")
-    return written
+    return 0
 
 
 def _batch(text: str) -> int | None:

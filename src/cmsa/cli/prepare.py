@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from cmsa.cli.arguments import Size, parse_size
 from cmsa.data.store import CropStore
 
-Size = tuple[int, int]
+TEXT = "Cut a data set into a packed store of low-resolution crops."
 DEFAULT_SIZES: dict[str, Size] = {"coco": (32, 24), "digits": (16, 16)}
 FACE_SETS = ("300w-lp", "aflw2000", "biwi")
 CLASS_SETS = ("cifar10", "cifar100", "parquet", "folder", "digits")
 
 
-def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Size]) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     sets = ("coco", *FACE_SETS, *CLASS_SETS)
     parser.add_argument("--dataset", choices=sets, default="coco", help="layout of the data; coco by default")
@@ -36,7 +37,14 @@ def add_options(parser: argparse.ArgumentParser, parse_size: Callable[[str], Siz
     faces.add_argument("--boxes", type=Path, help="CSV of BIWI's face boxes: frame,x,y,width,height")
 
 
-def run(options: argparse.Namespace) -> CropStore:
+def run(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the command; returns the exit code. Errors are those of ``make_store``."""
+    store = make_store(options)
+    print(f"{store.folder}: {len(store):,} crops, boxes from {store.meta['box_source']}")
+    return 0
+
+
+def make_store(options: argparse.Namespace) -> CropStore:
     """Make the store.
 
     Raises:
@@ -47,19 +55,18 @@ def run(options: argparse.Namespace) -> CropStore:
     return _faces(options) if options.dataset in FACE_SETS else _classes(options)
 
 
-def run_missing(lines: Sequence[str], wanted: Sequence[str], parse_size: Callable[[str], Size]) -> list[CropStore]:
+def make_missing(lines: Sequence[str], wanted: Sequence[str]) -> list[CropStore]:
     """Make the stores that a recipe wants, says how to make, and that are not there.
 
     Args:
         lines: arguments of the command, one line for each store.
         wanted: folders of the stores.
-        parse_size: of ``HEIGHTxWIDTH``.
     """
     parser = argparse.ArgumentParser(prog="cmsa prepare", allow_abbrev=False)
-    add_options(parser, parse_size)
+    add_options(parser)
     parsed = [parser.parse_args(shlex.split(line)) for line in lines]
     missing = {Path(folder) for folder in wanted if not Path(folder).exists()}
-    return [run(options) for options in parsed if options.out in missing]
+    return [make_store(options) for options in parsed if options.out in missing]
 
 
 def _required(options: argparse.Namespace, name: str) -> Path:

@@ -1,0 +1,26 @@
+"""``cmsa convert``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cmsa.cli.arguments import parse_size
+
+TEXT = "A checkpoint of the authors' release to a weights file."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("released", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH to resize the bias tables to")
+
+
+def run(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    from cmsa.models.released import convert_released
+
+    convert_released(options.released, options.out, input_size=options.size)
+    print(f"wrote {options.out}")
+    return 0

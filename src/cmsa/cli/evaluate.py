@@ -1,0 +1,40 @@
+"""``cmsa evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+TEXT = "Score weights on the recipe's validation stores: one table, and JSON."
+TAKES_OVERRIDES = True
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
+    parser.add_argument("--weights", required=True, help="a shipped name, a weights file, a folder or a hub id")
+    parser.add_argument("--json", type=Path, help="write the scores here")
+    parser.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
+    parser.add_argument("--device", default="cpu", help="where to run, e.g. cuda")
+    parser.add_argument("--pictures", type=Path, help="folder for confusion matrices (classification)")
+    parser.add_argument("--exported", type=Path, nargs="*", default=[], help="exported files to score beside them")
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    from cmsa.cli.prepare import make_missing
+    from cmsa.evaluation.evaluate import evaluate_recipe
+    from cmsa.training.recipe import load_recipe
+
+    recipe = load_recipe(options.recipe, rest)
+    make_missing(recipe.data.prepare, recipe.data.validate)
+    evaluate_recipe(
+        recipe,
+        options.weights,
+        flip_test=options.flip_test,
+        out=options.json,
+        device=options.device,
+        pictures=options.pictures,
+        exported=options.exported,
+    )
+    return 0

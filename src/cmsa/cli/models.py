@@ -1,0 +1,30 @@
+"""``cmsa models``."""
+
+from __future__ import annotations
+
+import argparse
+
+TEXT = "The weights that came with the package."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from cmsa.models.create import read_description, shipped_names, shipped_weights
+
+    # A name is there to be copied: it must not be cut.
+    table = Table(Column("weights", no_wrap=True), "task", "input (HxW)", "MB", "trained on")
+    for name in shipped_names():
+        path = shipped_weights(name)
+        description = read_description(path)
+        size = "x".join(map(str, description.input_size))
+        data = str(description.training.get("data", ""))
+        table.add_row(name, description.task, size, f"{path.stat().st_size / 1e6:.1f}", data)
+    Console().print(table)
+    return 0

@@ -1,0 +1,54 @@
+"""``cmsa train``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+TEXT = "Train a recipe; any of its entries can be overridden, e.g. --optimizer.epochs 10."
+TAKES_OVERRIDES = True
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
+    parser.add_argument("--out", type=Path, help="folder of the run; by default runs/RECIPE")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--devices", default="1", help="number of GPUs, or auto")
+    parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
+    parser.add_argument("--precision", default="32-true", help="e.g. bf16-mixed")
+    parser.add_argument("--max-time", help="stop after DD:HH:MM:SS")
+    parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--limit-batches", type=int, help="train on so many batches an epoch only")
+    parser.add_argument("--checkpoint-minutes", type=float, default=10, help="how often to write the last checkpoint")
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    import torch
+
+    from cmsa.cli.prepare import make_missing
+    from cmsa.training.recipe import load_recipe
+    from cmsa.training.train import train
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    if options.devices != "auto" and not options.devices.isdecimal():
+        raise ValueError(f"--devices must be a number or auto, got {options.devices!r}")
+    devices = options.devices if options.devices == "auto" else int(options.devices)
+    recipe = load_recipe(options.recipe, rest)
+    make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
+    train(
+        recipe,
+        options.out or Path("runs") / Path(options.recipe).stem,
+        resume=options.resume,
+        devices=devices,
+        accelerator=options.accelerator,
+        precision=options.precision,
+        max_time=options.max_time,
+        compile_network=options.compile,
+        limit_batches=options.limit_batches,
+        checkpoint_minutes=options.checkpoint_minutes,
+    )
+    return 0

@@ -1,0 +1,88 @@
+"""Our weights as a pose network for crops of any size, called like those of other projects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cmsa.models.create import load_weights
+from cmsa.models.fuse import fuse
+from cmsa.models.pretrained import find_weights
+from cmsa.runtime.feeding import heatmap_size
+from cmsa.runtime.preprocess import preprocess_of
+from cmsa.structures import FloatArray
+from cmsa.tasks.described import pose_task
+from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
+
+BATCH = 64
+
+
+class TrainedPose:
+    """Weights of ours.
+
+    Args:
+        weights: a shipped name, a file, a folder or a hub id.
+
+    Attributes:
+        input_size: (H, W).
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        network = load_weights(find_weights(weights))
+        self.input_size = network.input_size
+        self.task = pose_task(network.description, heatmap_size(network))
+        self.preprocess = preprocess_of(network.description)
+        self.network = fuse(network)
+
+    @torch.inference_mode()
+    def __call__(
+        self, crops: NDArray[np.uint8], flip_index: Sequence[int] | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Keypoints (B, K, 2) in the pixels of crops (B, h, w, 3) uint8 RGB, and scores (B, K).
+
+        Args:
+            crops: of any size; they are resampled to the input, see ``resample``.
+            flip_index: given, the result is averaged with that for the mirrored crops (by the weights' own pairs).
+        """
+        points, scores = [], []
+        for start in range(0, len(crops), BATCH):
+            pixels = np.stack([resample(crop, self.input_size) for crop in crops[start : start + BATCH]])
+            images = self.preprocess(torch.from_numpy(pixels))
+            mirrored = None if flip_index is None else self.network(images.flip(3))
+            xy, score = self.task.decode(self.task.average(self.network(images), mirrored))
+            points.append(xy.double().numpy())
+            scores.append(score.double().numpy())
+        step = np.array([crops.shape[2] / self.input_size[1], crops.shape[1] / self.input_size[0]])
+        return (np.concatenate(points) + 0.5) * step - 0.5, np.concatenate(scores)
+
+
+def open_pose(
+    name: str | Path, options: ForeignOptions | None = None, threads: int | None = None
+) -> TrainedPose | ForeignPose:
+    """A pose network by name: an ONNX or OpenVINO file of another project, else weights of ours.
+
+    Args:
+        name: ``FILE.onnx``, ``FILE.xml``, or what ``find_weights`` takes.
+        options: of another project's file.
+        threads: for one crop, of another project's file.
+
+    Raises:
+        FileNotFoundError: there is no such file, or there are no such weights.
+        ValueError: the file is no pose network of a known kind.
+    """
+    if Path(name).suffix in {".onnx", ".xml"}:
+        return ForeignPose(name, options, threads)
+    return TrainedPose(name)
+
+
+def resample(crop: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A crop (h, w, 3) at another (H, W): bicubic where that enlarges, averaged where it shrinks, edges to edges."""
+    if crop.shape[:2] == size:
+        return crop
+    kind = cv2.INTER_CUBIC if size[0] > crop.shape[0] else cv2.INTER_AREA
+    return np.asarray(cv2.resize(crop, (size[1], size[0]), interpolation=kind), dtype=np.uint8)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_people import SIZE, TINY, write_people
+
+from cmsa.cli.main import main
+from cmsa.models import create_model, save_weights
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "teacher.safetensors"
+    save_weights(path, create_model("cmsa_n", "pose", SIZE, **TINY))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Photos, and boxes of the people in them."""
+    annotations, _ = write_people(tmp_path, pictures=2)
+    content = json.loads(annotations.read_text())
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    boxes = [
+        {"file_name": names[a["image_id"]], "category_id": 1, "bbox": a["bbox"], "score": 1.0}
+        for a in content["annotations"]
+    ]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    return tmp_path
+
+
+def test_labels_of_a_folder_are_annotations(folder, teacher, capsys):
+    out = folder / "labels" / "people.json"
+    arguments = ["label", str(folder / "images"), "--boxes", str(folder / "boxes.json"), "--teacher", str(teacher)]
+    # The teacher knows nothing, and is not asked to.
+    assert main([*arguments, "--thresholds", "0", "--least", "1", "--out", str(out)]) == 0
+    content = json.loads(out.read_text())
+    assert len(content["images"]) == 2
+    assert len(content["annotations"]) == 4
+    assert all(len(person["keypoints"]) == 51 for person in content["annotations"])
+    assert "4 people in 2 photos" in capsys.readouterr().out
+
+
+def test_nobody_is_labelled_where_the_teacher_is_unsure(folder, teacher, capsys):
+    out = folder / "people.json"
+    arguments = ["label", str(folder / "images"), "--boxes", str(folder / "boxes.json"), "--teacher", str(teacher)]
+    assert main([*arguments, "--thresholds", "0.99", "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    assert "0 people" in said.out
+    assert "0 keypoints, 8 are asked for" in said.err
+
+
+def test_a_missing_teacher_is_named(folder, capsys):
+    arguments = ["label", str(folder / "images"), "--boxes", str(folder / "boxes.json"), "--teacher", "no/such.onnx"]
+    assert main([*arguments, "--out", str(folder / "x.json")]) == 2
+    assert "such.onnx" in capsys.readouterr().err
