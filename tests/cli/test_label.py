@@ -58,3 +58,16 @@ def test_a_missing_teacher_is_named(folder, capsys):
     arguments = ["label", str(folder / "images"), "--boxes", str(folder / "boxes.json"), "--teacher", "no/such.onnx"]
     assert main([*arguments, "--out", str(folder / "x.json")]) == 2
     assert "such.onnx" in capsys.readouterr().err
+
+
+def test_filling_in_takes_the_people_of_annotations(folder, teacher, capsys):
+    content = json.loads((folder / "annotations.json").read_text())
+    for person in content["annotations"]:
+        person["keypoints"][:3] = [0, 0, 0]
+    (folder / "holes.json").write_text(json.dumps(content))
+    out = folder / "filled.json"
+    arguments = ["label", str(folder / "images"), "--fill", str(folder / "holes.json"), "--teacher", str(teacher)]
+    assert main([*arguments, "--thresholds", "0", "--out", str(out)]) == 0
+    assert "4 keypoints of 4 people filled in" in capsys.readouterr().out
+    assert all(person["keypoints"][2] == 1 for person in json.loads(out.read_text())["annotations"])
+    assert main([*arguments, str(folder), "--out", str(out)]) == 2

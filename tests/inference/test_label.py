@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cmsa.data.boxes import DetectionFile
-from cmsa.inference.label import LabelRule, label_person, label_photos, write_labels
+from cmsa.inference.label import LabelRule, fill_labels, label_person, label_photos, write_labels
 from cmsa.structures import COCO, Box, KeypointSet
 
 THREE = KeypointSet(("nose", "left_hand", "right_hand"), ((1, 2),), (0.05,) * 3, ((0, 1),), ())
@@ -124,3 +124,33 @@ def test_what_is_written_can_be_prepared_for_training(photo, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["annotations.json"]
     store = prepare_people(out, photo.parent, tmp_path / "made.crops", size=(32, 24), training=False, progress=False)
     np.testing.assert_allclose(store.labels["keypoints"][0, :, :2], [(50, 60)] * 17, atol=4)
+
+
+def test_unlabelled_keypoints_are_filled_in_and_labelled_ones_stay(photo):
+    person = {"id": 7, "image_id": 1, "bbox": [20, 40, 75, 100], "iscrowd": 0, "num_keypoints": 1}
+    given = {
+        "images": [{"id": 1, "file_name": "one.png"}],
+        "annotations": [
+            {**person, "keypoints": [48.0, 61.0, 2, 0, 0, 0, 0, 0, 0]},
+            {**person, "iscrowd": 1, "keypoints": [1, 1, 2, 0, 0, 0, 0, 0, 0]},
+            {**person, "keypoints": [0] * 9},
+        ],
+    }
+    rule = LabelRule(flip_test=False)
+    labels = fill_labels(given, photo.parent, [Bright()], rule, keypoint_set=THREE)
+    first, crowd, unmarked = labels.content["annotations"]
+    rows = np.array(first["keypoints"]).reshape(3, 3)
+    assert rows[0].tolist() == [48, 61, 2]
+    np.testing.assert_allclose(rows[1], [70, 110, 1], atol=4)
+    assert rows[2].tolist() == [0, 0, 0]
+    assert (first["num_keypoints"], first["filled"]) == (2, [1])
+    assert crowd == given["annotations"][1]
+    assert unmarked == given["annotations"][2]
+    assert given["annotations"][0]["keypoints"][3:6] == [0, 0, 0]
+
+
+def test_a_person_with_another_number_of_keypoints_is_named(photo):
+    person = {"id": 7, "image_id": 1, "bbox": [20, 40, 75, 100], "keypoints": [1, 1, 2]}
+    given = {"images": [{"id": 1, "file_name": "one.png"}], "annotations": [person]}
+    with pytest.raises(ValueError, match=r"person 7 of one\.png: 3 keypoint numbers, expected 51"):
+        fill_labels(given, photo.parent, [Bright()])

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cmsa.inference.label import LabelRule, Teacher
 
 TEXT = (
     "Photos to COCO keypoint annotations, labelled by one pose network, or by two where they agree: training data for "
@@ -14,8 +23,10 @@ SHOWN = 10
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("photos", nargs="+", type=Path, help="photos or folders of photos")
-    parser.add_argument("--boxes", type=Path, required=True, help="COCO detection results: where the people are")
+    parser.add_argument("photos", nargs="+", type=Path, help="photos or folders of photos; one folder for --fill")
+    people = parser.add_mutually_exclusive_group(required=True)
+    people.add_argument("--boxes", type=Path, help="COCO detection results: where the people are")
+    people.add_argument("--fill", type=Path, help="COCO keypoint annotations whose unlabelled keypoints get a place")
     parser.add_argument(
         "--teacher",
         nargs="+",
@@ -50,20 +61,18 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
 
     rule = LabelRule(tuple(options.thresholds), options.agreement, options.least, not options.no_flip_test)
     teachers = [open_pose(name, ForeignOptions(anchor=options.anchor)) for name in options.teacher]
+    console = Console(stderr=True)
+    if options.fill:
+        return _fill(options, teachers, rule, console)
     boxes = DetectionFile.read(options.boxes, 1)
     found = find_pictures(options.photos, options.out.parent / "annotated")
     photos = [picture.path for picture in found.pictures]
     folders = [given for given in options.photos if given.is_dir()]
     # Several pictures may have one name in different folders.
     root = folders[0] if len(options.photos) == 1 and folders else None
-    console = Console(stderr=True)
     labels = label_photos(track(photos, "labelling", console=console, transient=True), boxes, teachers, rule, root=root)
     write_labels(labels, options.out)
-    left_out = found.missing + labels.left_out
-    for what, why in left_out[:SHOWN]:
-        console.print(f"{what}: {why}", highlight=False, markup=False, soft_wrap=True)
-    if len(left_out) > SHOWN:
-        console.print(f"and {len(left_out) - SHOWN} more")
+    _name(found.missing + labels.left_out, console)
     people = labels.content["annotations"]
     keypoints = sum(person["num_keypoints"] for person in people)
     print(
@@ -71,3 +80,28 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         f"{keypoints / max(1, len(people)):.1f} keypoints each"
     )
     return 0 if people and not found.missing else 1
+
+
+def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelRule, console: Console) -> int:
+    from rich.progress import Progress
+
+    from cmsa.inference.label import fill_labels, write_labels
+
+    if len(options.photos) != 1 or not options.photos[0].is_dir():
+        raise ValueError("--fill takes one folder: that of the annotated pictures")
+    annotations = json.loads(options.fill.read_text(encoding="utf-8"))
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("labelling", total=len(annotations["images"]))
+        labels = fill_labels(annotations, options.photos[0], teachers, rule, advance=partial(progress.advance, bar))
+    write_labels(labels, options.out)
+    _name(labels.left_out, console)
+    filled = [len(person.get("filled", ())) for person in labels.content["annotations"]]
+    print(f"{options.out}: {sum(filled):,} keypoints of {sum(map(bool, filled)):,} people filled in")
+    return 0
+
+
+def _name(left_out: Sequence[tuple[str, str]], console: Console) -> None:
+    for what, why in left_out[:SHOWN]:
+        console.print(f"{what}: {why}", highlight=False, markup=False, soft_wrap=True)
+    if len(left_out) > SHOWN:
+        console.print(f"and {len(left_out) - SHOWN} more")

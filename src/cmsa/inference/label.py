@@ -7,8 +7,9 @@ error of agreed keypoints was 0.03 of the box's side, about what a careful annot
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -149,6 +150,72 @@ def label_photos(
                     "confidence": [round(float(value), 3) for value in confidence],
                 }
             )
+    return labels
+
+
+def fill_labels(
+    annotations: Mapping[str, Any],
+    root: Path,
+    teachers: Sequence[Teacher],
+    rule: LabelRule | None = None,
+    *,
+    keypoint_set: KeypointSet = COCO,
+    advance: Callable[[], None] = lambda: None,
+) -> Labels:
+    """Give the unlabelled keypoints of annotated people a place; what is labelled stays as it is.
+
+    A keypoint that an annotator left out (v=0) carries no loss, though the teacher may know where it is. Crowds and
+    people without one labelled keypoint are left alone.
+
+    Args:
+        annotations: COCO keypoint annotations.
+        root: folder of the pictures.
+        teachers: one or two pose networks, the better one first.
+        rule: which keypoints count; ``least`` means nothing here.
+        keypoint_set: what the keypoints are.
+        advance: called after each picture, for a progress bar.
+
+    Returns:
+        The annotations with the filled-in keypoints as v=1, and pictures that could not be read.
+
+    Raises:
+        ValueError: as :func:`label_photos`; or a person has another number of keypoints than the set.
+    """
+    if not 1 <= len(teachers) <= 2:
+        raise ValueError(f"labelling takes one or two teachers, got {len(teachers)}")
+    rule = rule or LabelRule()
+    content = copy.deepcopy(dict(annotations))
+    labels = Labels(content)
+    people: dict[Any, list[dict[str, Any]]] = {}
+    for person in content["annotations"]:
+        if not person.get("iscrowd") and any(value > 0 for value in person.get("keypoints", [])[2::3]):
+            people.setdefault(person["image_id"], []).append(person)
+    for image in content["images"]:
+        advance()
+        if image["id"] not in people:
+            continue
+        try:
+            picture = read_image(root / image["file_name"], apply_exif=False)
+        except ImageError as error:
+            labels.left_out.append((image["file_name"], str(error)))
+            continue
+        for person in people[image["id"]]:
+            if len(person["keypoints"]) != 3 * len(keypoint_set):
+                raise ValueError(
+                    f"person {person.get('id')} of {image['file_name']}: {len(person['keypoints'])} keypoint numbers, "
+                    f"expected {3 * len(keypoint_set)}"
+                )
+            rows = np.array(person["keypoints"], dtype=np.float64).reshape(-1, 3)
+            usable, reasons = usable_boxes([person["bbox"]], *picture.shape[:2])
+            labels.left_out += [(f"{image['file_name']}, person {person.get('id')}", why) for why in reasons.values()]
+            if not usable or (rows[:, 2] > 0).all():
+                continue
+            places, marked, _ = label_person(picture, usable[0], teachers, rule, keypoint_set)
+            filled = marked & (rows[:, 2] == 0)
+            rows[filled] = np.concatenate([places[filled].round(2), np.ones((filled.sum(), 1))], axis=1)
+            person["keypoints"] = rows.ravel().tolist()
+            person["num_keypoints"] = int((rows[:, 2] > 0).sum())
+            person["filled"] = np.flatnonzero(filled).tolist()
     return labels
 
 
