@@ -1,0 +1,99 @@
+"""Boxes as people have them: arrays of one layout or the other, with or without scores and classes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmsa.data.boxes import BoxesError
+from cmsa.inference.detectors.detections import Detections
+from cmsa.structures import Box
+
+BoxFormat = Literal["xywh", "xyxy"]
+
+_COLUMNS = 4, 5, 6
+_BEYOND = 0.1
+"""How far a box may reach beyond the picture, as a share of its side, before its layout is doubted."""
+
+
+def given_boxes(
+    boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] | None = None, source: str = "given"
+) -> Detections:
+    """Boxes from an array.
+
+    Args:
+        boxes: (N, 4) numbers; (N, 5) with a score; (N, 6) with a score and a class number; or what has ``xyxy``,
+            ``confidence`` and ``class_id``, as ``supervision.Detections`` does.
+        format: ``xywh``: x, y, width, height; ``xyxy``: x and y of two opposite corners, left top and right bottom.
+        size: (height, width) of the picture, if known. Boxes that leave it as ``xywh`` and are within it as ``xyxy``
+            are an error and not a guess.
+        source: what results call these boxes.
+
+    Raises:
+        BoxesError: the array has another shape, a number is not finite, a box has no area, or the layout is not the
+            one that was named.
+    """
+    if hasattr(boxes, "xyxy"):
+        return given_boxes(_supervision_table(boxes), "xyxy", size, source)
+    table = _table(boxes)
+    if format not in ("xywh", "xyxy"):
+        raise BoxesError(f"boxes are in the format xywh or xyxy, got {format!r}")
+    numbers = table[:, :4].copy()
+    if format == "xyxy":
+        numbers[:, 2:] -= numbers[:, :2]
+    empty = np.flatnonzero((numbers[:, 2:] <= 0).any(axis=1))
+    if empty.size:
+        place = int(empty[0])
+        other = format == "xyxy" and table[place, 2:4].min() > 0
+        hint = "; as x, y, width, height it is a box: say xywh" if other else ""
+        raise BoxesError(f"box {place}, {format} {_text(table[place])}: has no area{hint}")
+    if format == "xywh" and size is not None:
+        _doubt(numbers, size)
+    scores = table[:, 4] if table.shape[1] > 4 else np.ones(len(table))
+    labels = tuple(f"{number:g}" for number in table[:, 5]) if table.shape[1] > 5 else ("",) * len(table)
+    return Detections(tuple(Box(*row) for row in numbers.tolist()), tuple(scores.tolist()), labels, source)
+
+
+def _table(boxes: Any) -> NDArray[np.float64]:
+    try:
+        table = np.array([box.xywh if isinstance(box, Box) else box for box in boxes], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array of numbers ({error})") from error
+    if table.size == 0:
+        return np.zeros((0, 4))
+    if table.ndim != 2 or table.shape[1] not in _COLUMNS:
+        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array, got the shape {table.shape}")
+    wrong = np.flatnonzero(~np.isfinite(table).all(axis=1))
+    if wrong.size:
+        raise BoxesError(f"box {wrong[0]}, {_text(table[wrong[0]])}: every number must be finite")
+    return table
+
+
+def _doubt(numbers: NDArray[np.float64], size: tuple[int, int]) -> None:
+    sides = np.array([size[1], size[0]])
+    beyond = (numbers[:, :2] + numbers[:, 2:] > sides * (1 + _BEYOND)).any(axis=1)
+    corners = (numbers[:, 2:] > numbers[:, :2]) & (numbers[:, 2:] <= sides + 1) & (numbers[:, :2] >= 0)
+    if beyond.any() and corners.all():
+        place = int(np.flatnonzero(beyond)[0])
+        raise BoxesError(
+            f"box {place}, {_text(numbers[place])}: as x, y, width, height it leaves the picture of "
+            f"{size[0]}x{size[1]} (HxW) pixels, and as two corners all boxes are within it: say xyxy if they are "
+            "corners"
+        )
+
+
+def _supervision_table(boxes: Any) -> NDArray[np.float64]:
+    corners = np.asarray(boxes.xyxy, dtype=np.float64).reshape(-1, 4)
+    columns = [corners]
+    confidence, classes = getattr(boxes, "confidence", None), getattr(boxes, "class_id", None)
+    if confidence is not None or classes is not None:
+        columns.append(np.ones((len(corners), 1)) if confidence is None else np.reshape(confidence, (-1, 1)))
+    if classes is not None:
+        columns.append(np.reshape(classes, (-1, 1)))
+    return np.concatenate(columns, axis=1)
+
+
+def _text(row: NDArray[np.float64]) -> str:
+    return "[" + ", ".join(f"{number:g}" for number in row[:4]) + "]"

@@ -1,0 +1,116 @@
+"""Detectors by name: ``none``, ``motion``, ``torchvision:NAME``, ``face:FILE.onnx``, ``FILE.onnx``, ``FILE.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from cmsa.inference.detectors.detections import Detector, DetectorError
+from cmsa.inference.detectors.faces import FaceDetector
+from cmsa.inference.detectors.looked_up import DetectionFileDetector, WholePicture
+from cmsa.inference.detectors.motion import MotionDetector
+from cmsa.inference.detectors.onnx_file import OnnxDetector
+from cmsa.inference.detectors.torchvision_model import USUAL, TorchvisionDetector
+
+Reader = Callable[[str], Any]
+
+
+def _classes(text: str) -> tuple[int, ...]:
+    return () if text == "all" else tuple(int(number) for number in text.split(","))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = (int(side) for side in text.lower().split("x"))
+    return height, width
+
+
+_ONNX: dict[str, Reader] = {
+    "layout": str,
+    "classes": _classes,
+    "score": float,
+    "iou": float,
+    "size": _size,
+    "threads": int,
+}
+_MOTION: dict[str, Reader] = {
+    "method": str,
+    "history": int,
+    "threshold": float,
+    "minimum_size": float,
+    "merge": float,
+    "warm_up": int,
+    "flood": float,
+    "side": int,
+}
+
+# What is made of the part behind the colon, and the options it takes.
+DETECTORS: dict[str, tuple[Callable[..., Detector], dict[str, Reader]]] = {
+    "none": (lambda argument: WholePicture(), {}),
+    "motion": (lambda argument, **options: MotionDetector(**options), _MOTION),
+    "torchvision": (
+        lambda argument, **options: TorchvisionDetector(argument or USUAL, **options),
+        {"classes": _classes, "score": float, "device": str},
+    ),
+    "face": (FaceDetector, {"score": float, "iou": float}),
+}
+FILES: dict[str, tuple[Callable[..., Detector], dict[str, Reader]]] = {
+    ".json": (DetectionFileDetector, {"category": int}),
+    ".onnx": (OnnxDetector, _ONNX),
+}
+"""By the end of the file's name."""
+_WITHOUT_ARGUMENT = "none", "motion"
+USAGE = "none, motion, torchvision:NAME, face:FILE.onnx, FILE.onnx or FILE.json"
+
+
+def make_detector(text: str, **defaults: Any) -> Detector:
+    """A detector from what a user writes.
+
+    Args:
+        text: one of ``none``, ``motion``, ``torchvision`` or ``torchvision:NAME``, ``face:FILE.onnx``, ``FILE.onnx``
+            and ``FILE.json``; behind it options as in an address: ``yolo.onnx?layout=yolov8&classes=0&score=0.35``,
+            ``motion?method=knn&history=200``.
+        **defaults: options by name, taken where the detector knows them and the text does not say otherwise.
+
+    Raises:
+        DetectorError: there is no such detector or option, or the detector cannot be made.
+        BoxesError: a file of boxes cannot be read.
+    """
+    name, given = _split(text)
+    kind, _, argument = name.partition(":")
+    if kind in DETECTORS and not (argument and kind in _WITHOUT_ARGUMENT):
+        make, readers = DETECTORS[kind]
+        if kind == "face" and not argument:
+            raise DetectorError("face: needs the file of OpenCV's face detector, e.g. face:yunet.onnx")
+    elif (suffix := Path(name).suffix.lower()) in FILES:
+        make, readers = FILES[suffix]
+        argument = name
+    else:
+        raise DetectorError(f"no detector {text!r}; there are {USAGE}")
+    known = {key: value for key, value in defaults.items() if key in readers}
+    return make(argument, **(known | _options(readers, given, name)))
+
+
+def _options(readers: Mapping[str, Reader], given: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Options as they are written -> their values."""
+    values = {}
+    for key, value in given.items():
+        if key not in readers:
+            raise DetectorError(f"{name}: no option {key!r}; there are {', '.join(readers) or 'none'}")
+        try:
+            values[key] = readers[key](value)
+        except ValueError as error:
+            raise DetectorError(f"{name}: {key}={value!r} cannot be read ({error})") from error
+    return values
+
+
+def _split(text: str) -> tuple[str, dict[str, str]]:
+    """The name and the options behind it; a file whose own name holds a question mark is a file."""
+    if Path(text).is_file() or "?" not in text:
+        return text, {}
+    name, _, options = text.partition("?")
+    try:
+        return name, dict(parse_qsl(options, strict_parsing=True, keep_blank_values=True))
+    except ValueError as error:
+        raise DetectorError(f"{text}: options are written NAME=VALUE&NAME=VALUE ({error})") from error
