@@ -17,8 +17,9 @@ from cmsa.benchmark import data
 from cmsa.benchmark.data import augmentation_of, benchmark_data, decoding, random_batches
 from cmsa.benchmark.usual_people import UsualPeople
 from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.data.datasets.coco import CocoPeople, load_people, people_to_sources
-from cmsa.data.datasets.coco_entries import Person
+from cmsa.data.datasets.coco import CocoPeople, load_people
+from cmsa.data.datasets.coco_entries import Person, Picture
+from cmsa.data.samples import sources_of
 from cmsa.data.store_writer import build_store
 from cmsa.data.transforms.augment import AffineRange
 from cmsa.data.transforms.preprocess import Preprocess
@@ -87,7 +88,7 @@ def test_a_bright_dot_moves_with_its_keypoint(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "dot.jpg", quality=100, subsampling=0)
     marked = np.zeros((17, 3))
     marked[0] = 70, 40, 2
-    person = Person(1, 1, tmp_path / "dot.jpg", Box(50, 15, 40, 50), marked, 2000)
+    person = Person(1, 1, Picture(tmp_path / "dot.jpg", 90, 130), Box(50, 15, 40, 50), marked, 2000)
     dots = UsualPeople([person], (32, 24), COCO)
     random.seed(0)
     for _ in range(20):
@@ -100,7 +101,7 @@ def test_a_bright_dot_moves_with_its_keypoint(tmp_path):
 
 
 def test_an_unreadable_picture_is_named(people, tmp_path):
-    lost = replace(people.people[0], file=tmp_path / "lost.jpg")
+    lost = replace(people.people[0], picture=Picture(tmp_path / "lost.jpg", 90, 130))
     with pytest.raises(OSError, match=r"lost\.jpg: OpenCV cannot read it"):
         UsualPeople([lost], SIZE, COCO)[0]
 
@@ -117,7 +118,7 @@ def test_both_ways_of_decoding_read_the_batches_that_they_should(people, no_work
 
 def test_the_store_gives_the_same_kind_of_batch(people, tmp_path):
     spec = CropSpec.for_training(SIZE)
-    store = build_store(tmp_path / "people.crops", people_to_sources(people, spec), spec, progress=False)
+    store = build_store(tmp_path / "people.crops", sources_of(people.samples(), spec), spec, progress=False)
     images, keypoints = augmentation_of(store, SIZE, people)(store.read([0, 5]))
     assert images.shape == (2, 3, *SIZE)
     assert keypoints.shape == (2, 17, 3)

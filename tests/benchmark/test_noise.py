@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cmsa.benchmark.noise import noise_store
-from cmsa.data.prepare import FACE_ROTATION, FACE_SCALE
+from cmsa.data.datasets import FACES
 from cmsa.data.transforms.affine import transform_points
 
 
@@ -32,6 +32,7 @@ def test_keypoints_lie_in_the_middle_of_the_stored_crop():
 def test_faces_have_the_room_of_prepared_ones():
     spec = noise_store("head_pose", (32, 32), 1).spec
     # A square turned by 45 degrees, 1.35 times as large, at 1.5 pixels each.
-    assert FACE_ROTATION == 45
-    assert spec.store_size[0] == pytest.approx(32 * 2**0.5 * FACE_SCALE * 1.5, abs=1)
+    scale, rotation = FACES.room or (0, 0)
+    assert rotation == 45
+    assert spec.store_size[0] == pytest.approx(32 * 2**0.5 * scale * 1.5, abs=1)
     assert spec.padding == 1

@@ -27,7 +27,7 @@ def test_a_store_holds_every_crop_and_label(sources: list[CropSource], tmp_path:
         assert store.spec == SPEC
         assert store.meta == {"set": "noise", "unreadable": []}
         assert not store.crops.flags.writeable
-    assert sorted(file.name for file in folder.iterdir()) == ["crops.npy", "labels.npz", "meta.json"]
+    assert sorted(file.name for file in folder.iterdir()) == ["crops.npy", "labels.npz", "meta.json", "stamps.npy"]
     assert not (tmp_path / "people.crops.partial").exists()
 
 
@@ -65,7 +65,7 @@ def test_missing_and_damaged_stores_say_what_to_do(sources: list[CropSource], tm
     (folder / "crops.npy").write_bytes(crops)
     meta = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps(meta | {"format": 0}))
-    with pytest.raises(StoreError, match="format 0, expected 1"):
+    with pytest.raises(StoreError, match="format 0, expected 2"):
         CropStore.open(folder)
     (folder / "labels.npz").unlink()
     (folder / "meta.json").write_text(json.dumps(meta))

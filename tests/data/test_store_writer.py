@@ -133,7 +133,7 @@ def test_killed_at_any_step_it_goes_on(
     store = build(folder, sources, bad_budget=0.5)
     assert_whole(store, [source for index, source in enumerate(sources) if index != 1 or not damaged])
     assert count > 1
-    assert sorted(file.name for file in folder.iterdir()) == ["crops.npy", "labels.npz", "meta.json"]
+    assert sorted(file.name for file in folder.iterdir()) == ["crops.npy", "labels.npz", "meta.json", "stamps.npy"]
 
 
 CHILD = """

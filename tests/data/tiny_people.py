@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cmsa.data.prepare import prepare_people
+from cmsa.data.prepare import prepare
 from cmsa.data.store import CropStore
 from cmsa.structures import COCO
 from cmsa.training.recipe import Recipe
@@ -59,10 +59,11 @@ def write_people(folder: Path, pictures: int = 4, each: int = 2) -> tuple[Path, 
 
 def people_store(folder: Path, name: str, *, training: bool, size: tuple[int, int] = SIZE, **options: Any) -> CropStore:
     """A store of the people in ``folder``."""
-    return prepare_people(
-        folder / "annotations.json",
-        folder / "images",
+    return prepare(
+        "coco",
         folder / name,
+        annotations=folder / "annotations.json",
+        images=folder / "images",
         size=size,
         training=training,
         progress=False,

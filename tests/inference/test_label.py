@@ -111,7 +111,7 @@ def test_rules_are_checked(values):
 
 
 def test_what_is_written_can_be_prepared_for_training(photo, tmp_path):
-    from cmsa.data.prepare import prepare_people
+    from cmsa.data.prepare import prepare
 
     class Seventeen(Bright):
         def __call__(self, crops, flip_index=None):
@@ -122,7 +122,8 @@ def test_what_is_written_can_be_prepared_for_training(photo, tmp_path):
     out = tmp_path / "made" / "annotations.json"
     write_labels(label_photos([photo], boxes, [Seventeen()]), out)
     assert [path.name for path in out.parent.iterdir()] == ["annotations.json"]
-    store = prepare_people(out, photo.parent, tmp_path / "made.crops", size=(32, 24), training=False, progress=False)
+    files = {"annotations": out, "images": photo.parent}
+    store = prepare("coco", tmp_path / "made.crops", **files, size=(32, 24), training=False, progress=False)
     np.testing.assert_allclose(store.labels["keypoints"][0, :, :2], [(50, 60)] * 17, atol=4)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cmsa.benchmark.measure import machine
 from cmsa.benchmark.written import write_rows
-from cmsa.data.prepare import prepare_people
+from cmsa.data.prepare import prepare
 from cmsa.data.store import CropStore
 from cmsa.geometry.crops import apply_affine, invert_affine
 from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck, rescore
@@ -103,7 +103,15 @@ def benchmark_accuracy(
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             name = f"{size[0]}x{size[1]}.crops"
-            store = prepare_people(annotations, images, Path(folder) / name, size=size, training=False, progress=False)
+            store = prepare(
+                "coco",
+                Path(folder) / name,
+                annotations=annotations,
+                images=images,
+                size=size,
+                training=False,
+                progress=False,
+            )
             for label, input_size, run in track(
                 contenders, f"{size[0]}x{size[1]}", console=Console(stderr=True), transient=True
             ):

@@ -20,9 +20,10 @@ from cmsa.benchmark.measure import Work, interleaved, machine
 from cmsa.benchmark.usual_people import UsualPeople
 from cmsa.benchmark.written import write_rows
 from cmsa.data.crops import CropSpec
-from cmsa.data.datasets.coco import CocoPeople, load_people, people_to_sources
+from cmsa.data.datasets.coco import CocoPeople, load_people
 from cmsa.data.datasets.coco_entries import Person
 from cmsa.data.loader import store_loader
+from cmsa.data.samples import sources_of
 from cmsa.data.store import CropStore
 from cmsa.data.store_writer import build_store
 from cmsa.data.transforms.augment import move_keypoints, transform_keypoints
@@ -86,7 +87,7 @@ def benchmark_data(
         start = time.perf_counter()
         spec = CropSpec.for_training(size)
         store = build_store(
-            Path(folder) / "people.crops", people_to_sources(people, spec), spec, progress=False, workers=threads
+            Path(folder) / "people.crops", sources_of(people.samples(), spec), spec, progress=False, workers=threads
         )
         seconds = time.perf_counter() - start
         loader = store_loader([store], batch, training=True)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.data.crops import CropSpec
-from cmsa.data.prepare import FACE_ROTATION, FACE_SCALE
+from cmsa.data.datasets import FACES, PEOPLE, WHOLE_IMAGES
 from cmsa.data.store import CropStore
 from cmsa.structures import COCO
 
@@ -24,15 +23,15 @@ def noise_store(task: str, size: tuple[int, int], count: int) -> CropStore:
     numbers = np.random.default_rng(0)
     labels: dict[str, NDArray[Any]]
     if task == "pose":
-        spec = CropSpec.for_training(size)
+        spec = PEOPLE.spec(size, training=True)
         # Pixels of the picture are those of the input here.
         places = numbers.uniform(0, size[::-1], (count, len(COCO), 2))
         labels = {"keypoints": np.concatenate([places, np.full((count, len(COCO), 1), 2)], axis=2)}
     elif task == "head_pose":
-        spec = CropSpec.for_training(size, FACE_SCALE, FACE_ROTATION, padding=1.0)
+        spec = FACES.spec(size, training=True)
         labels = {"angles": numbers.uniform(-60, 60, (count, 3))}
     else:
-        spec = CropSpec.for_evaluation(size, padding=1.0)
+        spec = WHOLE_IMAGES.spec(size, training=True)
         labels = {"label": numbers.integers(0, CLASSES, count)}
     crops = numbers.integers(0, 256, (count, *spec.store_size, 3), dtype=np.uint8)
     labels["matrix"] = np.broadcast_to(spec.base_to_store, (count, 2, 3))

@@ -7,15 +7,41 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 ImageSource = str | Path | bytes | NDArray[np.generic] | Image.Image
 
+PICTURE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif")
+)
+"""Files of a folder with other suffixes are not looked at; a file that is named is, whatever it is called."""
+
 _FLOAT_TOLERANCE = 1e-3
+_TURNED_ORIENTATIONS = (5, 6, 7, 8)
 
 
 class ImageError(ValueError):
     """A picture that cannot be read; the message names its file, or the array's shape and type."""
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of a folder is taken for a picture: by its suffix, and it must not be hidden."""
+    return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def picture_size(path: Path, *, apply_exif: bool = True) -> tuple[int, int]:
+    """(height, width) of a picture as ``read_image`` gives it, without decoding its pixels.
+
+    Raises:
+        ImageError: the file is missing, damaged or no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = apply_exif and picture.getexif().get(ExifTags.Base.Orientation) in _TURNED_ORIENTATIONS
+    except Exception as error:  # Pillow's readers report damage with many kinds of exception
+        raise ImageError(f"{path}: cannot be read ({error})") from error
+    return (width, height) if turned else (height, width)
 
 
 def read_image(source: ImageSource, *, apply_exif: bool = True) -> NDArray[np.uint8]:

@@ -1,14 +1,15 @@
 """A packed store of crops: one array on disk, read without decoding a picture.
 
-A store is a folder of ``crops.npy`` (N, H, W, 3) uint8, ``labels.npz`` (arrays whose first axis is N) and
-``meta.json``. ``cmsa.data.store_writer`` builds it.
+A store is a folder of ``crops.npy`` (N, H, W, 3) uint8, ``labels.npz`` (arrays whose first axis is N), ``meta.json``,
+``stamps.npy`` (which state of the pictures was cut) and, where there is more to score by than the crops' own labels,
+``truth.npz``. ``cmsa.data.store_writer`` builds it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from cmsa.data.crops import CropSpec
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
+FORMAT = 2
+READABLE_FORMATS = (1, 2)
+"""Stores of format 1 have no stamps and no truth."""
 
 
 class StoreError(RuntimeError):
@@ -37,7 +40,8 @@ class CropStore:
         labels: arrays whose first axis is N. Coordinates are in pixels of the picture; ``matrix`` (N, 2, 3) float64
             maps them into the crop.
         spec: how the crops were cut.
-        meta: what the builder noted (data set, keypoint names, box source, unreadable pictures).
+        meta: what the builder noted (data set, keypoint set or classes, box source, unreadable pictures).
+        truth: what a score needs of the whole data set, e.g. people that have no crop; arrays of any length.
     """
 
     folder: Path
@@ -45,6 +49,7 @@ class CropStore:
     labels: dict[str, NDArray[Any]]
     spec: CropSpec
     meta: dict[str, Any]
+    truth: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: str | Path) -> CropStore:
@@ -60,18 +65,18 @@ class CropStore:
             raise StoreError(f"{folder}: there is no crop store; prepare one first")
         try:
             content = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-            if content["format"] != FORMAT:
+            if content["format"] not in READABLE_FORMATS:
                 raise StoreError(f"{folder}: store format {content['format']}, expected {FORMAT}; prepare it again")
             spec = spec_from_json(content["spec"])
             crops = np.load(folder / "crops.npy", mmap_mode="r")
-            with np.load(folder / "labels.npz") as archive:
-                labels = {name: archive[name] for name in archive.files}
+            labels = _arrays(folder / "labels.npz")
+            truth = _arrays(folder / "truth.npz") if (folder / "truth.npz").exists() else {}
         except StoreError:
             raise
         except Exception as error:  # damaged files raise whatever their parsers happen to trip over
             raise StoreError(f"{folder}: the store is damaged ({error}); delete it and prepare it again") from error
         _check_shapes(folder, crops, labels, spec)
-        return cls(folder, crops, labels, spec, content["meta"])
+        return cls(folder, crops, labels, spec, content["meta"], truth)
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -127,6 +132,11 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     """The last part of each path, or the whole of it where several end alike."""
     names = [path.name for path in paths]
     return [name if names.count(name) == 1 else path.as_posix() for name, path in zip(names, paths, strict=True)]
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _check_shapes(folder: Path, crops: NDArray[Any], labels: dict[str, NDArray[Any]], spec: CropSpec) -> None:

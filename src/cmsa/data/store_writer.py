@@ -1,7 +1,8 @@
 """Building a crop store: each picture is decoded once, and a store that exists is whole.
 
 Everything is written in ``FOLDER.partial``, which is renamed to ``FOLDER`` when nothing is missing. A run that was
-killed goes on where it stopped.
+killed goes on where it stopped. A store that is there is opened if it is the one that was asked for, and refused
+otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,11 +24,13 @@ from numpy.typing import NDArray
 
 from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.image import ImageError, read_image
-from cmsa.data.store import FORMAT, CropStore, StoreError, partial_folder, spec_to_json
+from cmsa.data.store import FORMAT, READABLE_FORMATS, CropStore, StoreError, partial_folder, spec_to_json
 
 _TODO, _DONE, _UNREADABLE = 0, 1, 2
 _NAMED = 5
 """How many unreadable pictures an error names."""
+_NO_STAMP = (-1, -1)
+"""Of a picture that is not there, or was cut by a version that kept no stamps."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,40 +41,83 @@ class CropSource:
     """One picture and the n samples to cut from it.
 
     Attributes:
-        image: the file. It is read without its EXIF orientation: annotations belong to the stored pixels.
+        image: the file, or its pixels, (H, W, 3) uint8 RGB.
         centers: (n, 2) centre (x, y) of each region, in pixels of the picture.
         extents: (n, 2) width and height of each region, before ``CropSpec`` extends and pads it.
         labels: arrays whose first axis is n; coordinates in pixels of the picture. Every source of a store has the
             same names and shapes. ``matrix`` is the store's own.
+        size: (height, width) that the labels were made for. A file of another size is turned as its EXIF orientation
+            says, if it then fits; otherwise it cannot be used.
+        apply_exif: turn a file in any case; annotations commonly belong to the stored pixels.
 
     Raises:
         ValueError: an array has another length or shape, is not finite, or an extent is not positive.
     """
 
-    image: Path
+    image: Path | NDArray[np.uint8]
     centers: NDArray[np.floating[Any]]
     extents: NDArray[np.floating[Any]]
     labels: dict[str, NDArray[Any]] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    apply_exif: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.centers)
         for name in ("centers", "extents"):
             values = np.asarray(getattr(self, name), dtype=np.float64)
             if values.shape != (count, 2):
-                raise ValueError(f"{self.image}: {name} must have shape ({count}, 2), got {values.shape}")
+                raise ValueError(f"{self.name}: {name} must have shape ({count}, 2), got {values.shape}")
             if not np.isfinite(values).all():
-                raise ValueError(f"{self.image}: {name} must be finite")
+                raise ValueError(f"{self.name}: {name} must be finite")
             object.__setattr__(self, name, values)
         if (self.extents <= 0).any():
-            raise ValueError(f"{self.image}: extents must be positive, got {self.extents.min():g}")
+            raise ValueError(f"{self.name}: extents must be positive, got {self.extents.min():g}")
         if "matrix" in self.labels:
-            raise ValueError(f"{self.image}: the label name 'matrix' is the store's own")
+            raise ValueError(f"{self.name}: the label name 'matrix' is the store's own")
         for name, label in self.labels.items():
             if len(label) != count:
-                raise ValueError(f"{self.image}: label {name!r} has {len(label)} entries for {count} samples")
+                raise ValueError(f"{self.name}: label {name!r} has {len(label)} entries for {count} samples")
 
     def __len__(self) -> int:
         return len(self.centers)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.image) if isinstance(self.image, Path) else f"image of {self.image.shape} in memory"
+
+    def read(self) -> NDArray[np.uint8]:
+        """The picture.
+
+        Raises:
+            ImageError: it cannot be read, or is of another size than its labels.
+        """
+        if not isinstance(self.image, Path):
+            return self.image
+        pixels = read_image(self.image, apply_exif=self.apply_exif)
+        if self.size is not None and pixels.shape[:2] != self.size:
+            turned = read_image(self.image, apply_exif=True)
+            if turned.shape[:2] == self.size:
+                return turned
+            raise ImageError(
+                f"{self.image}: is of {_hxw(pixels.shape)} (HxW), its annotation of {_hxw(self.size)}: "
+                "the labels belong to other pixels"
+            )
+        return pixels
+
+    def stamp(self) -> tuple[int, int]:
+        """Size in bytes and time of the last change of the file in nanoseconds; constant for pixels in memory."""
+        if not isinstance(self.image, Path):
+            return 0, 0
+        try:
+            status = self.image.stat()
+        except OSError:
+            return _NO_STAMP
+        return status.st_size, status.st_mtime_ns
+
+
+def _hxw(size: tuple[int, ...]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def build_store(
@@ -79,6 +126,7 @@ def build_store(
     spec: CropSpec,
     *,
     meta: dict[str, Any] | None = None,
+    truth: dict[str, NDArray[Any]] | None = None,
     progress: bool = True,
     bad_budget: float = 0.01,
     workers: int = 0,
@@ -86,10 +134,12 @@ def build_store(
     """Cut every sample and keep it, or go on with a store whose preparation was interrupted.
 
     Args:
-        folder: where the store will be. If it is there already, made from the same sources, it is opened.
+        folder: where the store will be. If it is there already, made from the same sources, it is opened; the files
+            themselves are compared by their size and time.
         sources: the pictures.
         spec: how to cut them.
         meta: what to note beside them, as JSON.
+        truth: arrays to keep beside them, see ``CropStore``.
         progress: draw a progress bar.
         bad_budget: largest share of pictures that may be unreadable. These are left out and named in
             ``meta["unreadable"]``.
@@ -100,23 +150,24 @@ def build_store(
     """
     folder = Path(folder)
     sources = [source for source in sources if len(source)]
-    labels = _labels(sources, spec)
-    fingerprint = _fingerprint(sources, spec)
+    labels, truth = _labels(sources, spec), dict(truth or {})
+    fingerprint = partial(_fingerprint, sources, spec, truth)
     description: dict[str, Any] = {
         "format": FORMAT,
-        "fingerprint": fingerprint,
+        "fingerprint": fingerprint(FORMAT),
         "spec": spec_to_json(spec),
         "meta": dict(meta or {}),
     }
     _refuse_another(folder, folder, fingerprint)
     if folder.exists():
+        _refuse_changed_pictures(folder, sources)
         return CropStore.open(folder)
     work = partial_folder(folder)
     _refuse_another(work, folder, fingerprint)
-    state = _open_work(work, len(labels["matrix"]), description, spec)
+    state = _open_work(work, sources, description, spec)
     unreadable = _cut_all(work, sources, labels["matrix"], spec, state, progress, bad_budget, workers)
     description["meta"]["unreadable"] = unreadable
-    _finish(work, folder, labels, state == _DONE, description)
+    _finish(work, folder, labels, truth, state == _DONE, description)
     return CropStore.open(folder)
 
 
@@ -126,7 +177,7 @@ def _labels(sources: Sequence[CropSource], spec: CropSpec) -> dict[str, NDArray[
     names = sources[0].labels.keys()
     for source in sources:
         if source.labels.keys() != names:
-            raise StoreError(f"{source.image}: labels {sorted(source.labels)}, but others have {sorted(names)}")
+            raise StoreError(f"{source.name}: labels {sorted(source.labels)}, but others have {sorted(names)}")
     matrices = [
         spec.store_matrix((center[0], center[1]), (extent[0], extent[1]))
         for source in sources
@@ -136,34 +187,73 @@ def _labels(sources: Sequence[CropSource], spec: CropSpec) -> dict[str, NDArray[
     return labels | {"matrix": np.stack(matrices)}
 
 
-def _fingerprint(sources: Sequence[CropSource], spec: CropSpec) -> str:
-    digest = hashlib.sha256(repr((FORMAT, spec)).encode())
+def _fingerprint(sources: Sequence[CropSource], spec: CropSpec, truth: dict[str, NDArray[Any]], format: int) -> str:
+    """Of what was asked for. That of format 1 knew files only, and neither their sizes nor a truth."""
+    digest = hashlib.sha256(repr((format, spec)).encode())
     for source in sources:
-        digest.update(repr((source.image.as_posix(), len(source))).encode())
+        if isinstance(source.image, Path):
+            digest.update(repr((source.image.as_posix(), len(source))).encode())
+        else:
+            digest.update(repr((source.image.shape, len(source))).encode())
+            digest.update(np.ascontiguousarray(source.image).tobytes())
+        if format > 1:
+            digest.update(repr((source.size, source.apply_exif)).encode())
         for name, values in [("", source.centers), ("", source.extents), *sorted(source.labels.items())]:
-            array = np.ascontiguousarray(values)
-            digest.update(repr((name, array.dtype.str, array.shape)).encode())
-            digest.update(array.tobytes())
+            _update(digest, name, values)
+    for name, values in sorted(truth.items()) if format > 1 else ():
+        _update(digest, name, values)
     return digest.hexdigest()
 
 
-def _refuse_another(existing: Path, folder: Path, fingerprint: str) -> None:
+def _update(digest: hashlib._Hash, name: str, values: NDArray[Any]) -> None:
+    array = np.ascontiguousarray(values)
+    digest.update(repr((name, array.dtype.str, array.shape)).encode())
+    digest.update(array.tobytes())
+
+
+def _refuse_another(existing: Path, folder: Path, fingerprint: Callable[[int], str]) -> None:
     if not existing.exists() or (existing != folder and not (existing / "meta.json").exists()):
         return
     try:
-        found = json.loads((existing / "meta.json").read_text(encoding="utf-8"))["fingerprint"]
+        content = json.loads((existing / "meta.json").read_text(encoding="utf-8"))
+        found, format = content["fingerprint"], content["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{existing}: not a crop store; delete it, or choose another folder than {folder}") from error
-    if found != fingerprint:
+    if format not in READABLE_FORMATS or found != fingerprint(format):
+        earlier = ", or by an earlier version of cmsa" if format != FORMAT else ""
         raise StoreError(
-            f"{existing}: was made from other sources or another crop specification; "
+            f"{existing}: was made from other sources or another crop specification{earlier}; "
             f"delete it to prepare this one, or choose another folder than {folder}"
         )
 
 
-def _open_work(work: Path, count: int, description: dict[str, Any], spec: CropSpec) -> NDArray[np.uint8]:
+def _refuse_changed_pictures(folder: Path, sources: Sequence[CropSource]) -> None:
+    kept = _read_stamps(folder, sources)
+    changed = [source.name for source, stamp in zip(sources, kept, strict=True) if _differs(stamp, source.stamp())]
+    if changed:
+        named = ", ".join(changed[:_NAMED]) + (", ..." if len(changed) > _NAMED else "")
+        raise StoreError(
+            f"{folder}: {len(changed)} of {len(sources)} pictures were changed since it was made ({named}); "
+            "delete it to prepare it again, or choose another folder"
+        )
+
+
+def _read_stamps(folder: Path, sources: Sequence[CropSource]) -> list[tuple[int, int]]:
+    path = folder / "stamps.npy"
+    return [(size, time) for size, time in np.load(path).tolist()] if path.exists() else [_NO_STAMP] * len(sources)
+
+
+def _differs(kept: tuple[int, int], present: tuple[int, int]) -> bool:
+    """Whether a file that is there is another one than that which was cut."""
+    return _NO_STAMP not in (kept, present) and kept != present
+
+
+def _open_work(
+    work: Path, sources: Sequence[CropSource], description: dict[str, Any], spec: CropSpec
+) -> NDArray[np.uint8]:
     """The state of each sample, kept on disk; begins the work if there is none."""
     if not (work / "meta.json").exists():
+        count = sum(map(len, sources))
         shape = (count, *spec.store_size, 3)
         work.mkdir(parents=True, exist_ok=True)
         # A memory-mapped file that outgrows its disk kills the process without a word.
@@ -171,11 +261,22 @@ def _open_work(work: Path, count: int, description: dict[str, Any], spec: CropSp
         if needed > free:
             raise StoreError(f"{work}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
         np.lib.format.open_memmap(work / "work.npy", mode="w+", dtype=np.uint8, shape=shape)
+        np.save(work / "stamps.npy", np.full((len(sources), 2), _NO_STAMP, dtype=np.int64))
         np.save(work / "state.npy", np.full(count, _TODO, dtype=np.uint8))
         # Last: a folder with a description has everything else.
         _write_json(work / "meta.json", description)
     state: NDArray[np.uint8] = np.load(work / "state.npy", mmap_mode="r+")
+    if (work / "work.npy").exists():
+        for rows, source, kept in zip(_rows(sources), sources, _read_stamps(work, sources), strict=True):
+            if _differs(kept, source.stamp()):
+                state[rows] = _TODO
     return state
+
+
+def _rows(sources: Sequence[CropSource]) -> list[slice]:
+    """Where the samples of each source are."""
+    bounds = np.cumsum([0] + [len(source) for source in sources]).tolist()
+    return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
 def _cut_all(
@@ -189,16 +290,20 @@ def _cut_all(
     workers: int,
 ) -> list[dict[str, str]]:
     """Fill ``work``; returns the unreadable pictures."""
-    bounds = np.cumsum([0] + [len(source) for source in sources]).tolist()
-    rows = [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
+    rows = _rows(sources)
     todo = [index for index in range(len(sources)) if (state[rows[index]] != _DONE).any()]
     if not todo:
         return []
     crops = np.load(work / "work.npy", mmap_mode="r+")
+    if not (work / "stamps.npy").exists():
+        np.save(work / "stamps.npy", np.full((len(sources), 2), _NO_STAMP, dtype=np.int64))
+    stamps = np.load(work / "stamps.npy", mmap_mode="r+")
 
     def cut(index: int) -> str | None:
+        # Before the file is read: one that changes meanwhile is found out.
+        stamps[index] = sources[index].stamp()
         try:
-            image = read_image(sources[index].image, apply_exif=False)
+            image = sources[index].read()
         except ImageError as error:
             state[rows[index]] = _UNREADABLE
             return str(error)
@@ -212,7 +317,7 @@ def _cut_all(
     for index, problem in _watched(results, len(sources), len(todo), progress):
         if problem is None:
             continue
-        unreadable.append({"image": str(sources[index].image), "problem": problem})
+        unreadable.append({"image": sources[index].name, "problem": problem})
         if len(unreadable) > bad_budget * len(sources):
             named = "\n  ".join(entry["problem"] for entry in unreadable[-_NAMED:])
             raise StoreError(
@@ -245,13 +350,20 @@ def _watched(results: Iterable[Item], total: int, left: int, progress: bool) -> 
 
 
 def _finish(
-    work: Path, folder: Path, labels: dict[str, NDArray[Any]], kept: NDArray[np.bool_], description: dict[str, Any]
+    work: Path,
+    folder: Path,
+    labels: dict[str, NDArray[Any]],
+    truth: dict[str, NDArray[Any]],
+    kept: NDArray[np.bool_],
+    description: dict[str, Any],
 ) -> None:
     """Put the files in place and give the folder its name; killed at any point, it can be repeated."""
     if not kept.any():
         raise StoreError(f"{work}: not one picture could be read")
     # numpy's stub takes every keyword for its own.
     np.savez(work / "labels.npz", **{name: values[kept] for name, values in labels.items()})  # type: ignore[arg-type]
+    if truth:
+        np.savez(work / "truth.npz", **truth)  # type: ignore[arg-type]
     _write_json(work / "meta.json", description)
     cut = work / "work.npy"
     if not kept.all():

@@ -10,7 +10,8 @@ from PIL import Image
 from rich.console import Console
 
 from cmsa.data.crops import CropSpec
-from cmsa.data.datasets.coco import CocoError, CocoPeople, load_people, people_to_sources
+from cmsa.data.datasets.coco import CocoError, CocoPeople, load_people, load_truth
+from cmsa.data.samples import sources_of
 from cmsa.data.store_writer import build_store
 from cmsa.geometry.crops import apply_affine
 from cmsa.structures import COCO, KeypointSet
@@ -137,7 +138,7 @@ def test_entries_without_an_id_are_listed_by_their_place(folder: Folder) -> None
 
 def test_pictures_that_cannot_be_used_are_listed_once(folder: Folder) -> None:
     folder.content["images"] += [
-        {"id": 9, "file_name": "lost.jpg", "height": 5, "width": 5},
+        {"id": 9, "file_name": "lost.jpg", "height": HEIGHT, "width": WIDTH},
         {"id": 8, "file_name": "000008.jpg", "height": 5, "width": 5},
         {"id": 10, "file_name": "000008.jpg", "height": 0, "width": 5},
         {"id": 11},
@@ -151,7 +152,66 @@ def test_pictures_that_cannot_be_used_are_listed_once(folder: Folder) -> None:
         "picture of no size": ["10"],
         "picture without id, file_name, height or width": ["images[5]"],
     }
-    assert people.problems.left_out == {"entry of a picture that is left out": 2}
+    assert people.problems.left_out == {"person of a picture whose file is missing, who counts as missed": 2}
+    # As in COCO's own evaluation, which does not know which files are there.
+    assert people.truth["image_id"].tolist() == [7, 9, 9, 8]
+    assert people.truth["pictures"].tolist() == [7, 8, 9]
+
+
+def test_the_truth_holds_what_the_score_counts_and_ignores(folder: Folder) -> None:
+    unmarked = [value if index % 3 < 2 else 0 for index, value in enumerate(KEYPOINTS)]
+    folder.content["annotations"] = [
+        annotation(1, bbox=[-5, 2, 200, 8], keypoints=KEYPOINTS, num_keypoints=0),
+        annotation(2, iscrowd=1, keypoints=None, area=None, bbox=[1, 2, 3, 4]),
+        annotation(3, keypoints=unmarked, iscrowd=None),
+        annotation(3),
+        annotation(4, keypoints=None),
+        annotation(5, image_id=8, area=10**400),
+    ]
+    truth = folder.load().truth
+    assert truth["image_id"].tolist() == [7, 7, 7]
+    assert truth["crowd"].tolist() == [False, True, False]
+    assert truth["box"].tolist() == [[-5, 2, 200, 8], [1, 2, 3, 4], [8, 18, 22, 38]]
+    assert truth["area"].tolist() == [500, 12, 500]
+    np.testing.assert_array_equal(truth["keypoints"][0].ravel(), KEYPOINTS)
+    assert truth["keypoints"].dtype == np.float64
+    assert truth["pictures"].tolist() == [7, 8]
+    np.testing.assert_array_equal(load_truth(folder.annotations)["keypoints"], truth["keypoints"])
+    found = folder.load([{"image_id": 8, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}])
+    np.testing.assert_array_equal(found.truth["keypoints"], truth["keypoints"])
+    assert found.problems.wrong == folder.load().problems.wrong
+
+
+def test_ids_that_no_64_bits_hold_are_listed(folder: Folder) -> None:
+    folder.content["images"].append({"id": 2**63, "file_name": "000007.jpg", "height": 5, "width": 5})
+    folder.content["annotations"] += [annotation(2**70), annotation(2, image_id=2**63)]
+    assert folder.load().problems.wrong == {
+        "picture id of more than 64 bits": ["images[2]"],
+        "annotation without an id": [str(2**70)],
+        "picture id is not among the pictures": ["2"],
+    }
+
+
+def test_a_set_of_four_points_with_a_category_of_its_own(folder: Folder) -> None:
+    cow = {"id": 7, "name": "cow", "keypoints": ["nose", "tail", "L_ear", "R_ear"], "skeleton": [[1, 2], [3, 4]]}
+    folder.content["categories"] = [{"id": 3, "name": "bicycle"}, cow]
+    folder.content["annotations"] = [annotation(1, category_id=7, keypoints=[9, 9, 2] * 4), annotation(2)]
+    found = folder.load()
+    assert [person.annotation_id for person in found.people] == [1]
+    points = found.keypoint_set
+    assert (points.category, points.category_id, points.flip_pairs) == ("cow", 7, ((2, 3),))
+    assert points.skeleton == ((0, 1), (2, 3))
+    assert (points.torso, points.upper_body) == (None, ())
+    cow["skeleton"] = [[0, 1]]
+    with pytest.raises(CocoError, match=r"'skeleton' of category 'cow' must be pairs of numbers from 1 to 4, got"):
+        folder.load()
+    assert folder.load(changes={"skeleton": [["nose", "tail"]]}).keypoint_set.skeleton == ((0, 1),)
+    with pytest.raises(CocoError, match=r"category 'cow': keypoints: torso names 'neck', but there are nose, tail"):
+        folder.load(changes={"skeleton": [], "torso": ["neck", "tail"]})
+    cow["keypoints"] = ["nose", "nose", "L_ear", "R_ear"]
+    cow["skeleton"] = []
+    with pytest.raises(CocoError, match="must differ from each other"):
+        folder.load()
 
 
 def test_file_names_may_hold_a_folder(folder: Folder) -> None:
@@ -200,7 +260,7 @@ def test_no_detection_at_all_is_an_empty_set(folder: Folder) -> None:
     people = folder.load([])
     assert len(people) == 0
     assert people.box_source == "detections"
-    assert people_to_sources(people, CropSpec.for_evaluation((32, 24))) == []
+    assert sources_of(people.samples(), CropSpec.for_evaluation((32, 24))) == []
 
 
 def test_detections_need_no_keypoint_names_as_in_the_list_of_test_pictures(folder: Folder) -> None:
@@ -210,16 +270,22 @@ def test_detections_need_no_keypoint_names_as_in_the_list_of_test_pictures(folde
 
 
 def test_other_keypoint_sets(folder: Folder) -> None:
-    hand = KeypointSet(("wrist", "tip"), (), (0.1, 0.1), ((0, 1),), ())
-    folder.content["categories"].append({"id": 5, "name": "hand", "keypoints": ["wrist", "tip"]})
+    folder.content["categories"].append({"id": 5, "name": "hand", "keypoints": ["wrist", "tip"], "skeleton": [[1, 2]]})
     folder.content["annotations"].append(annotation(2, category_id=5, keypoints=[1, 2, 2, 3, 4, 1]))
-    people = folder.load(keypoint_set=hand)
+    people = folder.load(category="hand", changes={"sigmas": [0.1, 0.2]})
     assert [person.annotation_id for person in people.people] == [2]
+    hand = KeypointSet(("wrist", "tip"), (), (0.1, 0.2), ((0, 1),), (), category="hand", category_id=5)
+    assert people.keypoint_set == hand
+    assert folder.load(category="person").keypoint_set == COCO
+    with pytest.raises(CocoError, match=r"2 categories have keypoints, choose one with --category: person, hand"):
+        folder.load()
+    with pytest.raises(CocoError, match=r"no entry named 'foot' with keypoints, found person, hand"):
+        folder.load(category="foot")
 
 
 def test_people_are_grouped_by_picture_with_labels_in_the_picture(folder: Folder) -> None:
     folder.content["annotations"] = [annotation(1), annotation(2, image_id=8), annotation(3, bbox=[1, 2, 4, 8])]
-    sources = people_to_sources(folder.load(), CropSpec.for_evaluation((32, 24)))
+    sources = sources_of(folder.load().samples(), CropSpec.for_evaluation((32, 24)))
     assert [source.image.name for source in sources] == ["000007.jpg", "000008.jpg"]
     first = sources[0]
     np.testing.assert_allclose(first.centers, [[8 + 21 / 2, 18 + 37 / 2], [1 + 3 / 2, 2 + 7 / 2]])
@@ -237,15 +303,17 @@ def test_the_centre_is_that_of_the_protocol(folder: Folder) -> None:
     people = folder.load()
     for convention, shift in (("pixel", 0), ("udp", 0), ("hrnet", 0.5)):
         spec = CropSpec.for_evaluation((32, 24), convention=convention)  # type: ignore[arg-type]
-        np.testing.assert_allclose(people_to_sources(people, spec)[0].centers, [[18.5 + shift, 36.5 + shift]])
+        np.testing.assert_allclose(sources_of(people.samples(), spec)[0].centers, [[18.5 + shift, 36.5 + shift]])
 
 
 def test_from_the_folder_to_the_store(folder: Folder, tmp_path: Path) -> None:
     folder.content["annotations"] += [annotation(2, image_id=8)]
     spec = CropSpec.for_evaluation((32, 24))
     detections = [{"image_id": 7, "category_id": 1, "bbox": [8.0, 18.0, 22.0, 38.0], "score": 0.5}]
-    marked = build_store(tmp_path / "gt.crops", people_to_sources(folder.load(), spec), spec, progress=False)
-    found = build_store(tmp_path / "dt.crops", people_to_sources(folder.load(detections), spec), spec, progress=False)
+    marked = build_store(tmp_path / "gt.crops", sources_of(folder.load().samples(), spec), spec, progress=False)
+    found = build_store(
+        tmp_path / "dt.crops", sources_of(folder.load(detections).samples(), spec), spec, progress=False
+    )
     assert marked.read([0, 1])["keypoints"].shape == (2, 17, 3)
     np.testing.assert_array_equal(found.labels["keypoints"], np.zeros((1, 17, 3)))
     np.testing.assert_array_equal(found.crops[0], marked.crops[0])
@@ -262,7 +330,7 @@ def test_from_the_folder_to_the_store(folder: Folder, tmp_path: Path) -> None:
         ("[]", r"val2017\.json: must hold an object with 'images'"),
         ("{}", r"val2017\.json: 'categories' must be a list, got nothing"),
         ('{"categories": 3}', r"'categories' must be a list, got int"),
-        ('{"categories": [{"id": 1, "name": "cat", "keypoints": ["ear"]}]}', r"'categories' has .*found \[\['ear'\]\]"),
+        ('{"categories": [{"id": 1, "name": "cat"}]}', r"'categories' has no entry with keypoints, found cat"),
         (json.dumps({"categories": [{"id": 1, "name": "person"}]}), r"'images' must be a list"),
     ],
 )

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from cmsa.data.crops import CropSpec
-from cmsa.data.datasets.faces import Face, Faces, faces_to_sources
+from cmsa.data.datasets.faces import Face, Faces, as_samples, face_samples
+from cmsa.data.samples import sources_of
 from cmsa.data.store_writer import build_store
 from cmsa.geometry.crops import apply_affine
 from cmsa.structures import Box
@@ -27,20 +28,20 @@ def faces(tmp_path: Path) -> Faces:
 
 def test_sources(faces: Faces) -> None:
     spec = CropSpec.for_evaluation((32, 32), padding=1)
-    first, second = faces_to_sources(faces, spec, "fsanet")
+    first, second = sources_of(face_samples(faces, "fsanet"), spec)
     assert first.labels["angles"].dtype == np.float32
     assert first.labels["angles"].tolist() == [[10, -20, 5.5]]
     assert second.labels["box"].tolist() == [[70, 20, 20, 60]]
     assert first.extents.tolist() == [[40 * 2.2, 20 * 2.2]]
     assert first.centers.tolist() == [list(Box(40, 30, 40, 20).center)]
     # Hopenet leaves more room above than below: the centre moves up.
-    assert faces_to_sources(faces, spec, "hopenet-300w-lp")[0].centers[0, 1] < first.centers[0, 1]
+    assert sources_of(face_samples(faces, "hopenet-300w-lp"), spec)[0].centers[0, 1] < first.centers[0, 1]
 
 
 def test_a_store_of_faces(faces: Faces, tmp_path: Path) -> None:
     size = (24, 32)
     spec = CropSpec.for_evaluation(size, padding=1)
-    store = build_store(tmp_path / "store", faces_to_sources(faces, spec, "none"), spec, progress=False)
+    store = build_store(tmp_path / "store", sources_of(face_samples(faces, "none"), spec), spec, progress=False)
     batch = store.read([0, 1])
     assert batch["angles"].tolist() == [[10, -20, 5.5], [11, -20, 5.5]]
     assert batch["crops"].shape == (2, 24, 32, 3)
@@ -53,6 +54,6 @@ def test_a_store_of_faces(faces: Faces, tmp_path: Path) -> None:
         np.testing.assert_allclose(apply_affine(matrix, np.array(face.box.center)), (15.5, 11.5), atol=1e-9)
 
 
-def test_a_padded_specification_is_refused(faces: Faces) -> None:
-    with pytest.raises(ValueError, match=r"CropSpec.padding must be 1 for faces, got 1.25: 'fsanet'"):
-        faces_to_sources(faces, CropSpec.for_evaluation((32, 32)), "fsanet")
+def test_another_margin_is_refused_before_anything_is_cut(faces: Faces) -> None:
+    with pytest.raises(ValueError, match="face margin 'wide': must be one of"):
+        as_samples(faces, "mine", "wide")  # type: ignore[arg-type]

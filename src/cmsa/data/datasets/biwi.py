@@ -19,8 +19,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cmsa.data.datasets.faces import Face, Faces, HeadPoseDataError, LeftOutError, WrongFaceError, check_face
+from cmsa.data.datasets.faces import (
+    Face,
+    Faces,
+    HeadPoseDataError,
+    LeftOutError,
+    WrongFaceError,
+    as_samples,
+    check_face,
+)
 from cmsa.data.problems import Problems
+from cmsa.data.samples import Samples
+from cmsa.geometry.face_margins import MarginName
 from cmsa.geometry.rotations import matrix_to_euler
 from cmsa.structures import Box
 
@@ -106,6 +116,13 @@ def load_biwi(folder: str | Path, *, boxes: str | Path | None = None) -> Faces:
     if not faces:
         raise HeadPoseDataError(f"{root}: holds no usable pair NN/frame_*_rgb.png and NN/frame_*_pose.txt\n{problems}")
     return Faces(faces, "projected head centres" if boxes is None else str(boxes), problems)
+
+
+def read_biwi(
+    *, training: bool, images: Path, boxes: Path | None = None, margin: MarginName = "fsanet-biwi"
+) -> Samples:
+    """The reader of ``cmsa prepare --dataset biwi``, which has no parts: ``training`` makes no difference."""
+    return as_samples(load_biwi(images, boxes=boxes), "biwi", margin)
 
 
 def _frames(sequence: Path, problems: Problems) -> Iterator[tuple[str, Path, Path]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cmsa.data.datasets.class_images import ClassDataError, ClassImages
 from cmsa.data.image import ImageError, read_image
+from cmsa.data.samples import Samples
 
 Cifar = Literal["cifar10", "cifar100"]
 
@@ -92,6 +93,16 @@ def read_cifar(folder: Path, kind: Cifar, *, training: bool) -> ClassImages:
     return ClassImages(np.concatenate(images), np.concatenate(labels), classes, source)
 
 
+def cifar(*, training: bool, images: Path, kind: Cifar) -> Samples:
+    """The reader of ``cmsa prepare --dataset cifar10`` and ``cifar100``."""
+    return read_cifar(images, kind, training=training).as_samples()
+
+
+def parquet(*, training: bool, images: Path) -> Samples:
+    """The reader of ``cmsa prepare --dataset parquet``."""
+    return read_parquet(images, training=training).as_samples()
+
+
 def _planes(path: Path, data: Any) -> NDArray[np.uint8]:
     """(N, 3072) of red, green and blue planes -> (N, 32, 32, 3)."""
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * 32 * 32:
@@ -112,30 +123,32 @@ def read_parquet(folder: Path, *, training: bool) -> ClassImages:
     Raises:
         ClassDataError: there are no such files or columns, an image cannot be read, or the images differ in size.
     """
-    import pyarrow.parquet as parquet
+    import pyarrow.parquet
 
     part = "train" if training else "test"
     files = sorted(folder.glob(f"{part}*.parquet")) or sorted(folder.rglob(f"{part}*.parquet"))
     if not files:
         raise ClassDataError(f"{folder}: holds no {part}*.parquet")
     images: list[NDArray[np.uint8]] = []
-    labels: list[int] = []
+    labels: list[int | str] = []
     classes: tuple[str, ...] | None = None
     for file in files:
         try:
-            table = parquet.read_table(file)
+            table = pyarrow.parquet.read_table(file)
         except Exception as error:  # pyarrow has many kinds
             raise ClassDataError(f"{file}: is not Parquet ({error})") from error
         image_column, label_column = (_column(file, table.column_names, names) for names in _COLUMNS)
         classes = classes or _class_names(file, table.schema.metadata, label_column)
-        labels += table[label_column].to_pylist()
+        labels += _labels(file, label_column, table[label_column].to_pylist())
         images += [_decoded(file, row, cell) for row, cell in enumerate(table[image_column].to_pylist())]
+    if not images:
+        raise ClassDataError(f"{folder}: {part}*.parquet holds not one row")
     if len({image.shape for image in images}) != 1:
         raise ClassDataError(f"{folder}: the images of {part}*.parquet differ in size; take them as a folder")
-    count = max(labels, default=-1) + 1
+    numbers, classes = _numbered(files[0], labels, classes)
     # Such files need not hold the whole of a set that they are called after: the number belongs to the name.
     source = f"{len(images):,} images of {folder.name}/{part}*.parquet"
-    return ClassImages(np.stack(images), np.array(labels, np.int64), classes or tuple(map(str, range(count))), source)
+    return ClassImages(np.stack(images), np.array(numbers, np.int64), classes, source)
 
 
 _COLUMNS = (_IMAGE_COLUMNS, _LABEL_COLUMNS)
@@ -148,11 +161,41 @@ def _column(file: Path, present: list[str], wanted: tuple[str, ...]) -> str:
     raise ClassDataError(f"{file}: has none of the columns {', '.join(wanted)}, but {', '.join(present)}")
 
 
+def _labels(file: Path, column: str, values: list[Any]) -> list[int | str]:
+    kinds = {type(value) for value in values}
+    if len(kinds) > 1 or not kinds <= {int, str}:
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ClassDataError(f"{file}: column {column!r} must hold whole numbers, or names of classes, got {found}")
+    return values
+
+
+def _numbered(
+    file: Path, labels: list[int | str], classes: tuple[str, ...] | None
+) -> tuple[list[int], tuple[str, ...]]:
+    """Labels as places in the classes; without names of these, the labels that occur are the names."""
+    numbers = [label for label in labels if isinstance(label, int)]
+    if len(numbers) == len(labels):
+        return numbers, classes or tuple(map(str, range(max(numbers) + 1)))
+    texts = [str(label) for label in labels]
+    classes = classes or tuple(sorted(set(texts)))
+    unknown = sorted(set(texts) - set(classes))
+    if unknown:
+        raise ClassDataError(f"{file}: labels {', '.join(unknown[:5])} are none of the {len(classes)} named classes")
+    return [classes.index(text) for text in texts], classes
+
+
 def _class_names(file: Path, metadata: dict[bytes, bytes] | None, column: str) -> tuple[str, ...] | None:
+    """Names from ``classes.json``, which must be a list of text where it is there, or from the hub's description."""
     beside = file.parent / "classes.json"
+    if beside.is_file():
+        try:
+            names = json.loads(beside.read_bytes())
+        except ValueError as error:
+            raise ClassDataError(f"{beside}: is not JSON ({error})") from error
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ClassDataError(f"{beside}: must hold a list of class names in the order of the labels")
+        return tuple(names)
     try:
-        if beside.is_file():
-            return tuple(map(str, json.loads(beside.read_text(encoding="utf-8"))))
         described = json.loads((metadata or {})[b"huggingface"])
         return tuple(map(str, described["info"]["features"][column]["names"]))
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Small images with one label each, all in memory, whatever layout they come from."""
+"""Images with one label each: all in memory, whatever layout they come from, or in a folder for each class."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cmsa.data.image import is_picture_name
+from cmsa.data.problems import Problems
+from cmsa.data.samples import Sample, Samples
+
+WHOLE = "whole images"
+"""The box source of a classification store."""
+TRAIN_PARTS = ("train", "training")
+TEST_PARTS = ("test", "testing", "val", "valid", "validation")
 
 
 class ClassDataError(ValueError):
@@ -47,6 +56,14 @@ class ClassImages:
     def __len__(self) -> int:
         return len(self.images)
 
+    def as_samples(self) -> Samples:
+        """One for each image, the whole of it; label: ``label``, int64."""
+        samples = (
+            Sample(image, {"label": np.int64(label)})
+            for image, label in zip(self.images, self.labels.tolist(), strict=True)
+        )
+        return Samples(samples, {"data": self.source, "classes": list(self.classes), "box_source": WHOLE})
+
 
 def read_digits(*, training: bool) -> ClassImages:
     """Scikit-learn's 1,797 handwritten digits of 8x8 pixels (UCI optdigits), always the same random fifth held out.
@@ -73,6 +90,11 @@ def read_digits(*, training: bool) -> ClassImages:
     )
 
 
+def digits(*, training: bool) -> Samples:
+    """The reader of ``cmsa prepare --dataset digits``."""
+    return read_digits(training=training).as_samples()
+
+
 @dataclass(frozen=True)
 class ImageFile:
     """A picture and the place of its class."""
@@ -81,8 +103,44 @@ class ImageFile:
     label: int
 
 
-def scan_class_folders(folder: Path) -> tuple[list[ImageFile], tuple[str, ...]]:
-    """The pictures of ``folder/CLASS/...``, sorted, and the names of the classes.
+def read_class_folders(*, training: bool, images: Path) -> Samples:
+    """Pictures of any size in ``images/CLASS/...``, or in the part of these that is asked for.
+
+    Where ``images`` has folders named train, test, val or the like, one of them is taken: ``train`` or ``training``,
+    otherwise ``test``, ``testing``, ``val``, ``valid`` or ``validation``. A folder with pictures of its own is a class,
+    whatever it is called. Pictures are turned as their EXIF orientation says, as they are when they are predicted.
+
+    Raises:
+        ClassDataError: there is no such folder, not the part asked for, or no sub-folder with pictures.
+    """
+    root = _part(images, training)
+    problems = Problems()
+    files, classes = scan_class_folders(root, problems)
+    meta = {"data": root.name, "classes": list(classes), "box_source": WHOLE}
+    samples = (Sample(file.path, {"label": np.int64(file.label)}, apply_exif=True) for file in files)
+    return Samples(samples, meta, problems=problems)
+
+
+def _part(folder: Path, training: bool) -> Path:
+    if not folder.is_dir():
+        raise ClassDataError(f"{folder}: there is no such folder")
+    parts = {sub.name.lower(): sub for sub in _subfolders(folder) if sub.name.lower() in TRAIN_PARTS + TEST_PARTS}
+    parts = {name: sub for name, sub in parts.items() if not any(is_picture_name(path.name) for path in sub.iterdir())}
+    wanted = TRAIN_PARTS if training else TEST_PARTS
+    for name in wanted:
+        if name in parts:
+            return parts[name]
+    if parts:
+        raise ClassDataError(f"{folder}: has the parts {', '.join(sorted(parts))}, but none of {', '.join(wanted)}")
+    return folder
+
+
+def scan_class_folders(folder: Path, problems: Problems | None = None) -> tuple[list[ImageFile], tuple[str, ...]]:
+    """The pictures of ``folder/CLASS/...``, sorted, and the names of the classes; hidden files do not count.
+
+    Args:
+        folder: of the classes.
+        problems: where to note folders without a picture, which are no class.
 
     Raises:
         ClassDataError: there is no such folder, or no sub-folder with pictures.
@@ -90,13 +148,21 @@ def scan_class_folders(folder: Path) -> tuple[list[ImageFile], tuple[str, ...]]:
     if not folder.is_dir():
         raise ClassDataError(f"{folder}: there is no such folder")
     found = {
-        sub.name: sorted(path for path in sub.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-        for sub in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        sub.name: sorted(
+            path
+            for path in sub.rglob("*")
+            if is_picture_name(path.name) and not any(part.startswith(".") for part in path.relative_to(sub).parts)
+        )
+        for sub in _subfolders(folder)
     }
     classes = tuple(name for name, files in found.items() if files)
     if not classes:
         raise ClassDataError(f"{folder}: must hold one sub-folder of pictures for each class")
+    for name in sorted(found.keys() - set(classes)):
+        if problems is not None:
+            problems.add("folder without a picture, no class", name)
     return [ImageFile(path, label) for label, name in enumerate(classes) for path in found[name]], classes
 
 
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,4 +1,4 @@
-"""One entry of a COCO file -> one person, or the reason why not."""
+"""One entry of a COCO file -> one person and what the score knows of them, or the reason why not."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.data.problems import Problems
 from cmsa.structures import Box
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture's file, its size in pixels as the annotation has it, and whether there is such a file."""
+
+    file: Path
+    height: int
+    width: int
+    present: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +32,7 @@ class Person:
     Attributes:
         image_id: the picture's id.
         annotation_id: the annotation's id; for a detection, its place in the file.
-        file: the picture.
+        picture: its file, and the size that the coordinates count on.
         box: in pixels of the picture; an annotation's is clipped to it.
         keypoints: (K, 3) x, y in pixels of the picture and v (0 not marked, 1 hidden, 2 visible); None for a detection.
         area: of the annotation's segment in square pixels (the scale of OKS); for a detection, of its box.
@@ -31,20 +41,36 @@ class Person:
 
     image_id: int
     annotation_id: int
-    file: Path
+    picture: Picture
     box: Box
     keypoints: NDArray[np.float64] | None
     area: float
     score: float = 1.0
 
+    @property
+    def file(self) -> Path:
+        """The picture's file."""
+        return self.picture.file
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture's file and its size in pixels."""
 
-    file: Path
-    height: int
-    width: int
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """An annotation as the average precision counts it: also crowds, people without a marked keypoint (both ignored)
+    and people whose picture is not there (missed).
+
+    Attributes:
+        image_id: the picture's id.
+        keypoints: (K, 3) x, y and v, as in the file.
+        box: x, y, width, height as in the file, not clipped.
+        area: of the segment in square pixels.
+        crowd: stands for many people.
+    """
+
+    image_id: int
+    keypoints: NDArray[np.float64]
+    box: tuple[float, float, float, float]
+    area: float
+    crowd: bool
 
 
 class _WrongError(Exception):
@@ -64,12 +90,14 @@ class EntryReader:
         pictures: by their ids; None for a picture that was itself left out.
         problems: where to note what is wrong.
         keypoint_count: K.
+        truth: what the annotations say for the score, in their order.
     """
 
     category: int
     pictures: dict[int, Picture | None]
     problems: Problems
     keypoint_count: int
+    truth: list[Truth] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
 
     def annotation(self, entry: Any, place: int) -> Person | None:
@@ -92,25 +120,41 @@ class EntryReader:
 
     def _annotation(self, entry: Any) -> Person:
         picture = self._picture(entry)
-        if entry.get("iscrowd", 0):
-            raise _LeftOutError("crowd")
         identity = entry.get("id")
-        if not isinstance(identity, int):
+        if not is_identity(identity):
             raise _WrongError("annotation without an id")
         if identity in self._seen:
             raise _WrongError("annotation id repeats")
         self._seen.add(identity)
+        image_id = entry["image_id"]
+        if entry.get("iscrowd"):
+            self.truth.append(self._crowd(image_id, entry))
+            raise _LeftOutError("crowd")
         area = _number(entry, "area")
         if area <= 0:
             raise _WrongError("area is not above 0")
         keypoints = self._keypoints(entry)
-        if not keypoints[:, 2].any():
-            raise _LeftOutError("person without a marked keypoint")
+        given = _box(entry)
         try:
-            box = _box(entry).clip(picture.height, picture.width)
+            box = given.clip(picture.height, picture.width)
         except ValueError as error:
             raise _WrongError("box lies outside its picture") from error
-        return Person(entry["image_id"], identity, picture.file, box, keypoints, area)
+        self.truth.append(Truth(image_id, keypoints, given.xywh, area, crowd=False))
+        if not keypoints[:, 2].any():
+            raise _LeftOutError("person without a marked keypoint")
+        if not picture.present:
+            raise _LeftOutError("person of a picture whose file is missing, who counts as missed")
+        return Person(image_id, identity, picture, box, keypoints, area)
+
+    def _crowd(self, image_id: int, entry: dict[str, Any]) -> Truth:
+        box = _box(entry)
+        try:
+            keypoints = self._keypoints(entry)
+        except _WrongError:
+            # Where nothing is marked, the score looks at the box.
+            keypoints = np.zeros((self.keypoint_count, 3))
+        area = float(entry["area"]) if _is_number(entry.get("area")) else box.width * box.height
+        return Truth(image_id, keypoints, box.xywh, area, crowd=True)
 
     def _detection(self, entry: Any, place: int) -> Person:
         picture = self._picture(entry)
@@ -119,9 +163,9 @@ class EntryReader:
             box.clip(picture.height, picture.width)
         except ValueError as error:
             raise _WrongError("box lies outside its picture") from error
-        return Person(
-            entry["image_id"], place, picture.file, box, None, box.width * box.height, _number(entry, "score")
-        )
+        if not picture.present:
+            raise _LeftOutError("detection in a picture whose file is missing")
+        return Person(entry["image_id"], place, picture, box, None, box.width * box.height, _number(entry, "score"))
 
     def _picture(self, entry: Any) -> Picture:
         if not isinstance(entry, dict):
@@ -129,7 +173,7 @@ class EntryReader:
         if entry.get("category_id") != self.category:
             raise _LeftOutError(f"another category than {self.category}")
         identity = entry.get("image_id")
-        if not isinstance(identity, int) or identity not in self.pictures:
+        if not is_identity(identity) or identity not in self.pictures:
             raise _WrongError("picture id is not among the pictures")
         picture = self.pictures[identity]
         if picture is None:
@@ -169,4 +213,12 @@ def _numbers(entry: dict[str, Any], key: str, count: int) -> list[float]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # a whole number of some hundred digits
+        return False
+
+
+def is_identity(value: object) -> TypeGuard[int]:
+    """Whether it can be an id: a whole number that 64 bits hold."""
+    return isinstance(value, int) and -(2**63) <= value < 2**63

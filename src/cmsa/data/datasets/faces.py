@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from cmsa.data.crops import CropSpec
 from cmsa.data.problems import Problems
-from cmsa.data.store_writer import CropSource
-from cmsa.geometry.crops import region_center
+from cmsa.data.samples import Sample, Samples
 from cmsa.geometry.face_margins import MarginName, face_margin
 from cmsa.geometry.rotations import LARGEST_ANGLE
 from cmsa.structures import Box
@@ -90,28 +89,23 @@ def check_face(face: Face) -> Face:
     return face
 
 
-def faces_to_sources(faces: Faces, spec: CropSpec, margin: MarginName) -> list[CropSource]:
-    """One source for each face, ready for ``cmsa.data.store_writer.build_store``.
+def face_samples(faces: Faces, margin: MarginName) -> Iterator[Sample]:
+    """One for each face; its region is the face's box widened by ``margin``.
 
-    The region is the face's box widened by ``margin``; the store extends its shorter side to the aspect of the
-    network's input, so that faces are never stretched. Labels: ``angles`` (1, 3) float32 yaw, pitch, roll in degrees;
-    ``box`` (1, 4) float64 xywh without margin.
+    The store extends the region's shorter side to the aspect of the network's input, so that faces are never
+    stretched. Labels: ``angles`` (3,) float32 yaw, pitch, roll in degrees; ``box`` (4,) float64 xywh without margin.
 
     Raises:
-        ValueError: there is no such margin, or ``spec`` pads the region once more.
+        ValueError: there is no such margin.
     """
-    if spec.padding != 1:
-        raise ValueError(f"CropSpec.padding must be 1 for faces, got {spec.padding:g}: {margin!r} is the only margin")
     widths = face_margin(margin)
-    sources = []
     for face in faces.faces:
-        region = widths.widen(face.box)
-        sources.append(
-            CropSource(
-                image=face.file,
-                centers=np.array([region_center(region, spec.convention)]),
-                extents=np.array([(region.width, region.height)]),
-                labels={"angles": np.array([face.angles], dtype=np.float32), "box": np.array([face.box.xywh])},
-            )
-        )
-    return sources
+        labels = {"angles": np.array(face.angles, dtype=np.float32), "box": np.array(face.box.xywh)}
+        yield Sample(face.file, labels, region=widths.widen(face.box))
+
+
+def as_samples(faces: Faces, data: str, margin: MarginName) -> Samples:
+    """Faces with what their store must note; the margin is checked before anything is cut."""
+    face_margin(margin)
+    meta = {"data": data, "box_source": faces.box_source, "margin": margin}
+    return Samples(face_samples(faces, margin), meta, problems=faces.problems)

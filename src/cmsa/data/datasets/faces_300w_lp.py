@@ -14,8 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.data.datasets.faces import Face, Faces, HeadPoseDataError, LeftOutError, WrongFaceError, check_face
+from cmsa.data.datasets.faces import (
+    Face,
+    Faces,
+    HeadPoseDataError,
+    LeftOutError,
+    WrongFaceError,
+    as_samples,
+    check_face,
+)
 from cmsa.data.problems import Problems
+from cmsa.data.samples import Samples
+from cmsa.geometry.face_margins import MarginName
 from cmsa.structures import Box
 
 # Both archives carry folders of .mat files that belong to no picture.
@@ -57,6 +67,13 @@ def load_300w_lp(folder: str | Path, *, flips: bool = True) -> Faces:
 def load_aflw2000(folder: str | Path) -> Faces:
     """Read the faces of AFLW2000: 1,969 of its 2,000 have every angle within ±99°. See ``load_300w_lp``."""
     return load_300w_lp(folder)
+
+
+def read_300w_lp(
+    *, training: bool, images: Path, flips: bool = True, margin: MarginName = "fsanet", data: str = "300w-lp"
+) -> Samples:
+    """The reader of ``cmsa prepare --dataset 300w-lp`` and ``aflw2000``, which have no parts: ``training`` is idle."""
+    return as_samples(load_300w_lp(images, flips=flips), data, margin)
 
 
 def _pairs(folder: Path, flips: bool, problems: Problems) -> list[tuple[str, Path, Path]]:

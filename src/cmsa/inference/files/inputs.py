@@ -7,10 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif")
-)
-"""Files of a folder with other suffixes are not looked at; a file that is named is, whatever it is called."""
+from cmsa.data.image import is_picture_name
 
 
 @dataclass(frozen=True)
@@ -91,5 +88,5 @@ def _walk(folder: Path, exclude: Path) -> Iterator[Path]:
             name for name in subfolders if not name.startswith(".") and Path(root, name).resolve() != excluded
         )
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
+            if is_picture_name(name):
                 yield Path(root, name)
