@@ -1,0 +1,50 @@
+"""What a stream gives: pictures, and what is to be told between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture, or one frame of a video or camera.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB, turned upright as its metadata say.
+        source: where it comes from, as results and messages name it; never with a password.
+        number: of the frame in its source, counting skipped ones, from 0; 0 for a picture file.
+        time: in seconds: of a video from its beginning, of a camera since its first frame; None for a picture file.
+        path: of a picture file.
+    """
+
+    picture: Picture
+    source: str
+    number: int = 0
+    time: float | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to be told: a picture that cannot be read, a video that is cut short, a camera that is gone.
+
+    Attributes:
+        source: as ``Frame.source``.
+        text: what happened.
+        failed: whether something was lost for good; a camera that will be tried again is not.
+        number: of the frame before which it happened, None for a picture file and for what never began.
+    """
+
+    source: str
+    text: str
+    failed: bool = True
+    number: int | None = None
+
+
+Item = Frame | Notice

@@ -1,0 +1,104 @@
+"""Cameras and addresses: frames as they come, tried again where they stop coming."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cmsa.inference.streams.capture import Capture
+from cmsa.inference.streams.frame import Frame, Item, Notice
+from cmsa.inference.streams.pace import Pace
+from cmsa.inference.streams.video import read_video
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How a source that is gone is tried again: after ``first`` seconds, then each time after twice as many.
+
+    Attributes:
+        first: seconds before the first try.
+        longest: the longest that is waited between two tries.
+        give_up: seconds without a frame after which it is given up; None never does.
+        timeout: seconds to wait for an answer or the next frame of an address.
+    """
+
+    first: float = 0.5
+    longest: float = 30.0
+    give_up: float | None = None
+    timeout: float = 10.0
+
+
+def read_live(
+    target: str | int,
+    name: str,
+    pace: Pace,
+    retry: Retry | None = None,
+    end: float | None = None,
+    *,
+    start: float = 0.0,
+    after: int = -1,
+    clock: Clock = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Item]:
+    """The frames of a camera or an address, one in memory at a time.
+
+    An address that announces how many frames it has is a video file and read as one.
+
+    Args:
+        target: the number of a camera, or an address.
+        name: what results and messages call it.
+        pace: which frames to take.
+        retry: how to try again.
+        end: seconds since the first frame after which to stop; None goes on for ever.
+        start: seconds since the first frame; frames before it are not taken.
+        after: number of the last frame of an earlier run; the count goes on after it.
+        clock: seconds that never go back.
+        sleep: waits for so many seconds.
+
+    Yields:
+        Frames, whose time is that of their arrival; notices when the source stops, comes back, or is given up. A source
+        that does not answer at the beginning is not tried again: its address is more likely wrong.
+    """
+    retry = retry or Retry()
+    capture = Capture(target, retry.timeout)
+    if not capture.opened:
+        capture.close()
+        yield Notice(name, "does not open: nothing answers there, or it is no video")
+        return
+    if isinstance(target, str) and capture.frames > 0:
+        yield from read_video(target, name, pace, start, end, after, capture)
+        return
+    number, began = after, clock()
+    seen = began
+    try:
+        while True:
+            while capture.grab():
+                seen = clock()
+                number += 1
+                if end is not None and seen - began >= end:
+                    return
+                if seen - began < start or not pace.takes(number, seen - began):
+                    continue
+                picture = capture.retrieve()
+                if picture is not None:
+                    yield Frame(picture, name, number, seen - began)
+            capture.close()
+            wait = retry.first
+            while True:
+                gone = clock() - seen
+                if retry.give_up is not None and gone >= retry.give_up:
+                    yield Notice(name, f"no frame for {gone:.1f} s, given up", number=number + 1)
+                    return
+                yield Notice(name, f"no more frames, trying again in {wait:g} s", False, number + 1)
+                sleep(wait)
+                wait = min(2 * wait, retry.longest)
+                capture = Capture(target, retry.timeout)
+                if capture.opened:
+                    break
+                capture.close()
+            yield Notice(name, f"back after {clock() - seen:.1f} s", False, number + 1)
+    finally:
+        capture.close()

@@ -1,0 +1,163 @@
+"""What a user names -> what can be read: files, folders, globs, lists, standard input, cameras and addresses."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal
+from urllib.parse import unquote, urlsplit
+
+from cmsa.inference.streams.frame import Notice
+from cmsa.inference.streams.names import is_address, public_name
+
+PICTURES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif")
+)
+VIDEOS = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".ogv", ".wmv", ".flv"),
+        *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mjpg", ".mjpeg"),
+    )
+)
+LISTS = frozenset((".txt", ".lst"))
+"""Files of a folder with other ends are not looked at. A file that is named and is no video or list is a picture."""
+
+_OUTPUT = "annotated"
+_RESULTS = "results.jsonl", "keypoints.json", "head_pose.json", "classes.json"
+"""Pictures that this program drew lie in a folder of this name, beside one of these files."""
+
+Kind = Literal["picture", "video", "camera", "address"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that gives pictures.
+
+    Attributes:
+        kind: ``picture`` or ``video`` for files, ``camera`` for one of this machine, ``address`` for a network's.
+        target: the path, the number of the camera, or the address; may hold a password.
+        name: how results and messages call it.
+        place: where what is made of it goes below a folder of results, without suffix.
+    """
+
+    kind: Kind
+    target: str
+    name: str
+    place: Path
+
+
+@dataclass
+class SourceFinder:
+    """Finds sources, each path once.
+
+    Attributes:
+        recursive: look into sub-folders.
+        exclude: folders that are left out.
+        stdin: what ``-`` reads; standard input by default.
+    """
+
+    recursive: bool = True
+    exclude: tuple[Path, ...] = ()
+    stdin: BinaryIO | None = None
+    _seen: set[str] = field(default_factory=set)
+
+    def find(self, inputs: Iterable[str | Path]) -> Iterator[Source | Notice]:
+        """Sources in the order given, folders in the order of their names; and what gave none, and why.
+
+        Args:
+            inputs: picture and video files; folders, hidden ones left out; globs, ``**`` for any depth; ``.txt`` files
+                with one input a line; ``-`` for such lines on standard input; the number of a camera; addresses
+                (``rtsp://``, ``http://`` and whatever else FFmpeg reads).
+        """
+        for given in inputs:
+            yield from self._one(os.fspath(given))
+
+    def _one(self, text: str, base: Path | None = None) -> Iterator[Source | Notice]:
+        if text == "-" and base is None:
+            yield from self._lines(self.stdin or sys.stdin.buffer, None)
+        elif is_address(text):
+            yield from self._address(text)
+        else:
+            path = Path(text)
+            if base is not None and not path.is_absolute() and not os.path.lexists(path):
+                path = base / path
+            yield from self._path(path, text)
+
+    def _address(self, text: str) -> Iterator[Source | Notice]:
+        parts = urlsplit(text)
+        if parts.scheme == "file":
+            yield from self._one(unquote(parts.path))
+        else:
+            yield Source("address", text, public_name(text), Path(parts.hostname or "stream"))
+
+    def _path(self, path: Path, text: str) -> Iterator[Source | Notice]:
+        if not os.path.lexists(path):
+            if text.isdecimal():
+                yield Source("camera", text, f"camera {int(text)}", Path(f"camera-{int(text)}"))
+            elif glob.has_magic(text):
+                found = sorted(glob.glob(str(path), recursive=True))
+                if not found:
+                    yield Notice(public_name(text), "no file fits this pattern")
+                for name in found:
+                    yield from self._path(Path(name), name)
+            else:
+                yield Notice(public_name(text), "there is no such file or folder")
+        elif path.is_dir():
+            yield from self._folder(path)
+        elif path.suffix.lower() in LISTS:
+            yield from self._list(path)
+        else:
+            yield from self._file(path, Path(path.stem))
+
+    def _list(self, path: Path) -> Iterator[Source | Notice]:
+        try:
+            with path.open("rb") as lines:
+                yield from self._lines(lines, path.parent)
+        except OSError as error:
+            yield Notice(public_name(path), f"cannot be read ({error.strerror})")
+
+    def _lines(self, lines: BinaryIO, base: Path | None) -> Iterator[Source | Notice]:
+        for number, line in enumerate(lines):
+            text = os.fsdecode((line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line).rstrip(b"\r\n"))
+            if text.strip():
+                yield from self._one(text, base or Path())
+
+    def _file(self, path: Path, place: Path) -> Iterator[Source | Notice]:
+        absolute = os.path.abspath(path)
+        if absolute not in self._seen:
+            self._seen.add(absolute)
+            kind: Kind = "video" if path.suffix.lower() in VIDEOS else "picture"
+            yield Source(kind, os.fspath(path), public_name(path), place)
+
+    def _folder(self, folder: Path) -> Iterator[Source | Notice]:
+        count = 0
+        walked: dict[tuple[int, int], str] = {}
+        for root, subfolders, files in os.walk(folder, followlinks=True):
+            kept = []
+            for name in sorted(subfolders) if self.recursive else ():
+                path = Path(root, name)
+                if name.startswith(".") or self._is_excluded(path):
+                    continue
+                status = path.stat()
+                first = walked.setdefault((status.st_dev, status.st_ino), public_name(path))
+                if first != public_name(path):
+                    yield Notice(public_name(path), f"leads to the same folder as {first}, and is left out")
+                    continue
+                kept.append(name)
+            subfolders[:] = kept
+            for name in sorted(files):
+                if not name.startswith(".") and Path(name).suffix.lower() in PICTURES | VIDEOS:
+                    count += 1
+                    path = Path(root, name)
+                    yield from self._file(path, path.relative_to(folder).with_suffix(""))
+        if not count:
+            yield Notice(public_name(folder), "the folder holds no picture and no video")
+
+    def _is_excluded(self, folder: Path) -> bool:
+        if folder.name == _OUTPUT and any((folder.parent / name).exists() for name in _RESULTS):
+            return True
+        return any(os.path.abspath(folder) == os.path.abspath(other) for other in self.exclude)
