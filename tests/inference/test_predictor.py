@@ -263,7 +263,7 @@ def test_non_square_heatmaps_of_a_strided_stem(noise):
     torch.manual_seed(0)
     model = create_model("cmsa_n", "pose", (66, 24), dims=(16, 16, 16))
     predictor = Predictor(model)
-    assert predictor.reader.task.codec.heatmap_size == (33, 12)
+    assert predictor.task.codec.heatmap_size == (33, 12)
     assert predictor(noise, [BOX])[0].xy.shape == (17, 2)
 
 

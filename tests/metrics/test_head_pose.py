@@ -1,11 +1,15 @@
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmsa.metrics.head_pose import HeadPoseErrors
+from cmsa.data.crops import CropSpec
+from cmsa.data.store import CropStore
+from cmsa.metrics.head_pose import HeadPoseErrors, HeadPoseScore
 
 
 def errors(predicted: list[list[float]], target: list[list[float]]) -> dict[str, float]:
@@ -82,3 +86,23 @@ def test_nothing_added_gives_nan_and_reset_forgets() -> None:
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3\) and \(2, 2\)"):
         HeadPoseErrors().update(torch.zeros(2, 3), torch.zeros(2, 2))
+
+
+def test_the_score_of_a_store_says_what_it_is_worth_and_how_faces_were_cut() -> None:
+    spec = CropSpec.for_evaluation((8, 8))
+    store = CropStore(
+        Path(), np.zeros((4, 8, 8, 3), np.uint8), {}, spec, {"box_source": "landmarks", "margin": "fsanet"}
+    )
+    angles = torch.tensor([[10.0, 0, 0], [-40, 0, 0], [0, 6, 0], [0, 0, -2]])
+    score = HeadPoseScore(store)
+    score.update({"angles": angles[:3]}, (torch.zeros(3, 3),))
+    score.update({"angles": angles[3:]}, (torch.zeros(1, 3),))
+    table = score.compute()
+    assert [table[name] for name in ("yaw", "pitch", "roll")] == pytest.approx([12.5, 1.5, 0.5])
+    assert table["mae"] == pytest.approx(14.5 / 3)
+    # Medians (the lower of the two in the middle): 0, 0, 0, but for roll, where it is 0 as well.
+    assert table["constant"] == pytest.approx(14.5 / 3)
+    assert (table["boxes"], table["margin"]) == ("landmarks", "fsanet")
+    score.reset()
+    score.update({"angles": angles[:1]}, (angles[:1],))
+    assert score.compute()["mae"] == 0

@@ -32,7 +32,7 @@ def test_the_small_stem_keeps_the_pixels():
 def test_soft_stagewise_regression_reads_the_last_map():
     network = create_baseline("resnet18", "head_pose", (32, 32)).eval()
     with torch.inference_mode():
-        angles = HeadPoseTask("ssr").decode(network(torch.rand(3, 3, 32, 32)))
+        (angles,) = HeadPoseTask("ssr").decode(network(torch.rand(3, 3, 32, 32)))
     assert angles.shape == (3, 3)
     assert torch.isfinite(angles).all()
 

@@ -32,7 +32,7 @@ def test_loss_is_that_of_pytorch(generator: torch.Generator) -> None:
 
 
 def test_decoding() -> None:
-    probabilities = ClassificationTask(2).decode(torch.tensor([[math.log(3), 0.0]]))
+    (probabilities,) = ClassificationTask(2).decode(torch.tensor([[math.log(3), 0.0]]))
     torch.testing.assert_close(probabilities, torch.tensor([[0.75, 0.25]]))
 
 

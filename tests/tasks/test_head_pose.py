@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmsa.geometry.rotations import euler_to_matrix, matrix_to_rotation_6d, rotate_in_plane
-from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
+from cmsa.geometry.rotations import euler_to_matrix, flip_angles, matrix_to_rotation_6d, rotate_in_plane
+from cmsa.metrics.head_pose import HeadPoseErrors
+from cmsa.models.heads.table import angle_head
 from cmsa.tasks.head_pose import HeadKind, HeadPoseTask, bin_angles, stagewise_angles
 
 KINDS: tuple[HeadKind, ...] = ("ssr", "bins", "rotation_6d")
@@ -58,7 +59,7 @@ def test_bins_are_hopenets() -> None:
 def test_6d_round_trip() -> None:
     task = HeadPoseTask("rotation_6d")
     output = matrix_to_rotation_6d(euler_to_matrix(ANGLES))
-    torch.testing.assert_close(task.decode(3 * output), ANGLES, atol=1e-4, rtol=0)
+    torch.testing.assert_close(task.decode(3 * output)[0], ANGLES, atol=1e-4, rtol=0)
     assert task.loss(output, task.encode({"angles": ANGLES})) < 1e-3
 
 
@@ -101,20 +102,20 @@ def test_encode_moves_the_head_with_the_picture(turn: float, mirror: bool) -> No
 def test_loss_and_decoding_run_in_float32_under_autocast(kind: HeadKind) -> None:
     torch.manual_seed(0)
     task = HeadPoseTask(kind)
-    output = task.head((4, 4, 4))([torch.randn(2, 4, 4, 4)] * 3).bfloat16()
+    output = angle_head((4, 4, 4), kind)([torch.randn(2, 4, 4, 4)] * 3).bfloat16()
     targets = task.encode({"angles": ANGLES})
     with torch.autocast("cpu", torch.bfloat16):
-        loss, angles = task.loss(output, targets), task.decode(output)
+        loss, (angles,) = task.loss(output, targets), task.decode(output)
     assert loss.dtype == angles.dtype == torch.float32
     torch.testing.assert_close(loss, task.loss(output.float(), targets))
-    torch.testing.assert_close(angles, task.decode(output.float()))
+    torch.testing.assert_close(angles, task.decode(output.float())[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_head_learns_one_batch(kind: HeadKind) -> None:
     torch.manual_seed(0)
     task = HeadPoseTask(kind)
-    head = task.head((16, 16, 16))
+    head = angle_head((16, 16, 16), kind)
     maps = [torch.randn(2, 16, 4, 2) for _ in range(3)]
     targets = task.encode({"angles": ANGLES})
     optimizer = torch.optim.Adam(head.parameters(), lr=0.03)
@@ -122,13 +123,53 @@ def test_a_head_learns_one_batch(kind: HeadKind) -> None:
         optimizer.zero_grad()
         task.loss(head(maps), targets).backward()
         optimizer.step()
-    errors = task.metrics()
-    errors.update(task.decode(head(maps)), ANGLES)
+    errors = HeadPoseErrors()
+    errors.update(*task.decode(head(maps)), ANGLES)
     assert errors.compute()["mae"] < 1.5
 
 
-def test_heads_by_kind() -> None:
-    heads = [type(HeadPoseTask(kind).head((4, 4, 4))) for kind in KINDS]
-    assert heads == [SoftStagewiseHead, BinsHead, Rotation6DHead]
+def test_other_kinds_are_refused() -> None:
     with pytest.raises(ValueError, match="'euler': must be one of ssr, bins, rotation_6d"):
         HeadPoseTask("euler")  # type: ignore[arg-type]
+
+
+def saying(*angles: float) -> torch.Tensor:
+    """The output of a stagewise head of one stage that says angles (yaw, pitch, roll), up to 330 degrees."""
+    output = torch.zeros(1, 3, 1, 5)
+    output[0, :, 0, 3] = torch.tensor(angles).div(330).atanh()
+    output[0, :, 0, 4] = math.atanh(-0.9)
+    return output
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "middle"), [(179, -179, -180), (-179, 177, 179), (178, -175, -178.5), (10, 20, 15), (-60, 40, -10)]
+)
+def test_the_flip_test_averages_the_shorter_way_round(one: float, other: float, middle: float) -> None:
+    """Pitch keeps its sign in a mirror, yaw and roll change theirs."""
+    (angles,) = HeadPoseTask("ssr").average(saying(one, one, one), saying(-other, other, -other))
+    off = (angles - middle + 180) % 360 - 180
+    torch.testing.assert_close(off, torch.zeros(1, 3), atol=1e-3, rtol=0)
+    assert ((angles >= -180) & (angles < 180)).all()
+
+
+@pytest.mark.parametrize("kind", ["ssr", "rotation_6d"])
+def test_a_mirrored_head_averages_to_itself(kind: HeadKind) -> None:
+    angles = torch.tensor([[30.0, -21.0, 9.0]])
+    task = HeadPoseTask(kind)
+
+    def output(of: torch.Tensor) -> torch.Tensor:
+        return matrix_to_rotation_6d(euler_to_matrix(of)) if kind == "rotation_6d" else saying(*of[0].tolist())
+
+    (found,) = task.average(output(angles), output(flip_angles(angles)))
+    torch.testing.assert_close(found, angles, atol=1e-3, rtol=0)
+
+
+def test_rotations_are_averaged_where_euler_angles_jump() -> None:
+    """On both sides of yaw = 90 the angles differ by half a turn, the heads by two degrees."""
+    task = HeadPoseTask("rotation_6d")
+    near, beyond = torch.tensor([[89.0, 0.0, 0.0]]), torch.tensor([[91.0, 0.0, 0.0]])
+    one = matrix_to_rotation_6d(euler_to_matrix(near))
+    mirrored = matrix_to_rotation_6d(euler_to_matrix(flip_angles(beyond)))
+    (found,) = task.average(one, mirrored)
+    expected = euler_to_matrix(torch.tensor([[90.0, 0.0, 0.0]]))
+    torch.testing.assert_close(euler_to_matrix(found), expected, atol=1e-5, rtol=0)

@@ -14,7 +14,6 @@ from cmsa.evaluation.evaluate import evaluate_recipe, open_for_evaluation
 from cmsa.inference.predictor import Predictor
 from cmsa.models.create import load_weights
 from cmsa.tasks.classification import ClassificationTask
-from cmsa.tasks.scores import ClassificationScore
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.train import build_module, train
 
@@ -88,10 +87,11 @@ def test_mixup_blends_images_and_targets(recipe: Recipe, folder: Path) -> None:
 
 def test_the_flip_test_averages_probabilities(folder: Path) -> None:
     store = CropStore.open(folder / "evaluate.crops")
-    score = ClassificationScore(ClassificationTask(10), store)
+    task = ClassificationTask(10)
+    score = task.score(store)
     plain, mirrored = torch.full((1, 10), -50.0), torch.full((1, 10), -50.0)
     plain[0, 3], mirrored[0, 4] = 50, 50
-    score.update({"label": torch.tensor([3])}, plain, mirrored)
+    score.update({"label": torch.tensor([3])}, task.average(plain, mirrored))
     assert score.compute()["nll"] == pytest.approx(np.log(2), abs=1e-6)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cmsa.tasks.described import AnyTask
+from cmsa.tasks import Task
 from cmsa.training.module import build_optimizer
 from cmsa.training.recipe import OptimizerRecipe
 
@@ -29,7 +29,7 @@ class TrainingStep:
     def __init__(
         self,
         network: nn.Module,
-        task: AnyTask,
+        task: Task,
         images: Tensor,
         targets: Mapping[str, Tensor],
         precision: TrainingPrecision = "float32",

@@ -19,7 +19,7 @@ from cmsa.benchmark.written import write_rows
 from cmsa.models.heads.table import HEADS
 from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import heatmap_size
-from cmsa.tasks.described import task_of
+from cmsa.tasks import task_of
 from cmsa.training.module import TrainingModule
 from cmsa.training.recipe import load_recipe
 from cmsa.training.starting_point import build_network, describe

@@ -17,7 +17,6 @@ TEXT = (
 VARIANTS = ("cmsa_n", "cmsa_s", "cmsa_b", "cmsa_l")
 RUNTIMES = ("torch", "onnxruntime", "openvino")
 PRECISIONS = ("float32", "bf16", "int8")
-TASKS = ("pose", "head_pose", "classification")
 EVERY = {"batch", "threads", "rounds", "out"}
 OPTIONS = {
     "inference": EVERY | {"variants", "sizes", "precisions", "runtimes", "with_peers"},
@@ -33,6 +32,8 @@ FLAGS = {"with_peers": "--no-peers", "compile_network": "--compile", "peers": "-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
+    from cmsa.tasks import TASKS
+
     parser.argument_default = argparse.SUPPRESS
     parser.add_argument(
         "kind",
@@ -56,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     inference.add_argument("--runtimes", nargs="+", choices=RUNTIMES, help="all")
     inference.add_argument("--no-peers", dest="with_peers", action="store_false", help="CMSA only")
     training = parser.add_argument_group("training")
-    training.add_argument("--task", choices=TASKS, help="whose head, augmentation and loss; pose")
+    training.add_argument("--task", choices=list(TASKS), help="whose head, augmentation and loss; pose")
     training.add_argument("--compile", dest="compile_network", action="store_true", help="torch.compile too")
     data = parser.add_argument_group("data and accuracy")
     data.add_argument("--annotations", type=Path, help="COCO keypoint annotations")

@@ -12,7 +12,9 @@ TEXT = "Pictures and boxes to keypoints, head pose or classes."
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("task", choices=["pose", "head-pose", "classify"])
+    from cmsa.tasks import commands
+
+    parser.add_argument("task", choices=list(commands()))
     parser.add_argument("inputs", nargs="+", type=Path, help="pictures or folders of pictures")
     parser.add_argument("--weights", help="a shipped name, a weights file, a folder or a hub id")
     boxes = parser.add_mutually_exclusive_group()

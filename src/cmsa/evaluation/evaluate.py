@@ -14,6 +14,7 @@ import torch
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of, store_names
 from cmsa.export.formats import read_constants
+from cmsa.metrics.score import Score
 from cmsa.metrics.table import Scores, score_table
 from cmsa.models.create import load_weights
 from cmsa.models.description import Description
@@ -22,11 +23,9 @@ from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.runtime.sessions import RuntimeNetwork, open_exported
-from cmsa.tasks.described import AnyTask, task_of
-from cmsa.tasks.outputs import Network
-from cmsa.tasks.scores import ClassificationScore, Score, score_of
+from cmsa.tasks import Task, task_of
+from cmsa.tasks.task import Network
 from cmsa.training.recipe import Recipe
-from cmsa.visualization.confusion import save_confusion
 
 
 def open_for_scoring(path: Path, description: Description) -> RuntimeNetwork:
@@ -51,7 +50,7 @@ def open_for_scoring(path: Path, description: Description) -> RuntimeNetwork:
 @torch.inference_mode()
 def evaluate_store(
     network: Network,
-    task: AnyTask,
+    task: Task,
     store: CropStore,
     *,
     flip_test: bool = False,
@@ -75,11 +74,11 @@ def evaluate_store(
         preprocess: from crops to images; ImageNet's mean and spread by default.
     """
     preprocess = (preprocess or Preprocess()).to(device)
-    score = score or score_of(task, store)
+    score = score or task.score(store)
     for batch in store_loader([store], batch_size, training=False):
         images = preprocess(batch["crops"].to(device))
-        output = network(images).cpu()
-        score.update(batch, output, network(images.flip(3)).cpu() if flip_test else None)
+        decoded = task.predict(network, images, flip_test)
+        score.update(batch, tuple(part.cpu() for part in decoded))
         advance(len(images))
     return score.compute()
 
@@ -104,7 +103,7 @@ def evaluate_recipe(
         out: JSON file to write.
         batch_size: crops at a time.
         device: where to run, e.g. ``cpu`` or ``cuda``.
-        pictures: folder for a confusion matrix of each store (classification).
+        pictures: folder for what the task draws of each store, e.g. a confusion matrix.
         exported: files of ``cmsa export`` to score as well, e.g. to see what int8 costs.
 
     Returns:
@@ -130,7 +129,7 @@ def evaluate_recipe(
     with Progress(console=console, transient=True) as progress:
         for (name, store), (ending, run) in product(zip(store_names(stores), stores, strict=True), networks.items()):
             bar = progress.add_task(f"{store.folder.name}{ending}", total=len(store))
-            score = score_of(task, store)
+            score = task.score(store)
             scores[name + ending] = evaluate_store(
                 run,
                 task,
@@ -142,11 +141,8 @@ def evaluate_recipe(
                 score=score,
                 preprocess=preprocess_of(network.description),
             )
-            if pictures and isinstance(score, ClassificationScore):
-                pictures.mkdir(parents=True, exist_ok=True)
-                confusion, classes = score.errors.confusion.numpy(), store.meta["classes"]
-                picture = f"{Path(name).name}{ending.replace('/', '_')}.png"
-                save_confusion(pictures / picture, confusion, classes, name + ending)
+            if pictures:
+                score.save_pictures(pictures, Path(name).name + ending)
     console.print(score_table(scores, f"{weights}, flip test {'on' if flip_test else 'off'}"))
     if out:
         content = {"weights": weights, "flip_test": flip_test, "scores": scores}

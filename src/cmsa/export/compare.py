@@ -12,18 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmsa.export.graph import Decode
 from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import describe
+from cmsa.runtime.feeding import describe, heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
+from cmsa.tasks import task_of
+from cmsa.tasks.task import Output
 
 RAW_TOLERANCE = 1e-3
 """Of the network's numbers, as a share of the largest of them: float32 in another order of operations."""
-DECODED_TOLERANCES = {"keypoints": 0.05, "angles": 0.05, "probabilities": 1e-3}
-"""At most, in float32."""
-INT8_TOLERANCES = {"keypoints": 0.5, "angles": 1.0, "probabilities": 0.05}
-"""In the mean, in int8: past this a file is broken. What int8 costs in accuracy only labelled data can tell."""
-UNITS = {"keypoints": "px", "angles": "degrees", "probabilities": ""}
 
 
 class ExportError(RuntimeError):
@@ -39,35 +35,29 @@ class Difference:
             values.
         decoded: between the values at most: pixels of the input, degrees, or probability.
         mean: the same, in the mean.
-        what: ``keypoints``, ``angles`` or ``probabilities``.
-        other_labels: images whose most probable class differs.
-        undecided: keypoints left out because two pixels of their heatmap are equally high within rounding.
+        what: the decoded output that is compared, with its tolerances.
         count: images compared.
+        remark: what the task has to add.
     """
 
     raw: float | None
     decoded: float
     mean: float
-    what: str
+    what: Output
     count: int
-    other_labels: int = 0
-    undecided: int = 0
+    remark: str = ""
 
     def __str__(self) -> str:
         raw = "" if self.raw is None else f"output {self.raw:.1e} of its largest number; "
-        unit = f" {UNITS[self.what]}" if UNITS[self.what] else ""
-        text = f"{raw}{self.what} at most {self.decoded:.1e}{unit}, mean {self.mean:.1e}{unit}, {self.count} images"
-        if self.what == "probabilities":
-            text += f"; {self.other_labels} labels differ"
-        if self.undecided:
-            text += f"; {self.undecided} keypoints without a clear peak left out"
-        return text
+        unit = f" {self.what.unit}" if self.what.unit else ""
+        text = f"{self.what.name} at most {self.decoded:.1e}{unit}, mean {self.mean:.1e}{unit}, {self.count} images"
+        return f"{raw}{text}; {self.remark}" if self.remark else raw + text
 
     def check(self, tolerance: float = 1.0, int8: bool = False) -> None:
         """Refuse what is too far off.
 
         Args:
-            tolerance: factor on the tolerances of this module.
+            tolerance: factor on ``RAW_TOLERANCE`` and on those of ``what``.
             int8: whether the file computes in int8, whose rounding is no error.
 
         Raises:
@@ -76,9 +66,9 @@ class Difference:
         # Written so that NaN is refused.
         if not int8 and self.raw is not None and not self.raw <= RAW_TOLERANCE * tolerance:
             raise ExportError(f"the output differs by more than {RAW_TOLERANCE * tolerance:.1e}: {self}")
-        limit = (INT8_TOLERANCES if int8 else DECODED_TOLERANCES)[self.what] * tolerance
+        limit = (self.what.int8_tolerance if int8 else self.what.tolerance) * tolerance
         if not (self.mean if int8 else self.decoded) <= limit:
-            raise ExportError(f"{self.what} differ by more than {limit:g} {UNITS[self.what]}: {self}")
+            raise ExportError(f"{self.what.name} differ by more than {limit:g} {self.what.unit}: {self}")
 
 
 def random_pixels(model: CMSA, count: int = 8) -> Tensor:
@@ -105,30 +95,17 @@ def compare(model: CMSA, pixels: Tensor, outputs: Sequence[Tensor], decoded: boo
         model: what was exported.
         pixels: (B, H, W, 3) uint8, the crops that gave the outputs.
         outputs: of the file.
-        decoded: whether these are values already, as ``Decode`` gives them.
+        decoded: whether these are values already, as the task decodes them.
     """
     was_training = model.training
     expected = model.eval()(network_input(model, pixels))
     model.train(was_training)
-    decode = Decode(model).eval()
+    description = describe(model)
+    task = task_of(description, heatmap_size(model))
     raw = None if decoded else _largest(outputs[0] - expected) / max(_largest(expected), 1e-12)
-    values, found = decode(expected), tuple(outputs) if decoded else decode(outputs[0])
-    count, task = len(pixels), describe(model).task
-    if task == "pose":
-        clear = _has_clear_peak(expected)
-        moved = (found[0] - values[0]).norm(dim=2)[clear]
-        return Difference(raw, _largest(moved), _mean(moved), "keypoints", count, undecided=int((~clear).sum()))
-    off = found[0] - values[0]
-    if task == "head_pose":
-        return Difference(raw, _largest(off), _mean(off), "angles", count)
-    labels = int((found[0].argmax(1) != values[0].argmax(1)).sum())
-    return Difference(raw, _largest(off), _mean(off), "probabilities", count, other_labels=labels)
-
-
-def _has_clear_peak(heatmaps: Tensor) -> Tensor:
-    """(B, K) bool: the highest pixel is higher than every other by more than rounding."""
-    highest = heatmaps.flatten(2).topk(2, dim=2).values
-    return highest[..., 0] - highest[..., 1] > 1e-5 * heatmaps.abs().amax()
+    found = tuple(outputs) if decoded else task.decode(outputs[0])
+    distances, remark = task.distances(found, task.decode(expected), expected)
+    return Difference(raw, _largest(distances), _mean(distances), task.decoded[0], len(pixels), remark)
 
 
 def _largest(values: Tensor) -> float:

@@ -16,7 +16,7 @@ from cmsa.models.fuse import fuse
 from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import describe
 from cmsa.runtime.sessions import Runtime, RuntimeNetwork, available_runtimes, open_exported
-from cmsa.tasks.outputs import Network
+from cmsa.tasks.task import Network
 
 SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "openvino": ".xml"}
 

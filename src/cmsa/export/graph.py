@@ -1,6 +1,6 @@
 """What goes into an exported file: the deployed network, and before and after it what a user without Python needs.
 
-Shapes: B images of (H, W) with K keypoints.
+Shapes: B images of (H, W).
 """
 
 from __future__ import annotations
@@ -12,35 +12,19 @@ from cmsa.export.layout import deploy
 from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import describe, heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
-from cmsa.tasks.described import head_pose_task, pose_task
-
-RAW_OUTPUT = {"pose": "heatmaps", "head_pose": "angle_numbers", "classification": "logits"}
-DECODED_OUTPUTS = {
-    "pose": ("keypoints", "scores"),
-    "head_pose": ("angles",),
-    "classification": ("probabilities",),
-}
+from cmsa.tasks import Task, task_of
 
 
 class Decode(nn.Module):
     """The network's output -> values, as the model's task decodes it."""
 
-    def __init__(self, model: CMSA) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        description = describe(model)
-        self.kind = description.task
-        if self.kind == "pose":
-            self.pose = pose_task(description, heatmap_size(model))
-        elif self.kind == "head_pose":
-            self.head_pose = head_pose_task(description)
+        self.task = task
 
     def forward(self, output: Tensor) -> tuple[Tensor, ...]:
-        """Keypoints (B, K, 2) in input pixels and scores (B, K); angles (B, 3) in degrees; or class probabilities."""
-        if self.kind == "pose":
-            return self.pose.decode(output)
-        if self.kind == "head_pose":
-            return (self.head_pose.decode(output),)
-        return (output.softmax(dim=1),)
+        """What ``task.decoded`` lists."""
+        return self.task.decode(output)
 
 
 class ExportedGraph(nn.Module):
@@ -52,7 +36,8 @@ class ExportedGraph(nn.Module):
         decode: put out values instead of the network's numbers.
 
     Attributes:
-        output_names: as the file has them; its input is called ``images``.
+        task: that the model was made for.
+        outputs: what the file puts out; its input is called ``images``.
     """
 
     def __init__(self, model: CMSA, *, normalise: bool = False, decode: bool = False) -> None:
@@ -62,8 +47,14 @@ class ExportedGraph(nn.Module):
         self.takes_pixels, self.decodes = normalise, decode
         self.preprocess = preprocess_of(description) if normalise else nn.Identity()
         self.network = deploy(model)
-        self.decode = Decode(model) if decode else None
-        self.output_names = DECODED_OUTPUTS[description.task] if decode else (RAW_OUTPUT[description.task],)
+        self.task = task_of(description, heatmap_size(model))
+        self.decode = Decode(self.task) if decode else None
+        self.outputs = self.task.decoded if decode else (self.task.output,)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """As the file has them."""
+        return tuple(output.name for output in self.outputs)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Images, as ``normalise`` says, -> the outputs that ``output_names`` lists."""

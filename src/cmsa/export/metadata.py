@@ -8,23 +8,11 @@ from typing import Any
 
 from cmsa.export.graph import ExportedGraph
 from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import crop_spec, describe, face_margin_of, heatmap_size
-from cmsa.tasks.described import pose_task
-from cmsa.tasks.head_pose import BIN_COUNT, BIN_WIDTH, STAGE_BINS
+from cmsa.runtime.feeding import crop_spec, describe, face_margin_of
 
 FORMAT = 1
 KEY = "cmsa"
 """The entry of the file's metadata, a JSON object."""
-
-SHAPES = {
-    "heatmaps": "(B, keypoints, h, w)",
-    "keypoints": "(B, keypoints, 2): x, y in input pixels, pixel centres at integers",
-    "scores": "(B, keypoints): height of the peak",
-    "angle_numbers": "(B, ...): what decoding.head names",
-    "angles": "(B, 3): yaw, pitch, roll in degrees",
-    "logits": "(B, classes)",
-    "probabilities": "(B, classes)",
-}
 
 
 def constants(model: CMSA, graph: ExportedGraph, batch: int | None, precision: str = "float32") -> dict[str, Any]:
@@ -36,7 +24,7 @@ def constants(model: CMSA, graph: ExportedGraph, batch: int | None, precision: s
         batch: its fixed number of images, None where any number goes.
         precision: ``float32`` or ``int8``.
     """
-    description, crop, margin = describe(model), crop_spec(model), face_margin_of(model)
+    description, crop, margin = describe(model), crop_spec(model, graph.task.padding), face_margin_of(model)
     height, width = model.input_size
     return {
         "format": FORMAT,
@@ -61,31 +49,10 @@ def constants(model: CMSA, graph: ExportedGraph, batch: int | None, precision: s
             "antialias": crop.antialias,
             "margin": asdict(margin),
         },
-        "outputs": {name: SHAPES[name] for name in graph.output_names},
+        "outputs": {output.name: output.shape for output in graph.outputs},
         "decoded_in_graph": graph.decodes,
-        "decoding": _decoding(model),
+        "decoding": graph.task.constants(),
     }
-
-
-def _decoding(model: CMSA) -> dict[str, Any]:
-    description = describe(model)
-    if description.task == "pose":
-        task = pose_task(description, heatmap_size(model))
-        codec = task.codec
-        return {
-            "codec": type(codec).__name__,
-            "sigma": codec.sigma,
-            "heatmap_height": codec.heatmap_size[0],
-            "heatmap_width": codec.heatmap_size[1],
-            "loss": task.kind,
-            "flip_shift": codec.flip_shift,
-            "flip_index": task.keypoint_set.flip_index,
-            "names": task.keypoint_set.names,
-        }
-    if description.task == "head_pose":
-        head = description.options.get("head", "ssr")
-        return {"head": head, "bins": BIN_COUNT if head == "bins" else STAGE_BINS, "bin_width": BIN_WIDTH}
-    return {"names": description.names}
 
 
 def to_text(entries: dict[str, Any]) -> str:

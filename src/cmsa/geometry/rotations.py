@@ -87,12 +87,32 @@ def geodesic_distance(first: Tensor, second: Tensor) -> Tensor:
 
 def wrap_degrees(angles: Tensor) -> Tensor:
     """Angles, or differences of angles, brought into [-180, 180) by whole turns of 360° and nothing else."""
-    return torch.remainder(angles + 180, 360) - 180
+    # Subtracting whole turns leaves the digits of an angle that is in range already.
+    return angles - 360 * torch.floor((angles + 180) / 360)
 
 
 def flip_angles(angles: Tensor) -> Tensor:
     """Angles (..., 3) of the head in the mirrored picture: yaw and roll change sign."""
     return angles * angles.new_tensor(_FLIP_SIGNS)
+
+
+def flip_rotation(matrix: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) of the head in the mirrored picture, as ``flip_angles`` of its angles."""
+    signs = matrix.new_tensor([-1.0, 1.0, 1.0])
+    return matrix * signs[:, None] * signs
+
+
+def mean_rotation(first: Tensor, second: Tensor) -> Tensor:
+    """The rotation half way between matrices (..., 3, 3): the one nearest to their sum (chordal mean).
+
+    Rotations half a turn apart have no middle; one of the rotations between them is returned.
+    """
+    left, _, right = torch.linalg.svd(first + second)
+    # The determinant is 1 up to rounding but for half turns, where the last singular vector may point either way.
+    sign = torch.linalg.det(left @ right).sign()
+    scale = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
+    middle: Tensor = (left * scale[..., None, :]) @ right
+    return middle
 
 
 def rotate_in_plane(angles: Tensor, degrees: Tensor | float) -> Tensor:

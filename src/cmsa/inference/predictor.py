@@ -1,4 +1,4 @@
-"""Image and boxes -> keypoints, head poses or class probabilities.
+"""Image and boxes -> keypoints, head poses, class probabilities, or what another task has.
 
 Crops are cut as the weights say that they were trained: box widened by the ``margin`` of faces, extended to the aspect
 of the network's input and enlarged by ``padding``. A whole picture, without a box, is taken as it is but for
@@ -31,15 +31,13 @@ from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import crop_spec, describe, face_margin_of, heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.runtime.sessions import Runtime
-from cmsa.structures import Box, Predictions
-from cmsa.tasks.outputs import Network, output_reader
+from cmsa.structures import Box
+from cmsa.tasks import task_of
+from cmsa.tasks.task import Network
 
 Picture = NDArray[np.uint8]
 Boxes = Sequence[object] | NDArray[Any] | str | Path | DetectionFile | None
 """Boxes (``Box``, or x, y, width, height) in pixels of the picture after its EXIF turn; a COCO detection file; None."""
-
-PERSON_CATEGORY = 1
-"""COCO's category of people; for pose, other entries of a detection file do not count."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +87,7 @@ class Predictor:
 
     Attributes:
         description: what the model says of itself.
+        task: that it was trained for.
         spec: how crops are cut.
         margin: how far a crop reaches beyond the box of a face, before ``spec`` extends it.
         network: normalised images (B, 3, H, W) float32 on ``device`` -> the head's output.
@@ -109,8 +108,8 @@ class Predictor:
         self.description = describe(model)
         self.device = torch.device(device)
         self.preprocess = preprocess_of(self.description).to(self.device)
-        self.spec, self.margin = crop_spec(model), face_margin_of(model)
-        self.reader = output_reader(self.description, heatmap_size(model))
+        self.task = task_of(self.description, heatmap_size(model))
+        self.spec, self.margin = crop_spec(model, self.task.padding), face_margin_of(model)
         self.network: Network = network_for(model, runtime, self.device, threads)
         self.skipped: list[Skipped] = []
 
@@ -140,7 +139,7 @@ class Predictor:
 
     def __call__(
         self, image: ImageSource, boxes: Boxes = None, *, flip_test: bool = False, batch_size: int = 32
-    ) -> Predictions:
+    ) -> list[Any]:
         """Predict one value for each box.
 
         Args:
@@ -168,7 +167,7 @@ class Predictor:
         *,
         flip_test: bool = False,
         batch_size: int = 32,
-    ) -> Iterator[Predictions]:
+    ) -> Iterator[list[Any]]:
         """Predict for any number of pictures, one after the other, in constant memory.
 
         Args:
@@ -224,7 +223,7 @@ class Predictor:
     def _boxes_of(self, image: ImageSource, boxes: Boxes) -> list[object] | None:
         """The boxes given for a picture, unchecked; None for the whole picture."""
         if isinstance(boxes, str | Path):
-            boxes = DetectionFile.read(boxes, PERSON_CATEGORY if self.description.task == "pose" else None)
+            boxes = DetectionFile.read(boxes, self.task.category)
         if isinstance(boxes, DetectionFile):
             if not isinstance(image, str | Path):
                 return boxes.only().boxes
@@ -261,7 +260,7 @@ class Predictor:
             return
         images = self._images([region.crop for region in batch])
         matrices, boxes = [region.matrix for region in batch], [region.box for region in batch]
-        values = self.reader.read(self.network, images, matrices, boxes, flip_test)
+        values = self.task.values(self.task.predict(self.network, images, flip_test), matrices, boxes)
         for region, value in zip(batch, values, strict=True):
             region.values.append(value)
         batch.clear()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from cmsa.data.store import CropStore
+from cmsa.metrics.score import Batch, Decoded, Score
+from cmsa.visualization.confusion import save_confusion
 
 CALIBRATION_BINS = 15
 """Guo et al., arXiv 1706.04599."""
@@ -70,3 +77,37 @@ class ClassificationErrors:
             "ece": float((self.bins[:, 1] - self.bins[:, 2]).abs().sum()) / count,
             "images": count,
         }
+
+
+class ClassificationScore(Score):
+    """Accuracy, likelihood and calibration of predicted classes on an evaluation store.
+
+    Args:
+        classes: C.
+        store: what is evaluated; its ``meta`` names the classes and the data.
+    """
+
+    def __init__(self, classes: int, store: CropStore) -> None:
+        self.classes, self.store = classes, store
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was collected."""
+        self.errors = ClassificationErrors(self.classes)
+
+    def update(self, batch: Batch, decoded: Decoded) -> None:
+        """Take probabilities (B, C)."""
+        (probabilities,) = decoded
+        # A probability of 0 is one that float32 cannot hold.
+        smallest = torch.finfo(torch.float32).tiny
+        self.errors.update(probabilities.double().clamp(min=smallest).log(), batch["label"])
+
+    def compute(self) -> dict[str, Any]:
+        """What ``ClassificationErrors`` has, and the data's own name."""
+        return dict(self.errors.compute()) | {"data": self.store.meta.get("data", "unknown")}
+
+    def save_pictures(self, folder: Path, name: str) -> None:
+        """The confusion matrix."""
+        folder.mkdir(parents=True, exist_ok=True)
+        names = self.store.meta.get("classes", tuple(map(str, range(self.classes))))
+        save_confusion(folder / f"{name.replace('/', '_')}.png", self.errors.confusion.numpy(), names, name)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from cmsa.data.store import CropStore
 from cmsa.geometry.rotations import euler_to_matrix, geodesic_distance, wrap_degrees
+from cmsa.metrics.score import Batch, Decoded, Score
 
 YAW_BUCKETS = (0.0, 30.0, 60.0, math.inf)
 """Bounds in degrees of |true yaw|; the usual thirds of the 300W-LP range."""
@@ -66,3 +69,38 @@ class HeadPoseErrors:
     def reset(self) -> None:
         """Forget everything."""
         self.totals.zero_()
+
+
+class HeadPoseScore(Score):
+    """Errors of predicted angles on an evaluation store.
+
+    Args:
+        store: what is evaluated; its ``meta`` says how faces were found and cut.
+    """
+
+    def __init__(self, store: CropStore) -> None:
+        self.store = store
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was collected."""
+        self.errors = HeadPoseErrors()
+        self.truth: list[Tensor] = []
+
+    def update(self, batch: Batch, decoded: Decoded) -> None:
+        """Take angles (B, 3) in degrees."""
+        (angles,) = decoded
+        self.errors.update(angles, batch["angles"])
+        self.truth.append(batch["angles"].cpu())
+
+    def compute(self) -> dict[str, Any]:
+        """What ``HeadPoseErrors`` has, and how it came about.
+
+        ``constant`` is the mean absolute error of the best answer that is the same for every head, the medians of
+        this very set: what a network is worth is what it is better by. ``boxes`` and ``margin`` say how faces were
+        cut.
+        """
+        truth = torch.cat(self.truth)
+        constant = (truth - truth.median(dim=0).values).abs().mean().item()
+        cut = {"boxes": self.store.meta.get("box_source", "unknown"), "margin": self.store.meta.get("margin", "none")}
+        return dict(self.errors.compute()) | {"constant": constant} | cut

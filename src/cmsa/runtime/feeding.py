@@ -8,7 +8,6 @@ from typing import Protocol
 
 from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
-from cmsa.geometry.crops import BOX_PADDING
 from cmsa.geometry.face_margins import FaceMargin, face_margin
 from cmsa.models.description import Description
 from cmsa.models.network import CMSA
@@ -27,10 +26,9 @@ def describe(model: CMSA) -> Description:
     return replace(description, input_size=model.input_size)
 
 
-def crop_spec(model: CMSA) -> CropSpec:
-    """How the crops are cut that a model is fed with."""
+def crop_spec(model: CMSA, padding: float) -> CropSpec:
+    """How the crops are cut that a model is fed with; ``padding`` where the model does not say it."""
     description = describe(model)
-    padding = BOX_PADDING if description.task == "pose" else 1.0
     given = {name: value for name, value in description.crop.items() if name != "margin"}
     return CropSpec.for_evaluation(model.input_size, **{"padding": padding} | given)
 
@@ -89,6 +87,6 @@ def open_for_evaluation(folder: str | Path, description: Description) -> CropSto
         trained = {key: description.crop[key] for key in differing}
         raise ValueError(f"{folder}: was cut with {differing}, the model was trained with {trained}: prepare it again")
     classes = tuple(store.meta.get("classes", ()))
-    if description.task == "classification" and description.names and classes != description.names:
+    if classes and description.names and classes != description.names:
         raise ValueError(f"{folder}: its {len(classes)} classes are not the model's {len(description.names)}")
     return store

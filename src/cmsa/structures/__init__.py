@@ -9,7 +9,6 @@ from cmsa.structures.values import (
     FloatArray,
     HeadPose,
     Keypoints,
-    Predictions,
     Value,
 )
 
@@ -24,7 +23,6 @@ __all__ = [
     "KeypointSet",
     "KeypointSetError",
     "Keypoints",
-    "Predictions",
     "Value",
     "keypoint_set",
 ]

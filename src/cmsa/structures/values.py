@@ -6,6 +6,7 @@ Coordinates are (x, y) in pixels of the full picture, pixel centres at integers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,5 +151,9 @@ class ClassScores:
         return [(self.names[index], float(self.probabilities[index])) for index in order]
 
 
-Value = Keypoints | HeadPose | ClassScores
-Predictions = list[Keypoints] | list[HeadPose] | list[ClassScores]
+class Value(Protocol):
+    """What a task predicts for a box: keypoints, a head pose, class scores, or what another task has."""
+
+    @property
+    def box(self) -> Box:
+        """The part of the picture that it belongs to."""

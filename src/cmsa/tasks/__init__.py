@@ -1,1 +1,43 @@
-"""What each task asks of a network: encode, loss, decode, metrics."""
+"""The tasks. A task is a class that owns whatever depends on it, see ``cmsa.tasks.task``, and a line in this table."""
+
+from __future__ import annotations
+
+from cmsa.models.description import Description
+from cmsa.tasks.classification import ClassificationTask
+from cmsa.tasks.head_pose import HeadPoseTask
+from cmsa.tasks.pose.task import PoseTask
+from cmsa.tasks.task import Task
+
+__all__ = ["TASKS", "Task", "commands", "task_named", "task_of"]
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (PoseTask, HeadPoseTask, ClassificationTask)}
+"""The tasks by their names."""
+
+
+def task_named(name: str) -> type[Task]:
+    """A task's class.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if name not in TASKS:
+        raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def task_of(description: Description, map_size: tuple[int, int]) -> Task:
+    """The task that a model was trained for, as it was trained.
+
+    Args:
+        description: of the model.
+        map_size: (h, w) of its first stage's map; tasks that put out maps need it.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return task_named(description.task).from_description(description, map_size)
+
+
+def commands() -> dict[str, type[Task]]:
+    """The tasks by what the command line calls them."""
+    return {task.command: task for task in TASKS.values()}

@@ -7,22 +7,32 @@ whatever the network ran in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from dataclasses import replace
+from typing import Any, Literal, Self, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from cmsa.data.store import CropStore
+from cmsa.geometry.crops import FloatArray
 from cmsa.geometry.rotations import (
     LARGEST_ANGLE,
     euler_to_matrix,
+    flip_angles,
+    flip_rotation,
     geodesic_distance,
     matrix_to_euler,
+    mean_rotation,
     rotation_6d_to_matrix,
     transform_angles,
+    wrap_degrees,
 )
-from cmsa.metrics.head_pose import HeadPoseErrors
-from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
+from cmsa.metrics.head_pose import HeadPoseScore
+from cmsa.metrics.score import Batch, Decoded
+from cmsa.models.description import Description
+from cmsa.structures import Box, HeadPose
+from cmsa.tasks.task import Output, Targets, Task, numbers
 
 HeadKind = Literal["ssr", "bins", "rotation_6d"]
 
@@ -34,7 +44,7 @@ _LEAST_WIDTH = 1e-3
 """1 + Δ is kept above this: tanh reaches -1 in float32, and the angle would be infinite."""
 
 
-class HeadPoseTask:
+class HeadPoseTask(Task):
     """Encodes, scores and decodes head pose for one kind of head.
 
     Args:
@@ -48,19 +58,32 @@ class HeadPoseTask:
         ValueError: there is no such kind.
     """
 
+    name = "head_pose"
+    monitored = ("mae", "min")
+    output = Output("angle_numbers", "(B, ...): what decoding.head names")
+    decoded = (Output("angles", "(B, 3): yaw, pitch, roll in degrees", "degrees", 0.05, 1.0),)
+    columns = ("yaw", "pitch", "roll")
+    result_name = "head_pose"
+
     def __init__(self, kind: HeadKind = "ssr", alpha: float = 1.0) -> None:
         if kind not in get_args(HeadKind):
             raise ValueError(f"head pose head {kind!r}: must be one of {', '.join(get_args(HeadKind))}")
         self.kind = kind
         self.alpha = alpha
 
-    def head(self, dims: Sequence[int]) -> nn.Module:
-        """The network's head for maps of ``dims`` channels."""
-        if self.kind == "ssr":
-            return SoftStagewiseHead(dims, STAGE_BINS)
-        return BinsHead(dims, BIN_COUNT) if self.kind == "bins" else Rotation6DHead(dims)
+    @classmethod
+    def describe(cls, description: Description, settings: Mapping[str, Any], store: CropStore) -> Description:
+        """As ``Task.describe``; the store says how far crops reach beyond the face."""
+        decoding = {"alpha": settings["alpha"]} if description.options.get("head") == "bins" else {}
+        crop = description.crop | {"margin": store.meta.get("margin", "none")}
+        return replace(description, names=cls.columns, decoding=decoding, crop=crop)
 
-    def encode(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    @classmethod
+    def from_description(cls, description: Description, map_size: tuple[int, int]) -> Self:
+        """As ``Task.from_description``."""
+        return cls(description.options.get("head", "ssr"), description.decoding.get("alpha", 1.0))
+
+    def encode(self, batch: Batch) -> Targets:
         """Targets of a batch.
 
         Args:
@@ -92,17 +115,48 @@ class HeadPoseTask:
             cross_entropy = functional.cross_entropy(output.flatten(0, 1), targets["bins"].flatten())
             return cross_entropy + self.alpha * functional.mse_loss(bin_angles(output), angles)
 
-    def decode(self, output: Tensor) -> Tensor:
+    def decode(self, output: Tensor) -> Decoded:
         """Angles (B, 3) float32 of what the head put out."""
         with torch.autocast(output.device.type, enabled=False):
             output = output.float()
             if self.kind == "ssr":
-                return stagewise_angles(output)
-            return bin_angles(output) if self.kind == "bins" else matrix_to_euler(rotation_6d_to_matrix(output))
+                return (stagewise_angles(output),)
+            angles = bin_angles(output) if self.kind == "bins" else matrix_to_euler(rotation_6d_to_matrix(output))
+            return (angles,)
 
-    def metrics(self) -> HeadPoseErrors:
-        """An empty account of errors, to be updated with decoded and true angles."""
-        return HeadPoseErrors()
+    def average(self, output: Tensor, mirrored: Tensor) -> Decoded:
+        """As ``Task.average``, the shorter way round: 179° and -179° have ±180° in their middle.
+
+        ``rotation_6d`` averages rotations: its angles are read off these, and jump where yaw is ±90°.
+        """
+        with torch.autocast(output.device.type, enabled=False):
+            if self.kind == "rotation_6d":
+                first, second = rotation_6d_to_matrix(output.float()), rotation_6d_to_matrix(mirrored.float())
+                return (matrix_to_euler(mean_rotation(first, flip_rotation(second))),)
+            (one,), (other,) = self.decode(output), self.decode(mirrored)
+            return (wrap_degrees(one + wrap_degrees(flip_angles(other) - one) / 2),)
+
+    def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> list[HeadPose]:
+        """As ``Task.values``."""
+        rows = numbers(decoded[0]).tolist()
+        return [HeadPose(yaw, pitch, roll, box) for (yaw, pitch, roll), box in zip(rows, boxes, strict=True)]
+
+    def score(self, store: CropStore) -> HeadPoseScore:
+        """As ``Task.score``."""
+        return HeadPoseScore(store)
+
+    def constants(self) -> dict[str, Any]:
+        """As ``Task.constants``."""
+        return {"head": self.kind, "bins": BIN_COUNT if self.kind == "bins" else STAGE_BINS, "bin_width": BIN_WIDTH}
+
+    def distances(self, found: Decoded, expected: Decoded, output: Tensor) -> tuple[Tensor, str]:
+        """As ``Task.distances``, the shorter way round."""
+        return wrap_degrees(found[0] - expected[0]).abs(), ""
+
+    @classmethod
+    def cells(cls, value: HeadPose, top: int) -> tuple[str, ...]:
+        """As ``Task.cells``."""
+        return f"{value.yaw:+.1f}°", f"{value.pitch:+.1f}°", f"{value.roll:+.1f}°"
 
 
 def stagewise_angles(output: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,18 +14,11 @@ from torch.utils.data import DataLoader
 
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, store_names
-from cmsa.data.transforms.augment import AffineRange, Augmentation, compose, move_keypoints
-from cmsa.data.transforms.mixup import mixup
+from cmsa.data.transforms.augment import AffineRange, Augmentation, compose
 from cmsa.models.description import Description
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
-from cmsa.tasks.classification import ClassificationTask
-from cmsa.tasks.described import AnyTask
-from cmsa.tasks.pose.task import PoseTask
-from cmsa.tasks.scores import score_of
+from cmsa.tasks import Task
 from cmsa.training.recipe import Recipe
-
-MONITORED = {"pose": ("AP", "max"), "head_pose": ("mae", "min"), "classification": ("top1", "max")}
-"""The score that decides which weights are best, and whether it should be large or small."""
 
 
 def build_optimizer(network: nn.Module, weight_decay: float, learning_rate: float) -> torch.optim.AdamW:
@@ -83,7 +76,7 @@ class TrainingModule(LightningModule):
     """
 
     def __init__(
-        self, recipe: Recipe, network: nn.Module, task: AnyTask, train: list[CropStore], validate: list[CropStore]
+        self, recipe: Recipe, network: nn.Module, task: Task, train: list[CropStore], validate: list[CropStore]
     ) -> None:
         super().__init__()
         self.recipe, self.network, self.task = recipe, network, task
@@ -95,7 +88,7 @@ class TrainingModule(LightningModule):
         description = getattr(network, "description", None)
         self.preprocess = preprocess_of(description) if isinstance(description, Description) else Preprocess()
         self.augmentation = build_augmentation(recipe, train[0], self.preprocess)
-        self.scores = [score_of(task, store) for store in validate]
+        self.scores = [task.score(store) for store in validate]
         self.latest: dict[str, dict[str, Any]] = {}
         """The scores of the latest validation, by data set."""
         self.generator: torch.Generator | None = None
@@ -124,19 +117,9 @@ class TrainingModule(LightningModule):
         if self.generator is None:
             seed = self.recipe.seed + 1_000_003 * self.global_rank + self.global_step
             self.generator = torch.Generator(crops.device).manual_seed(seed)
-        keypoints: Tensor | None = None
-        upper_body: Sequence[int] = ()
-        if isinstance(self.task, PoseTask):
-            keypoints = move_keypoints(batch["keypoints"], batch["matrix"])
-            upper_body = self.task.keypoint_set.upper_body
-        images, sample = self.augmentation(crops, self.generator, keypoints, upper_body)
+        images, sample = self.augmentation(crops, self.generator, *self.task.body_points(batch))
         moved = dict(batch) | {"matrices": compose(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
-        targets = self.task.encode(moved)
-        if isinstance(self.task, ClassificationTask):
-            strength = self.recipe.augment.mixup
-            images, mixed = mixup(images, targets["probabilities"], strength, self.generator)
-            targets["probabilities"] = mixed
-        return images, targets
+        return self.task.mix(images, self.task.encode(moved), self.recipe.augment.mixup, self.generator)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Loss of one batch.
@@ -168,8 +151,8 @@ class TrainingModule(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         """Score one batch of a validation store."""
-        output = self.evaluated(self.preprocess(batch["crops"]))
-        self.scores[dataloader_idx].update(batch, output.float())
+        images = self.preprocess(batch["crops"])
+        self.scores[dataloader_idx].update(batch, self.task.predict(self.evaluated, images))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores."""
@@ -178,7 +161,7 @@ class TrainingModule(LightningModule):
         # Those of the first store come last, under a name that does not depend on it.
         prefixed = [*self.latest.items(), ("val", next(iter(self.latest.values()), {}))]
         logged = {f"{name}/{key}": value for name, row in prefixed for key, value in row.items()}
-        decisive = f"val/{MONITORED[self.recipe.model.task][0]}"
+        decisive = f"val/{self.task.monitored[0]}"
         for key, value in logged.items():
             if isinstance(value, float):
                 self.log(key, value, prog_bar=key == decisive)

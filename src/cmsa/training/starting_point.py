@@ -14,7 +14,7 @@ from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
 from cmsa.models.resizing import fit_bias_tables
-from cmsa.structures import COCO
+from cmsa.tasks import task_named
 from cmsa.training.recipe import Recipe
 
 
@@ -63,18 +63,7 @@ def initialise(network: CMSA, path: str) -> list[str]:
 def describe(recipe: Recipe, store: CropStore) -> Description:
     """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``."""
     model, spec = recipe.model, store.spec
-    options, decoding = dict(model.options), dict[str, Any]()
-    names: tuple[str, ...] = ("yaw", "pitch", "roll")
-    crop: dict[str, Any] = {"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias}
-    if model.task == "pose":
-        names, decoding = COCO.names, {"codec": recipe.codec, "loss": recipe.loss}
-    elif model.task == "head_pose":
-        decoding = {"alpha": recipe.alpha} if options.get("head") == "bins" else {}
-        crop["margin"] = store.meta.get("margin", "none")
-    else:
-        names, decoding = tuple(store.meta["classes"]), {"label_smoothing": recipe.label_smoothing}
-        options.setdefault("num_classes", len(names))
-        if options["num_classes"] != len(names):
-            raise ValueError(f"{store.folder}: has {len(names)} classes, the recipe {options['num_classes']}")
     size = (model.input_size[0], model.input_size[1])
-    return Description(model.name, model.task, size, options=options, names=names, decoding=decoding, crop=crop)
+    crop = {"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias}
+    plain = Description(model.name, model.task, size, options=dict(model.options), crop=crop)
+    return task_named(model.task).describe(plain, recipe.to_dict(), store)

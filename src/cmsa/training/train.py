@@ -16,9 +16,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from cmsa.metrics.table import score_table
 from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import heatmap_size, open_for_evaluation, open_store
-from cmsa.tasks.described import task_of
+from cmsa.tasks import task_of
 from cmsa.training.kept_weights import BestWeights
-from cmsa.training.module import MONITORED, TrainingModule
+from cmsa.training.module import TrainingModule
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
 from cmsa.training.starting_point import build_network, describe
@@ -75,7 +75,7 @@ def train(
         module = build_module(recipe)
         if compile_network:
             module.network.compile()
-        best = BestWeights(out, MONITORED[recipe.model.task])
+        best = BestWeights(out, module.task.monitored)
         trainer = Trainer(
             max_epochs=recipe.optimizer.epochs,
             devices=devices,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cmsa.geometry.crops import FloatArray, apply_affine
-from cmsa.structures import Box, ClassScores, HeadPose, Keypoints, Predictions
+from cmsa.structures import Box, ClassScores, HeadPose, Keypoints, Value
 from cmsa.visualization.head_pose import draw_axes, draw_cube
 from cmsa.visualization.keypoints import draw_boxes, draw_class_scores, draw_crop_panel
 from cmsa.visualization.panel import Picture, draw_panel, enlarge, size_text
@@ -21,13 +21,13 @@ _INSET_SHARE = 0.8
 
 
 def annotate(
-    image: Picture, values: Predictions, crops: Sequence[Crop], *, top: int = 5, cube: bool = False
+    image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
 ) -> Picture:
     """Draw the predictions for one picture.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        values: N predictions of one kind; none at all gives the picture alone.
+        values: N predictions of one kind, each kind drawn in its way; none at all gives the picture alone.
         crops: N (crop, 2x3 map from the picture) pairs, as ``Predictor.crops`` gives.
         top: how many classes to show.
         cube: draw heads as cubes instead of axes.
@@ -44,6 +44,8 @@ def annotate(
         return _head_panel(image, heads, crops, cube)
     if scores:
         return _class_panel(image, scores, crops, top)
+    if values:
+        return _plain_panel(image, values, crops)
     return draw_panel(image, [], f"{size_text(image)} picture, no box")
 
 
@@ -74,6 +76,17 @@ def _class_panel(image: Picture, scores: Sequence[ClassScores], crops: Sequence[
         return insets[0][0]
     picture = image if len(scores) == 1 and scores[0].box == whole else _numbered(image, [scores[i].box for i in shown])
     return draw_panel(picture, insets, _caption(image, len(scores), len(shown), "crop"))
+
+
+def _plain_panel(image: Picture, values: Sequence[Value], crops: Sequence[Crop]) -> Picture:
+    """Boxes and crops alone, for values that have no picture of their own."""
+    shown = _largest([value.box for value in values])
+    insets = [
+        (enlarge(crops[index][0], _INSET_SIDE)[0], f"{number}   {size_text(crops[index][0])}")
+        for number, index in enumerate(shown, start=1)
+    ]
+    numbered = _numbered(image, [values[index].box for index in shown])
+    return draw_panel(numbered, insets, _caption(image, len(values), len(shown), "crop"))
 
 
 def _largest(boxes: Sequence[Box]) -> list[int]:

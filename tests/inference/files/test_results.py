@@ -6,6 +6,7 @@ import pytest
 
 from cmsa.inference.files.results import ResultFiles
 from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints
+from cmsa.tasks import TASKS
 
 BOX = Box(1, 2, 30, 40.5)
 
@@ -19,7 +20,7 @@ def test_people_are_coco_results(tmp_path):
     scores = np.full(17, 0.1)
     scores[:2] = 0.4, 0.8
     person = Keypoints(np.arange(34).reshape(17, 2), scores, COCO.names, BOX)
-    results = ResultFiles(tmp_path, "pose")
+    results = ResultFiles(tmp_path, TASKS["pose"])
     results.add("café.jpg", 5, [person], [0.5])
     assert results.write() == [tmp_path / "keypoints.json"]
     (record,) = json.loads((tmp_path / "keypoints.json").read_text(encoding="utf-8"))
@@ -39,7 +40,7 @@ def test_people_are_read_by_the_evaluation(tmp_path):
     from cmsa.metrics.oks import evaluate_keypoints
 
     xy = np.random.default_rng(0).uniform(0, 100, (17, 2))
-    results = ResultFiles(tmp_path, "pose")
+    results = ResultFiles(tmp_path, TASKS["pose"])
     results.add("a.jpg", 5, [Keypoints(xy, np.ones(17), COCO.names, Box(0, 0, 100, 100))], [1.0])
     results.write()
     truth = {
@@ -58,7 +59,7 @@ def test_people_are_read_by_the_evaluation(tmp_path):
 
 
 def test_head_poses_and_their_table(tmp_path):
-    results = ResultFiles(tmp_path, "head_pose")
+    results = ResultFiles(tmp_path, TASKS["head_pose"])
     results.add("a, b.jpg", 3, [HeadPose(10.5, -20, 0, BOX)], [1.0])
     assert results.write() == [tmp_path / "head_pose.json", tmp_path / "head_pose.csv"]
     (record,) = json.loads((tmp_path / "head_pose.json").read_text())
@@ -70,7 +71,7 @@ def test_head_poses_and_their_table(tmp_path):
 
 
 def test_classes_keep_the_most_likely(tmp_path):
-    results = ResultFiles(tmp_path, "classification", top=2)
+    results = ResultFiles(tmp_path, TASKS["classification"], top=2)
     results.add("a.jpg", 1, [ClassScores([0.2, 0.5, 0.3], ("cat", "dog", "owl"), BOX)], [1.0])
     results.write()
     (record,) = json.loads((tmp_path / "classes.json").read_text())
@@ -83,7 +84,7 @@ def test_classes_keep_the_most_likely(tmp_path):
 
 
 def test_nobody_is_an_empty_list_and_nothing_half_written_stays(tmp_path):
-    results = ResultFiles(tmp_path, "pose")
+    results = ResultFiles(tmp_path, TASKS["pose"])
     results.add("a.jpg", 1, [], [])
     results.write()
     assert json.loads((tmp_path / "keypoints.json").read_text()) == []

@@ -1,5 +1,5 @@
 """What ``cmsa predict`` does: files and folders -> results as COCO's, JSON or CSV, and annotated pictures."""
 
-from cmsa.inference.files.command import TASKS, predict_files
+from cmsa.inference.files.command import predict_files
 
-__all__ = ["TASKS", "predict_files"]
+__all__ = ["predict_files"]

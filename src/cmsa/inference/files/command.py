@@ -10,14 +10,12 @@ from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
 from cmsa.inference.files.inputs import PictureFile, find_pictures
 from cmsa.inference.files.results import ResultFiles
 from cmsa.inference.files.run import ANNOTATED, FileRun, PictureBoxes, Summary
-from cmsa.inference.predictor import PERSON_CATEGORY, Predictor
+from cmsa.inference.predictor import Predictor
 from cmsa.models.pretrained import default_weights
+from cmsa.tasks import Task, commands
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-TASKS: dict[str, str] = {"pose": "pose", "head-pose": "head_pose", "classify": "classification"}
-"""Tasks by the command line's names for them."""
 
 
 def predict_files(
@@ -44,7 +42,7 @@ def predict_files(
     interrupted.
 
     Args:
-        task: ``pose``, ``head-pose`` or ``classify``.
+        task: what the command line calls it: ``pose``, ``head-pose``, ``classify``, or another's ``command``.
         inputs: pictures, and folders that are searched with their sub-folders.
         weights: what ``Predictor.from_pretrained`` takes; by default those of the task.
         boxes: a COCO detection file, see ``DetectionFile``.
@@ -101,28 +99,29 @@ def _complain(console: Console, text: str) -> None:
     console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _task(name: str) -> str:
-    if name in TASKS:
-        return TASKS[name]
-    raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)}")
+def _task(command: str) -> type[Task]:
+    tasks = commands()
+    if command not in tasks:
+        raise ValueError(f"no task {command!r}; there are {', '.join(tasks)}")
+    return tasks[command]
 
 
 def _boxes(
-    task: str, path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
+    task: type[Task], path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
 ) -> PictureBoxes:
     if path is not None and box is not None:
         raise ValueError("give a file of boxes or the boxes themselves, not both")
     if path is None:
         return PictureBoxes(same=None if box is None else list_boxes(box))
-    file = DetectionFile.read(path, PERSON_CATEGORY if task == "pose" else None)
+    file = DetectionFile.read(path, task.category)
     if pictures and not any(file.find(picture.path) for picture in pictures):
         raise BoxesError(f"{path}: names none of the {len(pictures)} pictures, but {file.named() or 'nothing'}")
     return PictureBoxes(file)
 
 
-def _predictor(task: str, weights: str | Path | None, device: str, threads: int | None) -> Predictor:
-    name = weights or default_weights(task)
+def _predictor(task: type[Task], weights: str | Path | None, device: str, threads: int | None) -> Predictor:
+    name = weights or default_weights(task.name)
     predictor = Predictor.from_pretrained(name, device=device, threads=threads)
-    if predictor.description.task != task:
-        raise ValueError(f"weights {name}: they are for {predictor.description.task}, not for {task}")
+    if predictor.description.task != task.name:
+        raise ValueError(f"weights {name}: they are for {predictor.description.task}, not for {task.name}")
     return predictor

@@ -12,16 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cmsa.inference.files.run import Summary
-from cmsa.structures import Box, HeadPose, Keypoints, Value
+from cmsa.structures import Box
+from cmsa.tasks import Task
 
 _SHOWN = 20
 """Rows of predictions, and of what was left out."""
-_COUNTED_SCORE = 0.2
-_HEADINGS: dict[str, tuple[str, ...]] = {
-    "pose": ("score", "keypoints above 0.2"),
-    "head_pose": ("yaw", "pitch", "roll"),
-    "classification": ("most likely",),
-}
 
 
 @contextmanager
@@ -33,12 +28,12 @@ def progress(console: Console, count: int) -> Iterator[Callable[[int, str], None
         yield lambda done, name: bar.update(task, completed=done, description=escape(name))
 
 
-def value_table(task: str, summary: Summary, top: int) -> Table:
+def value_table(task: type[Task], summary: Summary, top: int) -> Table:
     """The first predictions, one row each."""
-    table = Table("picture", "box", *_HEADINGS[task])
+    table = Table("picture", "box", *task.headings())
     rows = [(name, value) for name, values in summary.shown for value in values]
     for name, value in rows[:_SHOWN]:
-        table.add_row(escape(name), _box_text(value.box), *(escape(cell) for cell in _cells(value, top)))
+        table.add_row(escape(name), _box_text(value.box), *(escape(cell) for cell in task.cells(value, top)))
     if summary.values > _SHOWN:
         table.caption = f"the first {min(_SHOWN, len(rows))} of {summary.values:,}"
     return table
@@ -60,14 +55,6 @@ def summary_table(summary: Summary, count: int, folder: Path) -> Table:
         table.add_row("results", escape(", ".join(map(str, summary.files))))
         table.add_row("annotated", escape(str(folder / "annotated")))
     return table
-
-
-def _cells(value: Value, top: int) -> tuple[str, ...]:
-    if isinstance(value, Keypoints):
-        return f"{value.score:.2f}", f"{int((value.scores > _COUNTED_SCORE).sum())} of {len(value.names)}"
-    if isinstance(value, HeadPose):
-        return f"{value.yaw:+.1f}°", f"{value.pitch:+.1f}°", f"{value.roll:+.1f}°"
-    return (", ".join(f"{name} {share:.1%}" for name, share in value.top(top)),)
 
 
 def _box_text(box: Box) -> str:

@@ -10,19 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cmsa.inference.predictor import PERSON_CATEGORY
-from cmsa.structures import HeadPose, Keypoints, Value
+from cmsa.structures import Value
+from cmsa.tasks import Task
 
 Record = dict[str, Any]
-
-_NAMES: dict[str, str] = {"pose": "keypoints", "head_pose": "head_pose", "classification": "classes"}
 
 
 @dataclass
 class ResultFiles:
-    """Collects predictions and writes them, whole or not at all.
+    """Collects predictions and writes them, whole or not at all: a JSON file, and a CSV file if the task has columns.
 
     ``keypoints.json`` is a COCO result file with the picture's name and the box added to each entry;
     ``head_pose.json`` and ``classes.json`` hold one entry for each box, and beside them is a CSV of the same numbers,
@@ -30,13 +26,13 @@ class ResultFiles:
 
     Attributes:
         folder: where the files go.
-        task: decides which files.
+        task: decides which files, and what is in them.
         top: how many classes to keep for each box.
         records: entries of the JSON file so far.
     """
 
     folder: Path
-    task: str
+    task: type[Task]
     top: int = 5
     records: list[Record] = field(default_factory=list)
 
@@ -51,20 +47,7 @@ class ResultFiles:
         """
         for value, score in zip(values, box_scores, strict=True):
             record = {"image_id": image_id, "file_name": file_name, "bbox": _rounded(value.box.xywh)}
-            self.records.append(record | self._entries(value, score))
-
-    def _entries(self, value: Value, box_score: float) -> Record:
-        if isinstance(value, Keypoints):
-            triples = np.concatenate([value.xy, value.scores[:, None]], axis=1)
-            return {
-                "category_id": PERSON_CATEGORY,
-                "keypoints": _rounded(triples.ravel().tolist()),
-                "score": round(value.score * box_score, 6),
-            }
-        if isinstance(value, HeadPose):
-            return {name: round(getattr(value, name), 4) for name in ("yaw", "pitch", "roll")}
-        best = value.top(self.top)
-        return {"classes": [{"name": name, "probability": round(share, 6)} for name, share in best]}
+            self.records.append(record | self.task.record(value, score, self.top))
 
     def write(self) -> list[Path]:
         """Write everything so far, and return the files' paths.
@@ -72,25 +55,18 @@ class ResultFiles:
         Raises:
             OSError: the folder cannot be written to.
         """
-        base = self.folder / _NAMES[self.task]
+        base = self.folder / self.task.result_name
         lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in self.records)
         written = [_write(base.with_suffix(".json"), f"[\n{lines}\n]\n" if lines else "[]\n")]
-        if self.task != "pose":
+        if self.task.columns:
             written.append(_write(base.with_suffix(".csv"), _table(self._rows())))
         return written
 
     def _rows(self) -> list[list[Any]]:
-        columns = ["yaw", "pitch", "roll"] if self.task == "head_pose" else ["rank", "class", "probability"]
-        rows: list[list[Any]] = [["image_id", "file_name", "x", "y", "width", "height", *columns]]
+        rows: list[list[Any]] = [["image_id", "file_name", "x", "y", "width", "height", *self.task.columns]]
         for record in self.records:
             start = [record["image_id"], record["file_name"], *record["bbox"]]
-            if self.task == "head_pose":
-                rows.append([*start, *(record[name] for name in columns)])
-            else:
-                rows += [
-                    [*start, rank, entry["name"], entry["probability"]]
-                    for rank, entry in enumerate(record["classes"], start=1)
-                ]
+            rows += [[*start, *row] for row in self.task.rows(record)]
         return rows
 
 

@@ -13,8 +13,7 @@ from cmsa.data.image import read_image
 from cmsa.inference.files.inputs import PictureFile, annotated_paths
 from cmsa.inference.files.results import ResultFiles
 from cmsa.inference.predictor import Predictor
-from cmsa.structures import Box, Predictions
-from cmsa.visualization.annotate import annotate
+from cmsa.structures import Box, Value
 from cmsa.visualization.panel import Picture
 
 ANNOTATED = "annotated"
@@ -41,7 +40,7 @@ class Summary:
     without_box: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
-    shown: list[tuple[str, Predictions]] = field(default_factory=list)
+    shown: list[tuple[str, Sequence[Value]]] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -138,9 +137,11 @@ class FileRun:
             image = read_image(picture.path)
             height, width = image.shape[:2]
             usable, reasons = usable_boxes([Box(0, 0, width, height)] if given is None else given, height, width)
-            boxes = list(usable.values())
+            # The whole picture is not a box: no margin is added to it.
+            boxes = None if given is None else list(usable.values())
             values = self.predictor(image, boxes, flip_test=self.flip_test, batch_size=self.batch_size)
-            drawing = annotate(image, values, self.predictor.crops(image, boxes), top=self.results.top, cube=self.cube)
+            crops = self.predictor.crops(image, boxes)
+            drawing = self.results.task.draw(image, values, crops, top=self.results.top, cube=self.cube)
         except Exception as error:  # whatever is wrong with this picture, the others are not to suffer
             summary.skipped.append((picture.name, str(error).removeprefix(f"{picture.path}: ")))
             return

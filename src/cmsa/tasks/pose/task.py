@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from cmsa.structures import COCO, KeypointSet
+from cmsa.data.store import CropStore
+from cmsa.data.transforms.augment import move_keypoints
+from cmsa.geometry.crops import BOX_PADDING, FloatArray, apply_affine, invert_affine
+from cmsa.metrics.keypoints import PoseScore
+from cmsa.metrics.score import Batch, Decoded
+from cmsa.models.description import Description
+from cmsa.structures import COCO, Box, Keypoints, KeypointSet, keypoint_set
 from cmsa.tasks.pose.codecs.heatmaps import CODECS, Codec
+from cmsa.tasks.task import Output, Targets, Task, numbers
 
 Size = tuple[int, int]
 PoseLoss = Literal["mse", "cross_entropy"]
 
+PERSON_CATEGORY = 1
+"""COCO's category of people."""
 
-class PoseTask:
+_COUNTED_SCORE = 0.2
+
+
+class PoseTask(Task):
     """Encodes, scores and decodes keypoints as heatmaps.
 
     Args:
@@ -31,6 +45,18 @@ class PoseTask:
     Raises:
         ValueError: there is no such codec or loss.
     """
+
+    name = "pose"
+    monitored = ("AP", "max")
+    output = Output("heatmaps", "(B, keypoints, h, w)")
+    decoded = (
+        Output("keypoints", "(B, keypoints, 2): x, y in input pixels, pixel centres at integers", "px", 0.05, 0.5),
+        Output("scores", "(B, keypoints): height of the peak"),
+    )
+    padding = BOX_PADDING
+    category = PERSON_CATEGORY
+    columns = ()
+    result_name = "keypoints"
 
     def __init__(
         self,
@@ -49,7 +75,24 @@ class PoseTask:
         self.codec: Codec = CODECS[codec](input_size, heatmap_size, sigma)
         self.keypoint_set = keypoint_set
 
-    def encode(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    @classmethod
+    def describe(cls, description: Description, settings: Mapping[str, Any], store: CropStore) -> Description:
+        """As ``Task.describe``."""
+        return replace(description, names=COCO.names, decoding={"codec": settings["codec"], "loss": settings["loss"]})
+
+    @classmethod
+    def from_description(cls, description: Description, map_size: tuple[int, int]) -> Self:
+        """As ``Task.from_description``; heatmaps are as large as the first map."""
+        names = description.names or _default_names(description)
+        decoding = {"codec": "udp", "sigma": None, "loss": "mse"} | description.decoding
+        size = description.input_size
+        return cls(size, map_size, decoding["codec"], keypoint_set(names), decoding["sigma"], decoding["loss"])
+
+    def body_points(self, batch: Batch) -> tuple[Tensor | None, Sequence[int]]:
+        """As ``Task.body_points``."""
+        return move_keypoints(batch["keypoints"], batch["matrix"]), self.keypoint_set.upper_body
+
+    def encode(self, batch: Batch) -> Targets:
         """Targets of a batch.
 
         Args:
@@ -91,17 +134,71 @@ class PoseTask:
         # A target's peak holds 1 / (2 pi sigma^2) of its mass.
         return share * (2 * math.pi * self.codec.sigma**2)
 
-    def decode(self, output: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, output: Tensor) -> Decoded:
         """Keypoints (B, K, 2) in image pixels and scores (B, K), of the output (B, K, h, w)."""
         with torch.autocast(output.device.type, enabled=False):
             return self.codec.decode(self.heatmaps(output))
 
-    def predict(self, network: Callable[[Tensor], Tensor], images: Tensor, flip_test: bool = False) -> Tensor:
-        """Output (B, K, h, w) for images (B, 3, H, W); the flip test averages with that for the mirrored images."""
-        return self.average(network(images), network(images.flip(3)) if flip_test else None)
+    def average(self, output: Tensor, mirrored: Tensor) -> Decoded:
+        """As ``Task.average``: the mean of the maps, the mirrored ones brought back by the codec's flip rule."""
+        back = self.codec.flip_back(mirrored.float(), self.keypoint_set.flip_index)
+        return self.decode((output.float() + back) / 2)
 
-    def average(self, output: Tensor, mirrored: Tensor | None) -> Tensor:
-        """The mean of the outputs for an image and its mirror image, brought back by the codec's flip rule."""
-        if mirrored is None:
-            return output
-        return (output.float() + self.codec.flip_back(mirrored.float(), self.keypoint_set.flip_index)) / 2
+    def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> list[Keypoints]:
+        """As ``Task.values``."""
+        points, scores = (numbers(part) for part in decoded)
+        return [
+            Keypoints(apply_affine(invert_affine(matrix), xy), score, self.keypoint_set.names, box)
+            for xy, score, matrix, box in zip(points, scores, matrices, boxes, strict=True)
+        ]
+
+    def score(self, store: CropStore) -> PoseScore:
+        """As ``Task.score``."""
+        return PoseScore(self.keypoint_set, store)
+
+    def constants(self) -> dict[str, Any]:
+        """As ``Task.constants``."""
+        return {
+            "codec": type(self.codec).__name__,
+            "sigma": self.codec.sigma,
+            "heatmap_height": self.codec.heatmap_size[0],
+            "heatmap_width": self.codec.heatmap_size[1],
+            "loss": self.kind,
+            "flip_shift": self.codec.flip_shift,
+            "flip_index": self.keypoint_set.flip_index,
+            "names": self.keypoint_set.names,
+        }
+
+    def distances(self, found: Decoded, expected: Decoded, output: Tensor) -> tuple[Tensor, str]:
+        """As ``Task.distances``: of keypoints whose map has one highest pixel; where two are equally high within
+        rounding, either may win."""
+        highest = output.flatten(2).topk(2, dim=2).values
+        clear = highest[..., 0] - highest[..., 1] > 1e-5 * output.abs().amax()
+        undecided = int((~clear).sum())
+        remark = f"{undecided} keypoints without a clear peak left out" if undecided else ""
+        return (found[0] - expected[0]).norm(dim=2)[clear], remark
+
+    @classmethod
+    def record(cls, value: Keypoints, box_score: float, top: int) -> dict[str, Any]:
+        """As ``Task.record``: an entry of a COCO result file; the box's score counts (HRNet's rescoring)."""
+        triples = np.concatenate([value.xy, value.scores[:, None]], axis=1)
+        return {
+            "category_id": PERSON_CATEGORY,
+            "keypoints": [round(number, 4) for number in triples.ravel().tolist()],
+            "score": round(value.score * box_score, 6),
+        }
+
+    @classmethod
+    def headings(cls) -> tuple[str, ...]:
+        """As ``Task.headings``."""
+        return "score", f"keypoints above {_COUNTED_SCORE}"
+
+    @classmethod
+    def cells(cls, value: Keypoints, top: int) -> tuple[str, ...]:
+        """As ``Task.cells``."""
+        return f"{value.score:.2f}", f"{int((value.scores > _COUNTED_SCORE).sum())} of {len(value.names)}"
+
+
+def _default_names(description: Description) -> tuple[str, ...]:
+    count = description.options.get("num_keypoints", len(COCO))
+    return COCO.names if count == len(COCO) else tuple(f"keypoint_{index}" for index in range(count))

@@ -16,8 +16,8 @@ from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.structures import FloatArray
-from cmsa.tasks.described import pose_task
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
+from cmsa.tasks.pose.task import PoseTask
 
 BATCH = 64
 
@@ -35,7 +35,7 @@ class TrainedPose:
     def __init__(self, weights: str | Path) -> None:
         network = load_weights(find_weights(weights))
         self.input_size = network.input_size
-        self.task = pose_task(network.description, heatmap_size(network))
+        self.task = PoseTask.from_description(network.description, heatmap_size(network))
         self.preprocess = preprocess_of(network.description)
         self.network = fuse(network)
 
@@ -53,8 +53,7 @@ class TrainedPose:
         for start in range(0, len(crops), BATCH):
             pixels = np.stack([resample(crop, self.input_size) for crop in crops[start : start + BATCH]])
             images = self.preprocess(torch.from_numpy(pixels))
-            mirrored = None if flip_index is None else self.network(images.flip(3))
-            xy, score = self.task.decode(self.task.average(self.network(images), mirrored))
+            xy, score = self.task.predict(self.network, images, flip_test=flip_index is not None)
             points.append(xy.double().numpy())
             scores.append(score.double().numpy())
         step = np.array([crops.shape[2] / self.input_size[1], crops.shape[1] / self.input_size[0]])

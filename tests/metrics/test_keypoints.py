@@ -8,10 +8,9 @@ from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import transform_points
+from cmsa.metrics.keypoints import PoseScore
 from cmsa.structures import COCO
-from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
-from cmsa.tasks.scores import HeadPoseScore, PoseScore
 
 SIZE = (64, 48)
 
@@ -41,8 +40,9 @@ def answers(task: PoseTask, store: CropStore, rows: slice = slice(None)) -> tupl
 
 
 def test_what_is_right_scores_one(task: PoseTask, store: CropStore) -> None:
-    score = PoseScore(task, store)
-    score.update(*answers(task, store))
+    score = task.score(store)
+    batch, heatmaps = answers(task, store)
+    score.update(batch, task.decode(heatmaps))
     table = score.compute()
     assert [table[name] for name in ("AP", "AP50", "AR", "PCK@0.2")] == pytest.approx([1, 1, 1, 1])
     assert (table["people"], table["crops"], table["boxes"]) == (8, 8, "ground truth")
@@ -51,13 +51,13 @@ def test_what_is_right_scores_one(task: PoseTask, store: CropStore) -> None:
 
 
 def test_half_of_the_people_right(task: PoseTask, store: CropStore) -> None:
-    score = PoseScore(task, store)
+    score = task.score(store)
     batch, heatmaps = answers(task, store)
     # The second person of each picture is sought in a corner, by a network that is unsure there.
     corner = torch.zeros(SIZE)
     corner[0, 0] = 0.3
     heatmaps[1::2] = corner
-    score.update(batch, heatmaps)
+    score.update(batch, task.decode(heatmaps))
     table = score.compute()
     # At a recall of up to one half everything is right: 51 of 101 points of the precision curve.
     assert table["AP"] == pytest.approx(51 / 101, abs=1e-6)
@@ -70,22 +70,22 @@ def test_batches_do_not_matter(task: PoseTask, store: CropStore, generator: torc
     heatmaps = heatmaps + 0.4 * torch.rand(heatmaps.shape, generator=generator)
     tables = []
     for size in (8, 3, 1):
-        score = PoseScore(task, store)
+        score = task.score(store)
         for start in range(0, 8, size):
             rows = slice(start, start + size)
-            score.update({name: value[rows] for name, value in batch.items()}, heatmaps[rows])
+            score.update({name: value[rows] for name, value in batch.items()}, task.decode(heatmaps[rows]))
         tables.append(score.compute())
     assert tables[0] == tables[1] == tables[2]
     score.reset()
-    score.update(batch, heatmaps)
+    score.update(batch, task.decode(heatmaps))
     assert score.compute() == tables[0]
 
 
 def test_the_flip_test_averages(task: PoseTask, store: CropStore) -> None:
     batch, heatmaps = answers(task, store)
     mirrored = heatmaps[:, list(COCO.flip_index)].flip(3)
-    score = PoseScore(task, store)
-    score.update(batch, torch.zeros_like(heatmaps), mirrored)
+    score = task.score(store)
+    score.update(batch, task.average(torch.zeros_like(heatmaps), mirrored))
     assert score.compute()["AP"] == pytest.approx(1)
 
 
@@ -101,8 +101,8 @@ def test_people_who_were_detected_twice_count_once(task: PoseTask, folder: Path)
     truth = torch.tensor([annotations[index]["keypoints"] for index in (0, 0, 1)]).reshape(3, 17, 3)
     batch = found.read(slice(None))
     heatmaps, _ = task.codec.encode(transform_points(truth[..., :2], batch["matrix"]), torch.ones(3, 17))
-    score = PoseScore(task, found)
-    score.update(batch, heatmaps)
+    score = PoseScore(task.keypoint_set, found)
+    score.update(batch, task.decode(heatmaps))
     collected = {name: value.double().numpy() for name, value in score.batches[0].items()}
     assert len(score.results(collected, suppress=False)) == 3
     kept = score.results(collected, suppress=True)
@@ -112,20 +112,3 @@ def test_people_who_were_detected_twice_count_once(task: PoseTask, folder: Path)
     assert "PCK@0.2" not in table
     # Two people of eight were looked for, and both were found.
     assert table["AR"] == pytest.approx(0.25)
-
-
-def test_head_pose(store: CropStore) -> None:
-    task = HeadPoseTask("rotation_6d")
-    straight = torch.tensor([[1.0, 0, 0, 0, 1, 0]]).expand(4, 6)
-    angles = torch.tensor([[10.0, 0, 0], [-40, 0, 0], [0, 6, 0], [0, 0, -2]])
-    score = HeadPoseScore(task, store)
-    score.update({"angles": angles}, straight)
-    table = score.compute()
-    assert [table[name] for name in ("yaw", "pitch", "roll")] == pytest.approx([12.5, 1.5, 0.5])
-    assert table["mae"] == pytest.approx(14.5 / 3)
-    # The mirrored head looks the other way; the flip test brings it back before it averages.
-    turned = torch.tensor([[0.5**0.5, 0, 0.5**0.5, 0, 1, 0]])
-    assert task.decode(turned)[0].tolist() == pytest.approx([45, 0, 0], abs=1e-4)
-    score.reset()
-    score.update({"angles": torch.tensor([[0.0, 0, 0]])}, turned, turned)
-    assert score.compute()["yaw"] == pytest.approx(0, abs=1e-4)

@@ -1,0 +1,72 @@
+"""An account of scores: filled batch by batch, read at the end, the same whatever the size of the batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Batch = Mapping[str, Tensor]
+"""Labels of B samples, by name."""
+Decoded = tuple[Tensor, ...]
+"""What a task decodes: tensors (B, ...) in float32."""
+
+
+class Score(ABC):
+    """Collects what a network says of a store."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget what was collected."""
+
+    @abstractmethod
+    def update(self, batch: Batch, decoded: Decoded) -> None:
+        """Take what was decoded for a batch of the store.
+
+        Args:
+            batch: the store's labels.
+            decoded: by the store's task.
+        """
+
+    @abstractmethod
+    def compute(self) -> dict[str, Any]:
+        """Names and values of what was collected."""
+
+    def save_pictures(self, folder: Path, name: str) -> None:  # noqa: B027
+        """Draw what numbers do not tell, where there is such a thing.
+
+        Args:
+            folder: of the pictures; made where it is missing.
+            name: of the store and the network, e.g. for a title; as a file's name where slashes are replaced.
+        """
+
+
+class MeanScore(Score):
+    """Means over the samples, for tasks whose scores are no more than that.
+
+    Args:
+        errors: labels and what was decoded -> numbers (B,) for each score, by name.
+    """
+
+    def __init__(self, errors: Callable[[Batch, Decoded], Mapping[str, Tensor]]) -> None:
+        self.errors = errors
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was collected."""
+        self.collected: dict[str, list[Tensor]] = {}
+
+    def update(self, batch: Batch, decoded: Decoded) -> None:
+        """As ``Score.update``."""
+        for name, numbers in self.errors(batch, decoded).items():
+            self.collected.setdefault(name, []).append(numbers.detach().cpu().double())
+
+    def compute(self) -> dict[str, Any]:
+        """The means, and ``count``, the number of samples; nothing if none were added."""
+        joined = {name: torch.cat(numbers) for name, numbers in self.collected.items()}
+        count = {"count": float(len(next(iter(joined.values()))))} if joined else {}
+        return {name: numbers.mean().item() for name, numbers in joined.items()} | count

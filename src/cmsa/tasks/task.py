@@ -1,0 +1,249 @@
+"""What a task is: everything about a model that depends on what it is for, in one class.
+
+A new task is a class that derives from :class:`Task`, one line in ``cmsa.tasks.TASKS``, and one in
+``cmsa.models.heads.table.HEADS`` for the network's head; ``docs/extend.md`` has one. Whoever writes it says ``name``,
+``monitored``, ``output``, ``decoded``, ``columns`` and ``result_name``, and writes ``encode``, ``loss``, ``decode``,
+``values`` and ``score``; the rest has defaults.
+
+Shapes: B samples, images of (H, W). Loss and decoding run in float32 whatever the network ran in.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmsa.data.store import CropStore
+from cmsa.geometry.crops import FloatArray
+from cmsa.metrics.score import Batch, Decoded, Score
+from cmsa.models.description import Description
+from cmsa.structures import Box, Value
+from cmsa.visualization.annotate import Crop, annotate
+from cmsa.visualization.panel import Picture
+
+Network = Callable[[Tensor], Tensor]
+"""Normalised images (B, 3, H, W) float32 -> the head's output (B, ...). PyTorch's module, or another runtime's."""
+Targets = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A tensor that an exported file puts out.
+
+    Attributes:
+        name: in the file.
+        shape: its axes and what its numbers mean, for people.
+        unit: of its numbers; none for shares.
+        tolerance: how far a file in float32 may be from PyTorch, at most; of decoded outputs.
+        int8_tolerance: how far one in int8 may be in the mean. Past this a file is broken; what int8 costs in accuracy
+            only labelled data can tell.
+    """
+
+    name: str
+    shape: str
+    unit: str = ""
+    tolerance: float = 1e-3
+    int8_tolerance: float = 0.05
+
+
+class Task(ABC):
+    """Encodes targets, scores and decodes outputs, and says how results are kept and shown.
+
+    Attributes:
+        name: in descriptions, recipes, stores and the table of tasks.
+        command: what ``cmsa predict`` calls it; the name with dashes by default.
+        monitored: the score that decides which weights are best, and whether it should be large or small.
+        output: what the network puts out.
+        decoded: what ``decode`` makes of it; the first one is compared when a file is exported.
+        padding: the factor by which boxes are enlarged where weights do not say it.
+        category: COCO's category of the boxes in a detection file that count; None for all of them.
+        columns: attributes of the values that result files keep, and the heads of their columns.
+        result_name: of the result files, without suffix.
+    """
+
+    name: ClassVar[str]
+    command: ClassVar[str]
+    monitored: ClassVar[tuple[str, Literal["max", "min"]]]
+    output: Output
+    decoded: tuple[Output, ...]
+    padding: ClassVar[float] = 1.0
+    category: ClassVar[int | None] = None
+    columns: ClassVar[tuple[str, ...]]
+    result_name: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" in cls.__dict__ and "command" not in cls.__dict__:
+            cls.command = cls.name.replace("_", "-")
+
+    # How a model comes to its task.
+
+    @classmethod
+    def describe(cls, description: Description, settings: Mapping[str, Any], store: CropStore) -> Description:
+        """What weights will say of themselves that are trained on a store.
+
+        Args:
+            description: what every model says: name, input size, the recipe's options, how crops are cut.
+            settings: the recipe's entries.
+            store: the first one to learn from.
+
+        Raises:
+            ValueError: store and recipe do not fit.
+        """
+        return description
+
+    @classmethod
+    def from_description(cls, description: Description, map_size: tuple[int, int]) -> Self:
+        """The task as a model was trained for it.
+
+        Args:
+            description: of the model.
+            map_size: (h, w) of its first stage's map.
+        """
+        return cls()
+
+    # Training.
+
+    def body_points(self, batch: Batch) -> tuple[Tensor | None, Sequence[int]]:
+        """What half-body augmentation needs, for tasks that know bodies.
+
+        Args:
+            batch: labels of stored crops.
+
+        Returns:
+            Keypoints (B, K, 3) of x, y in the stored crop and visibility, or None; and the indices of the upper body.
+        """
+        return None, ()
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Targets:
+        """Targets of a batch.
+
+        Args:
+            batch: the store's labels, ``matrices`` (B, 2, 3) from the picture to the image and ``flipped`` (B,), where
+                that map mirrors.
+        """
+
+    def mix(
+        self, images: Tensor, targets: Targets, strength: float, generator: torch.Generator
+    ) -> tuple[Tensor, Targets]:
+        """Blend images (B, 3, H, W) and their targets (mixup), for tasks whose targets can be; others are left alone.
+
+        Args:
+            images: normalised.
+            targets: of ``encode``.
+            strength: the recipe's ``augment.mixup``.
+            generator: source of random numbers.
+        """
+        return images, targets
+
+    @abstractmethod
+    def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Mean loss of the network's output (B, ...) over the batch, a scalar in float32."""
+
+    # What a network puts out -> values.
+
+    @abstractmethod
+    def decode(self, output: Tensor) -> Decoded:
+        """The network's output (B, ...) -> tensors (B, ...) in float32, as ``decoded`` lists them."""
+
+    def average(self, output: Tensor, mirrored: Tensor) -> Decoded:
+        """The flip rule: what two outputs say together.
+
+        By default the mean of what is decoded, for tasks in which a mirrored picture has the same values.
+
+        Args:
+            output: for images.
+            mirrored: for the same images, mirrored left to right.
+        """
+        return tuple((one + other) / 2 for one, other in zip(self.decode(output), self.decode(mirrored), strict=True))
+
+    def predict(self, network: Network, images: Tensor, flip_test: bool = False) -> Decoded:
+        """Run a network and decode, for training, evaluation and prediction alike.
+
+        Args:
+            network: what to run.
+            images: (B, 3, H, W), normalised.
+            flip_test: average with what the network says of the mirrored images.
+        """
+        output = network(images)
+        return self.average(output, network(images.flip(3))) if flip_test else self.decode(output)
+
+    @abstractmethod
+    def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> Sequence[Value]:
+        """Values in the full picture, each with the box it belongs to.
+
+        Args:
+            decoded: of ``predict``, for B crops.
+            matrices: B affine maps (2, 3) from the picture to the crop.
+            boxes: B boxes that the crops were cut from.
+        """
+
+    @abstractmethod
+    def score(self, store: CropStore) -> Score:
+        """An empty account of how well a network does on an evaluation store."""
+
+    # Exported files.
+
+    def constants(self) -> dict[str, Any]:
+        """What someone without this library needs to know to decode the output; as JSON in exported files."""
+        return {}
+
+    def distances(self, found: Decoded, expected: Decoded, output: Tensor) -> tuple[Tensor, str]:
+        """How far two ways to compute the same are apart.
+
+        Args:
+            found: decoded from an exported file.
+            expected: decoded from the model.
+            output: the model's, which ``expected`` was decoded from.
+
+        Returns:
+            Distances of any shape, in the unit of the first decoded output, and a remark for people, or nothing.
+        """
+        return (found[0] - expected[0]).abs(), ""
+
+    # Result files, tables and pictures.
+
+    @classmethod
+    def record(cls, value: Any, box_score: float, top: int) -> dict[str, Any]:
+        """A value's entry in the JSON file, besides the picture's and the box's.
+
+        Args:
+            value: one of ``values``.
+            box_score: of its box.
+            top: how many of many to keep.
+        """
+        return {name: round(getattr(value, name), 4) for name in cls.columns}
+
+    @classmethod
+    def rows(cls, record: Mapping[str, Any]) -> list[list[Any]]:
+        """A record's rows of the CSV file, a cell for each of ``columns``. Without ``columns`` there is no CSV file."""
+        return [[record[name] for name in cls.columns]]
+
+    @classmethod
+    def headings(cls) -> tuple[str, ...]:
+        """Of the columns of ``cells``."""
+        return cls.columns
+
+    @classmethod
+    def cells(cls, value: Any, top: int) -> tuple[str, ...]:
+        """A value's cells in the table on the screen."""
+        return tuple(f"{float(getattr(value, name)):.4g}" for name in cls.columns)
+
+    @classmethod
+    def draw(
+        cls, image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
+    ) -> Picture:
+        """The annotated picture, see ``cmsa.visualization.annotate``."""
+        return annotate(image, values, crops, top=top, cube=cube)
+
+
+def numbers(values: Tensor) -> FloatArray:
+    """A tensor of any device and precision as NumPy's float64."""
+    return np.asarray(values.detach().to("cpu", torch.float64).numpy(), dtype=np.float64)
