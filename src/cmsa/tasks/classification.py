@@ -64,9 +64,20 @@ class ClassificationTask(Task):
         return cls(classes, description.decoding.get("label_smoothing", 0.0), description.names)
 
     def encode(self, batch: Batch) -> Targets:
-        """``label`` (B,) -> ``probabilities`` (B, C) float32, smoothed."""
+        """``label`` (B,) -> ``probabilities`` (B, C) float32, smoothed; a teacher's ``probabilities`` as they are."""
+        if "probabilities" in batch:
+            return {"probabilities": batch["probabilities"]}
         certain = functional.one_hot(batch["label"], self.classes).float()
         return {"probabilities": certain * (1 - self.label_smoothing) + self.label_smoothing / self.classes}
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """As ``Task.label_names``: the classes."""
+        return self.names
+
+    def taught(self, decoded: Decoded, scale: tuple[float, float], threshold: float) -> Batch:
+        """As ``Task.taught``: the probabilities, of which all are sure."""
+        return {"probabilities": decoded[0]}
 
     def mix(
         self, images: Tensor, targets: Targets, strength: float, generator: torch.Generator

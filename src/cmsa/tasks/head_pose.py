@@ -136,6 +136,14 @@ class HeadPoseTask(Task):
             (one,), (other,) = self.decode(output), self.decode(mirrored)
             return (wrap_degrees(one + wrap_degrees(flip_angles(other) - one) / 2),)
 
+    def taught(self, decoded: Decoded, scale: tuple[float, float], threshold: float) -> Batch:
+        """As ``Task.taught``: the angles, of which all are sure."""
+        return {"angles": decoded[0]}
+
+    def read_foreign(self, output: Tensor) -> Decoded:
+        """As ``Task.read_foreign``: angles (B, 3) in degrees, yaw, pitch and roll."""
+        return (output.float(),)
+
     def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> list[HeadPose]:
         """As ``Task.values``."""
         rows = numbers(decoded[0]).tolist()

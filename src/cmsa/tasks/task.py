@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ from cmsa.geometry.crops import FloatArray
 from cmsa.metrics.score import Batch, Decoded, Score
 from cmsa.models.description import Description
 from cmsa.structures import Box, Value
+from cmsa.tasks.foreign import Anchor, Foreign, ForeignNetwork
 from cmsa.visualization.annotate import Crop, annotate
 from cmsa.visualization.panel import Picture
 
@@ -142,6 +144,39 @@ class Task(ABC):
             generator: source of random numbers.
         """
         return images, targets
+
+    # Learning from another network.
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What keypoints or classes are called; a teacher's must be the same."""
+        return ()
+
+    def taught(self, decoded: Decoded, scale: tuple[float, float], threshold: float) -> Batch:
+        """What another network says of images, as labels of these images for ``encode``.
+
+        Args:
+            decoded: as ``decode`` gives it; places are in pixels of the other network's images.
+            scale: pixels of our images per pixel of the other network's, (x, y); the edges of the two coincide.
+            threshold: what is less sure than this is no label.
+
+        Raises:
+            NotImplementedError: the task cannot be taught.
+        """
+        raise NotImplementedError(f"the task {self.name} does not say how it is taught")
+
+    def open_foreign(self, path: Path, anchor: Anchor = "corner") -> Foreign:
+        """A network of another project as ONNX or OpenVINO file, whose output ``read_foreign`` understands.
+
+        Args:
+            path: the file.
+            anchor: of heatmaps, for tasks that have any.
+        """
+        return ForeignNetwork(path, self.read_foreign)
+
+    def read_foreign(self, output: Tensor) -> Decoded:
+        """The output of another project's network -> what ``decode`` gives."""
+        return self.decode(output)
 
     @abstractmethod
     def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:

@@ -19,6 +19,10 @@ from cmsa.models.description import Description
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.tasks import Task
 from cmsa.training.recipe import Recipe
+from cmsa.training.teacher import Teacher
+
+TAUGHT = "taught/"
+"""What a teacher says stands in the targets under names that begin so."""
 
 
 def build_optimizer(network: nn.Module, weight_decay: float, learning_rate: float) -> torch.optim.AdamW:
@@ -89,6 +93,8 @@ class TrainingModule(LightningModule):
         self.preprocess = preprocess_of(description) if isinstance(description, Description) else Preprocess()
         self.augmentation = build_augmentation(recipe, train[0], self.preprocess)
         self.scores = [task.score(store) for store in validate]
+        size = (recipe.model.input_size[0], recipe.model.input_size[1])
+        self.teacher = Teacher(recipe.teacher, task, size) if recipe.teacher.weights else None
         self.latest: dict[str, dict[str, Any]] = {}
         """The scores of the latest validation, by data set."""
         self.generator: torch.Generator | None = None
@@ -119,7 +125,23 @@ class TrainingModule(LightningModule):
             self.generator = torch.Generator(crops.device).manual_seed(seed)
         images, sample = self.augmentation(crops, self.generator, *self.task.body_points(batch))
         moved = dict(batch) | {"matrices": compose(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
-        return self.task.mix(images, self.task.encode(moved), self.recipe.augment.mixup, self.generator)
+        strength, state = self.recipe.augment.mixup, self.generator.get_state() if self.teacher else None
+        mixed, targets = self.task.mix(images, self.task.encode(moved), strength, self.generator)
+        if self.teacher is not None and state is not None:
+            taught = self.task.encode(self.teacher.labels(crops, sample.matrices))
+            # Drawn as the labels were, the teacher's are blended with the same partners.
+            self.generator.set_state(state)
+            _, taught = self.task.mix(images, taught, strength, self.generator)
+            targets |= {f"{TAUGHT}{name}": value for name, value in taught.items()}
+        return mixed, targets
+
+    def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """The task's loss of an output (B, ...), by the labels and, where there is one, by the teacher."""
+        loss, share = self.task.loss(output, targets), self.recipe.teacher.share
+        if self.teacher is None:
+            return loss
+        taught = {name.removeprefix(TAUGHT): value for name, value in targets.items() if name.startswith(TAUGHT)}
+        return (1 - share) * loss + share * self.task.loss(output, taught)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Loss of one batch.
@@ -129,7 +151,7 @@ class TrainingModule(LightningModule):
         """
         with torch.autocast(self.device.type, enabled=False):
             images, targets = self.augment(batch)
-        loss = self.task.loss(self.network(images), targets)
+        loss = self.loss(self.network(images), targets)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, batch {index}); "

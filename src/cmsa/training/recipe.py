@@ -115,6 +115,23 @@ class OptimizerRecipe:
 
 
 @dataclass
+class TeacherRecipe:
+    """A network to learn from, see ``cmsa.training.teacher``.
+
+    Attributes:
+        weights: a shipped name, a weights file, or an ONNX or OpenVINO file; none by default.
+        share: of the loss, 0 to 1; the labels have the rest.
+        threshold: of pose, keypoints of which the teacher is less sure are no target.
+        anchor: of pose and ONNX or OpenVINO files, where heatmap pixels lie in the input, see ``ForeignOptions``.
+    """
+
+    weights: str = ""
+    share: float = 0.5
+    threshold: float = 0.2
+    anchor: Literal["corner", "center"] = "corner"
+
+
+@dataclass
 class Recipe:
     """Everything that decides what is trained.
 
@@ -128,6 +145,7 @@ class Recipe:
         alpha: of head pose with bins, weight of the squared error beside the cross-entropy.
         label_smoothing: of classification, the share of a target that is spread over all classes.
         seed: of weights, order and augmentation.
+        teacher: a network to learn from beside the labels.
     """
 
     title: str = ""
@@ -143,6 +161,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
+    teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the YAML file."""

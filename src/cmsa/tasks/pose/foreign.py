@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,9 +17,8 @@ from numpy.typing import NDArray
 
 from cmsa.runtime.sessions import Runtime, open_exported
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, FloatArray
+from cmsa.tasks.foreign import Anchor
 from cmsa.tasks.pose.codecs.heatmaps import Dark
-
-Anchor = Literal["corner", "center"]
 
 
 @dataclass(frozen=True)

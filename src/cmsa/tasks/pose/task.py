@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -18,7 +19,9 @@ from cmsa.metrics.keypoints import PoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
 from cmsa.structures import COCO, Box, Keypoints, KeypointSet, keypoint_set
+from cmsa.tasks.foreign import Anchor, Foreign
 from cmsa.tasks.pose.codecs.heatmaps import CODECS, Codec
+from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
 from cmsa.tasks.task import Output, Targets, Task, numbers
 
 Size = tuple[int, int]
@@ -144,6 +147,27 @@ class PoseTask(Task):
         back = self.codec.flip_back(mirrored.float(), self.keypoint_set.flip_index)
         return self.decode((output.float() + back) / 2)
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """As ``Task.label_names``: the keypoints."""
+        return self.keypoint_set.names
+
+    def taught(self, decoded: Decoded, scale: tuple[float, float], threshold: float) -> Batch:
+        """As ``Task.taught``: keypoints of at least ``threshold``, which weigh as much as their scores."""
+        xy, scores = decoded
+        factor = torch.stack([torch.full_like(scores, side) for side in scale], dim=-1)
+        points = (xy + 0.5) * factor - 0.5
+        return {
+            "keypoints": torch.cat([points, (scores >= threshold).to(points)[..., None]], dim=2),
+            "weight": scores.clamp(0, 1),
+            "matrices": torch.eye(2, 3, device=xy.device).expand(len(xy), 2, 3),
+            "flipped": torch.zeros(len(xy), dtype=torch.bool, device=xy.device),
+        }
+
+    def open_foreign(self, path: Path, anchor: Anchor = "corner") -> Foreign:
+        """As ``Task.open_foreign``, see ``ForeignPose``."""
+        return _TensorsInAndOut(ForeignPose(path, ForeignOptions(anchor=anchor)))
+
     def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> list[Keypoints]:
         """As ``Task.values``."""
         points, scores = (numbers(part) for part in decoded)
@@ -197,6 +221,17 @@ class PoseTask(Task):
     def cells(cls, value: Keypoints, top: int) -> tuple[str, ...]:
         """As ``Task.cells``."""
         return f"{value.score:.2f}", f"{int((value.scores > _COUNTED_SCORE).sum())} of {len(value.names)}"
+
+
+class _TensorsInAndOut:
+    """Another project's network, which is one of arrays."""
+
+    def __init__(self, network: ForeignPose) -> None:
+        self.network, self.input_size = network, network.input_size
+
+    def __call__(self, crops: Tensor) -> Decoded:
+        """As ``Foreign``."""
+        return tuple(torch.from_numpy(part).float() for part in self.network(crops.numpy()))
 
 
 def _default_names(description: Description) -> tuple[str, ...]:

@@ -1,0 +1,64 @@
+"""Networks of other projects, as ONNX or OpenVINO files: crops in, what a task decodes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cmsa.data.transforms.preprocess import Preprocess
+from cmsa.metrics.score import Decoded
+from cmsa.runtime.sessions import open_exported
+
+Anchor = Literal["corner", "center"]
+"""Where heatmap pixel i lies in an input of stride s: at s·i (HRNet's and PaddleDetection's), or s·(i + 1/2) - 1/2."""
+
+
+class Foreign(Protocol):
+    """A network of another project.
+
+    Attributes:
+        input_size: (H, W).
+    """
+
+    input_size: tuple[int, int]
+
+    def __call__(self, crops: Tensor) -> Decoded:
+        """What it says of crops (B, H, W, 3) uint8 RGB on the CPU."""
+
+
+class ForeignNetwork:
+    """A file that takes normalised images (B, 3, H, W) of a fixed size, ImageNet's mean and spread.
+
+    Args:
+        path: ``.onnx`` or ``.xml``.
+        read: its output (B, ...) -> what the task decodes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it takes something else; the shape is named.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Tensor], Decoded]) -> None:
+        self.network, self.read, self.preprocess = open_exported(path), read, Preprocess()
+        shape = self.network.input_shape
+        if len(shape) != 4 or shape[1] != 3 or shape[2] is None or shape[3] is None:
+            named = ", ".join("?" if side is None else str(side) for side in shape)
+            raise ValueError(f"{path}: the input must be (B, 3, H, W) of a fixed size, it is ({named})")
+        self.input_size, self.batch = (shape[2], shape[3]), shape[0]
+
+    def __call__(self, crops: Tensor) -> Decoded:
+        """As ``Foreign``; crops of another size are resampled bilinearly."""
+        images = self.preprocess(crops)
+        if tuple(images.shape[2:]) != self.input_size:
+            images = functional.interpolate(images, self.input_size, mode="bilinear", antialias=True)
+        parts = images.split(self.batch or len(images))
+        missing = (self.batch or 0) - len(parts[-1])
+        if missing > 0:
+            parts = (*parts[:-1], torch.cat([parts[-1], parts[-1][-1:].expand(missing, -1, -1, -1)]))
+        outputs = torch.cat([self.network(part) for part in parts])
+        return self.read(outputs[: len(images)])
