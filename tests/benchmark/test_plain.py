@@ -8,7 +8,7 @@ from tiny_people import TINY
 
 from cmsa.benchmark.plain import PlainNetwork, from_windows, to_windows
 from cmsa.models import create_model
-from cmsa.models.windows import Window, cut, join
+from cmsa.models.windows import Window, window_partition, window_reverse
 
 
 def pair(generator, randomise, size, training, **options):
@@ -73,8 +73,10 @@ def test_windows_are_cut_as_ours_are(generator):
     window = Window.fit((9, 7), (4, 4), 2)
     x = torch.randn(2, 6, 9, 7, generator=generator)
     cells = to_windows(x, window.grid, window.size, 3)
-    torch.testing.assert_close(cells, cut(x.permute(0, 2, 3, 1), window.grid, window.size, 3), rtol=0, atol=0)
+    torch.testing.assert_close(
+        cells, window_partition(x.permute(0, 2, 3, 1), window.grid, window.size, 3), rtol=0, atol=0
+    )
     back = from_windows(cells, window.grid, window.size, window.map_size)
     torch.testing.assert_close(back, x, rtol=0, atol=0)
-    ours = join(cells, window.grid, window.size, window.map_size)
+    ours = window_reverse(cells, window.grid, window.size, window.map_size)
     torch.testing.assert_close(back, ours.permute(0, 3, 1, 2), rtol=0, atol=0)

@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 import cmsa.models.attention
-from cmsa.models.attention import CascadedMultiScaleAttention, KeyPool, SpatialFusion, WindowAttention, attend
-from cmsa.models.windows import Window, cut
+from cmsa.models.attention import MASKED, CascadedMultiScaleAttention, KeyPool, SpatialFusion, WindowAttention, attend
+from cmsa.models.attention_parts import TABLE_5, AttentionParts
+from cmsa.models.windows import Window, window_partition
 
-KINDS = ("standard", "grouped", "cascade", "channel_fusion", "cmsa")
 DIM, KEY, VALUE = 6, 2, 4
 
 
 def attention(map_size, sizes, strides, heads, kind="cmsa"):
     windows = [Window.fit(map_size, size, stride) for size, stride in zip(sizes, strides, strict=True)]
-    return CascadedMultiScaleAttention(DIM, heads, windows, KEY, VALUE // KEY, kind)
+    return CascadedMultiScaleAttention(DIM, heads, windows, KEY, VALUE // KEY, AttentionParts.of(kind))
 
 
 @pytest.fixture
@@ -110,17 +110,13 @@ def test_attention_is_the_formula(small, generator):
     torch.testing.assert_close(small(x), expected, rtol=0, atol=1e-11)
     # The loops must tell: another numbering of the offsets is seen.
     small.groups[0].table.data = small.groups[0].table.flip(1).clone()
-    small.eval()
     assert (small(x) - expected).abs().max() > 1e-2
 
 
-def test_training_and_eval_take_different_paths_to_the_same_numbers(small, generator):
+def test_with_and_without_gradients_the_numbers_are_the_same(small, generator):
     x = torch.randn(2, 4, 6, DIM, generator=generator, dtype=torch.float64)
     with torch.no_grad():
         expected = small(x)
-    for group in small.groups:
-        group.train()
-    assert small.groups[0].expanded is None
     torch.testing.assert_close(small(x), expected, rtol=0, atol=1e-12)
 
 
@@ -129,9 +125,9 @@ def test_both_paths_of_attend_are_equal(mask, generator):
     def random(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    query, key, value, bias = random(3, 2, 5, 16), random(3, 2, 7, 16), random(3, 2, 7, 32), random(2, 5, 7)
+    query, key, value, bias = random(3, 2, 5, 16), random(3, 2, 7, 16), random(3, 2, 7, 32), random(1, 2, 5, 7)
     if mask:
-        bias[:, :, 4:] = torch.finfo(torch.float32).min / 4
+        bias[..., 4:] = MASKED
     expected = (query @ key.transpose(2, 3) / 4 + bias).softmax(-1) @ value
     torch.testing.assert_close(attend(query, key, value, bias), expected)
     torch.testing.assert_close(attend(query, key, value, bias.requires_grad_()), expected)
@@ -144,12 +140,11 @@ def test_what_padding_holds_does_not_matter(map_size, randomised, generator, mon
     x = torch.randn(2, *map_size, DIM, generator=generator, dtype=torch.float64)
     expected = module(x)
     assert any(group.window.padded for group in module.groups)
-    monkeypatch.setattr(cmsa.models.attention, "cut", functools.partial(cut, padding=100.0))
+    monkeypatch.setattr(cmsa.models.attention, "window_partition", functools.partial(window_partition, padding=100.0))
     assert torch.equal(module(x), expected)
     # Without the mask it does matter.
-    for group in module.groups:
-        group.key_mask = None
-    assert (module.eval()(x) - expected).abs().max() > 1e-3
+    monkeypatch.setattr(cmsa.models.attention, "MASKED", 0.0)
+    assert (module(x) - expected).abs().max() > 1e-3
 
 
 @torch.no_grad()
@@ -168,18 +163,47 @@ def test_pooling_cut_by_the_border_averages_what_is_there():
     assert KeyPool(2)(x)[0, 0].tolist() == [[3.5, 5.0], [9.5, 11.0]]
 
 
-def test_the_bias_is_expanded_once_in_eval_mode(small):
-    group = small.groups[0]
-    first = group.expanded
-    assert first.shape == (2, 24, 6)
-    assert not first.requires_grad
-    small(torch.zeros(1, 4, 6, DIM, dtype=torch.float64))
-    assert group.expanded is first
-    state = {name: value + 1 for name, value in small.state_dict().items()}
-    assert not any("expanded" in name or "index" in name for name in state)
-    small.load_state_dict(state)
-    torch.testing.assert_close(group.expanded, first + 1)
-    assert small.train().groups[0].expanded is None
+@torch.no_grad()
+@pytest.mark.parametrize("map_size", [(4, 6), (5, 7)])
+def test_the_mask_has_the_four_dimensions_of_the_fast_kernel(map_size, generator, monkeypatch):
+    """With three dimensions, or one that must be repeated, PyTorch falls back to the plain product on a CPU."""
+    seen = []
+    inner = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(query, key, value, attn_mask, scale):
+        seen.append((query.shape, attn_mask.shape, query.shape[-1] == value.shape[-1]))
+        return inner(query, key, value, attn_mask=attn_mask, scale=scale)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    module = attention(map_size, ((4, 4), (2, 3)), (2, 1), (2, 1)).eval()
+    module(torch.randn(3, *map_size, DIM, generator=generator))
+    assert len(seen) == 2
+    for query, mask, equally_wide in seen:
+        assert equally_wide
+        assert len(mask) == 4
+        assert (mask[0], mask[1], mask[2]) == (1, query[1], query[2])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("fused", [False, True])
+def test_padded_windows_in_half_precision(dtype, fused, randomised, generator):
+    """The number that masks a key is finite in every precision, before and after the bias is laid out."""
+    module = randomised(attention((5, 7), ((4, 4), (4, 3)), (2, 1), (2, 1)))
+    x = torch.randn(2, 5, 7, DIM, generator=generator, dtype=torch.float64)
+    expected = module(x)
+    if fused:
+        module.groups = nn.ModuleList(group.fuse() for group in module.groups)
+    module.to(dtype)
+    biases = [group.bias if fused else group.relative_position_bias() for group in module.groups]
+    assert all(bias.isfinite().all() and bias.min() < -1e4 for bias in biases)
+    assert (module(x.to(dtype)).double() - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_index_and_mask_are_not_in_the_state_dict():
+    state = attention((5, 7), ((4, 4), (4, 3)), (2, 1), (2, 1)).state_dict()
+    assert not any("index" in name or "mask" in name for name in state)
+    assert "groups.1.table" in state
 
 
 def count(module: nn.Module) -> int:
@@ -191,7 +215,7 @@ def test_each_step_of_the_ablation_adds_its_parameters(generator):
     kv, out = [h * (KEY + VALUE) for h in heads], [h * VALUE for h in heads]
     counts = {}
     x = torch.randn(2, 8, 4, DIM, generator=generator)
-    for kind in KINDS:
+    for kind in TABLE_5:
         module = attention((8, 4), sizes, strides, heads, kind)
         module(x).square().mean().backward()
         assert all(parameter.grad is not None for parameter in module.parameters()), kind
@@ -231,7 +255,7 @@ def test_resizing_the_window_resizes_the_table(generator):
     corners = group.table[:, [0, 0, -1, -1], [0, -1, 0, -1]].clone()
     group.resize(Window((12, 10), (12, 10), 2))
     assert group.table.shape == (2, 12, 10)
-    assert group.expanded.shape == (2, 120, 30)
+    assert group.relative_position_bias().shape == (1, 2, 120, 30)
     torch.testing.assert_close(group.table[:, [0, 0, -1, -1], [0, -1, 0, -1]], corners)
 
 
@@ -255,7 +279,5 @@ def test_a_resized_window_attends_alike(generator):
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="'global'"):
-        attention((4, 4), ((4, 4),), (1,), (1,), "global")
     with pytest.raises(ValueError, match="2 groups of heads but 1 windows"):
         CascadedMultiScaleAttention(DIM, (1, 1), [Window((4, 4), (4, 4), 1)])

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from cmsa.models import CMSA, create_model, fuse
+from cmsa.models.attention import WindowAttention
+from cmsa.models.attention_parts import TABLE_5
 from cmsa.models.registry import VARIANTS
 
 TOLERANCE = 1e-9
@@ -110,9 +112,9 @@ def test_fusing_twice_changes_nothing(network, images):
     assert difference(fuse(once), once, images(1, (32, 24))) == 0
 
 
-@pytest.mark.parametrize("attention", ["standard", "grouped", "cascade", "channel_fusion", "cmsa"])
+@pytest.mark.parametrize("attention", TABLE_5)
 @pytest.mark.parametrize("task", ["pose", "head_pose", "classification"])
-def test_every_kind_of_attention_and_every_head(attention, task, randomised, images):
+def test_every_row_of_the_ablation_and_every_head(attention, task, randomised, images):
     torch.manual_seed(0)
     model = randomised(create_model("cmsa_n", task, (16, 8), attention=attention))
     fused = fuse(model)
@@ -120,15 +122,21 @@ def test_every_kind_of_attention_and_every_head(attention, task, randomised, ima
     assert difference(fused, model, images(2, (16, 8), torch.float64)) < TOLERANCE
 
 
+def test_a_fused_network_keeps_its_input_size(network):
+    with pytest.raises(ValueError, match="set_input_size before fuse"):
+        fuse(network()).set_input_size((16, 12))
+
+
 def test_float32_is_close(network, images):
     model = network("cmsa_s")
     assert difference(fuse(model), model, images(2, (32, 24))) < 1e-4
 
 
-def test_the_bias_stays_expanded_and_parameters_become_fewer(network):
+def test_the_bias_is_laid_out_and_parameters_become_fewer(network):
     model = network()
     fused = fuse(model)
-    assert all(part.expanded is not None for part in fused.modules() if hasattr(part, "expanded"))
+    assert not any(isinstance(part, WindowAttention) for part in fused.modules())
+    assert not any(name.endswith("table") for name in fused.state_dict())
     assert sum(p.numel() for p in fused.parameters()) < sum(p.numel() for p in model.parameters())
 
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from cmsa.models import CMSA, create_model
 from cmsa.models.heads.classifier import ClassificationHead, LastMap
-from cmsa.models.network import default_window
 from cmsa.models.registry import VARIANTS
 
 
@@ -94,7 +93,8 @@ def test_windows_are_the_papers():
     model = CMSA(**VARIANTS["cmsa_s"], input_size=(32, 24))
     sizes = [[window.size for window in stage] for stage in model.stage_windows]
     assert sizes == [[(32, 24), (16, 12), (8, 6)], [(16, 12), (8, 6)], [(8, 6), (8, 6)]]
-    assert default_window((16, 12), 1, 1, "standard") == (16, 12)
+    standard = CMSA(**VARIANTS["cmsa_s"], input_size=(32, 24), attention="standard")
+    assert [[window.size for window in stage] for stage in standard.stage_windows] == [[(32, 24)], [(16, 12)], [(8, 6)]]
 
 
 def test_windows_can_be_chosen(images):

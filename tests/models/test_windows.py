@@ -7,25 +7,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmsa.models.windows import Window, ceil_divide, cut, join, resize_bias
+from cmsa.models.windows import Window, ceil_divide, resize_bias, window_partition, window_reverse
 
 side = st.integers(1, 13)
 windows = st.builds(Window.fit, st.tuples(side, side), st.tuples(side, side), st.sampled_from([1, 2, 4]))
 
 
 @given(window=windows, heads=st.integers(1, 3), batch=st.integers(1, 2))
-def test_join_undoes_cut(window, heads, batch):
+def test_reverse_undoes_partition(window, heads, batch):
     x = torch.arange(batch * window.map_size[0] * window.map_size[1] * heads * 2).float()
     x = x.reshape(batch, *window.map_size, heads * 2)
-    pieces = cut(x, window.grid, window.size, heads)
+    pieces = window_partition(x, window.grid, window.size, heads)
     many = window.grid[0] * window.grid[1]
     assert pieces.shape == (batch * many, heads, window.size[0] * window.size[1], 2)
-    assert torch.equal(join(pieces, window.grid, window.size, window.map_size), x)
+    assert torch.equal(window_reverse(pieces, window.grid, window.size, window.map_size), x)
 
 
-def test_cut_is_row_major_in_windows_pixels_and_heads():
+def test_partition_is_row_major_in_windows_pixels_and_heads():
     x = torch.arange(4 * 6 * 2).reshape(1, 4, 6, 2)
-    pieces = cut(x, (2, 2), (2, 3), heads=2)
+    pieces = window_partition(x, (2, 2), (2, 3), heads=2)
     # The window at the bottom left, second head: rows 2 and 3, columns 0 to 2, channel 1.
     assert pieces[2, 1, :, 0].tolist() == x[0, 2:, :3, 1].flatten().tolist()
 
@@ -41,8 +41,8 @@ def test_windows_cover_the_map_in_multiples_of_the_stride(window):
 
 
 @given(window=windows)
-def test_bias_index_against_brute_force(window):
-    index = window.bias_index()
+def test_relative_position_index_against_brute_force(window):
+    index = window.relative_position_index()
     (rows, columns), (key_rows, key_columns) = window.size, window.key_size
     expected = [
         [

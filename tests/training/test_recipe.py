@@ -28,6 +28,20 @@ def test_entries_and_overrides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "override",
+    [
+        ["--model.options", "{attention: {cascade: additive}}"],
+        ["--model.options.attention={cascade: additive}"],
+    ],
+)
+def test_an_option_on_the_command_line_leaves_the_others(tmp_path: Path, override: list[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: {options: {fusion: linear, attention: cmsa}}\n", encoding="utf-8")
+    options = load_recipe(str(file), override).model.options
+    assert options == {"fusion": "linear", "attention": {"cascade": "additive"}}
+
+
+@pytest.mark.parametrize(
     ("override", "named"),
     [
         (["--optimizr.epochs", "3"], "--optimizr.epochs"),

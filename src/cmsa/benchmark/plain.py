@@ -79,7 +79,7 @@ class PlainAttention(nn.Module):
     def __init__(self, attention: CascadedMultiScaleAttention) -> None:
         super().__init__()
         self.query_channels, self.kv_channels = attention.query_channels, attention.kv_channels
-        self.cascades = attention.cascades
+        self.cascades = attention.parts.cascade != "none"
         self.q, self.kv, self.out = (_pointwise(layer) for layer in (attention.q, attention.kv, attention.out))
         self.channel_fusion = copy.deepcopy(attention.channel_fusion)
         self.spatial_fusion = copy.deepcopy(attention.spatial_fusion)
@@ -110,7 +110,7 @@ class PlainWindowAttention(nn.Module):
         self.heads, self.key_dim, self.window = group.heads, group.key_dim, group.window
         self.scale = group.key_dim**-0.5
         self.table = copy.deepcopy(group.table)
-        self.register_buffer("index", group.bias_index.clone(), persistent=False)
+        self.register_buffer("index", group.relative_position_index.clone(), persistent=False)
         mask = None if group.key_mask is None else group.key_mask.clone()
         self.register_buffer("mask", mask, persistent=False)
 

@@ -21,24 +21,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cmsa.export.layout_head import DeployedMixer, linear_from
-from cmsa.models.attention import CascadedMultiScaleAttention, WindowAttention, to_first, to_last
+from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttention, to_nchw, to_nhwc
 from cmsa.models.fuse import fuse
 from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA, Block, Embedding
-from cmsa.models.windows import cut, join
+from cmsa.models.windows import window_partition, window_reverse
 
 
 def deploy(model: CMSA) -> nn.Module:
     """A copy for inference: fused, and laid out for CPU runtimes.
 
-    It maps images (B, 3, H, W) of the model's input size to what the model puts out. Networks without a part of the
-    attention (Table 5) are fused only.
+    It maps images (B, 3, H, W) of the model's input size to what the model puts out. Networks without spatial
+    fusion, or with an additive cascade, are fused only.
 
     Raises:
         ValueError: a BatchNorm cannot be folded, see :func:`fuse`.
     """
-    fused = fuse(model)
-    return DeployedNetwork(fused).eval() if fused.attention == "cmsa" else fused
+    fused, parts = fuse(model), model.attention
+    laid_out = parts.spatial_fusion and parts.cascade != "additive"
+    return DeployedNetwork(fused).eval() if laid_out else fused
 
 
 class DeployedNetwork(nn.Module):
@@ -60,14 +61,14 @@ class DeployedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what the head makes of the three maps."""
         maps: list[Tensor] = []
-        x = to_last(x)
+        x = to_nhwc(x)
         for embedding in self.stem:
             x = F.gelu(embedding(x))
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.downsample[index - 1](x)
             x = stage(x)
-            maps.append(to_first(x))
+            maps.append(to_nchw(x))
         return self.head(maps)  # type: ignore[no-any-return]
 
 
@@ -83,7 +84,7 @@ class DeployedEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H/stride, W/stride, C')."""
-        return self.pointwise(F.gelu(to_last(self.depthwise(to_first(x)))))  # type: ignore[no-any-return]
+        return self.pointwise(F.gelu(to_nhwc(self.depthwise(to_nchw(x)))))  # type: ignore[no-any-return]
 
 
 class DeployedBlock(nn.Module):
@@ -110,7 +111,7 @@ class DeployedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        x = to_last(F.gelu(self.position(to_first(x))))
+        x = to_nhwc(F.gelu(self.position(to_nchw(x))))
         total = x
         before: Tensor | None = None
         for group, out in zip(self.groups, self.outs, strict=True):
@@ -128,8 +129,7 @@ class DeployedGroup(nn.Module):
     def __init__(self, attention: CascadedMultiScaleAttention, index: int) -> None:
         super().__init__()
         group = attention.groups[index]
-        assert isinstance(group, WindowAttention)
-        assert group.expanded is not None
+        assert isinstance(group, FusedWindowAttention)
         self.window, self.heads = group.window, group.heads
         channels = attention.kv_channels[index]
         key_dim, self.value_dim = group.key_dim, channels // group.heads - group.key_dim
@@ -139,7 +139,7 @@ class DeployedGroup(nn.Module):
         own = slice(start := sum(attention.kv_channels[:index]), start + channels)
         weight, bias = attention.kv.weight[own], attention.kv.bias[own]
         self.from_before: nn.Linear | None = None
-        if index:
+        if index and attention.channel_fusion:
             mixer = attention.channel_fusion[index - 1]
             assert isinstance(mixer, nn.Conv2d)
             assert mixer.bias is not None
@@ -157,7 +157,7 @@ class DeployedGroup(nn.Module):
         bias = pointwise.bias.reshape(self.heads, key_dim + self.value_dim)
         self.key = linear_from(weight[:, :key_dim].flatten(0, 1), bias[:, :key_dim].flatten())
         self.value = linear_from(weight[:, key_dim:].flatten(0, 1), bias[:, key_dim:].flatten())
-        self.register_buffer("bias", group.expanded.detach().clone())
+        self.register_buffer("bias", group.bias[0].clone())
 
     def forward(self, x: Tensor, before: Tensor | None) -> Tensor:
         """Attend.
@@ -172,15 +172,15 @@ class DeployedGroup(nn.Module):
         mixed = self.key_value(x)
         if self.from_before is not None:
             mixed = mixed + self.from_before(before)
-        mixed = to_last(self.pool(F.gelu(self.depthwise(to_first(mixed)))))
+        mixed = to_nhwc(self.pool(F.gelu(self.depthwise(to_nchw(mixed)))))
         window = self.window
-        query = cut(self.query(x), window.grid, window.size, self.heads)
-        key = cut(self.key(mixed), window.grid, window.key_size, self.heads)
-        value = cut(self.value(mixed), window.grid, window.key_size, self.heads)
+        query = window_partition(self.query(x), window.grid, window.size, self.heads)
+        key = window_partition(self.key(mixed), window.grid, window.key_size, self.heads)
+        value = window_partition(self.value(mixed), window.grid, window.key_size, self.heads)
         score = query @ key.transpose(-2, -1)
-        if self.bias.dim() == 4:
-            # (B·windows, h, Q, K) + (windows, h, Q, K)
-            score = (score.reshape(-1, *self.bias.shape) + self.bias).flatten(0, 1)
-        else:
+        if len(self.bias) == self.heads:
             score = score + self.bias
-        return join(score.softmax(dim=-1) @ value, window.grid, window.size, window.map_size)
+        else:
+            # (B·windows, h, Q, K) + (windows·h, Q, K)
+            score = (score.reshape(-1, *self.bias.shape) + self.bias).reshape(score.shape)
+        return window_reverse(score.softmax(dim=-1) @ value, window.grid, window.size, window.map_size)

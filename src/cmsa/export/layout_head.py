@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmsa.models.attention import to_first, to_last
+from cmsa.models.attention import to_nchw, to_nhwc
 from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.windows import pad_map
 
@@ -59,12 +59,12 @@ class DeployedMixer(nn.Module):
         mixed: Tensor | None = None
         for product, level, x in zip([self.own, *self.others], range(self.levels + 1), maps, strict=True):
             above = self.levels - level
-            cells = to_cells(pad_map(to_last(x), rows << above, columns << above), above)
+            cells = to_cells(pad_map(to_nhwc(x), rows << above, columns << above), above)
             part = product(cells).reshape(batch * rows, columns, -1, self.channels)
             mixed = part if mixed is None else mixed + part
         assert mixed is not None
         score = from_cells(self.score(F.gelu(mixed)), batch, self.levels)
-        return to_first(score[:, :height, :width])
+        return to_nchw(score[:, :height, :width])
 
 
 def to_cells(x: Tensor, levels: int) -> Tensor:

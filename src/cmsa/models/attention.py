@@ -14,17 +14,14 @@ Maps go in and out as (B, H, W, C); convolutions see the same memory as channels
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cmsa.models.attention_parts import AttentionParts
 from cmsa.models.reparam import ConvNorm, ResidualDepthwise
-from cmsa.models.windows import Window, cut, join, resize_bias
-
-AttentionKind = Literal["standard", "grouped", "cascade", "channel_fusion", "cmsa"]
-"""The rows of the paper's Table 5; each has all that the one before it has."""
+from cmsa.models.windows import Window, resize_bias, window_partition, window_reverse
 
 
 class SpatialFusion(nn.Module):
@@ -60,7 +57,10 @@ class KeyPool(nn.Module):
 
 
 class AdditiveCascade(nn.Module):
-    """Cascade without channel fusion (Table 5, row 3): ``kv + W out``, kv's own channels unmixed."""
+    """Cascade without channel fusion (Table 5, row 3): ``kv + W out``, kv's own channels unmixed.
+
+    The projection W is there because a group's values and the next group's keys and values differ in width.
+    """
 
     def __init__(self, kv_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -73,15 +73,18 @@ class AdditiveCascade(nn.Module):
         return kv + self.project(out)  # type: ignore[no-any-return]
 
 
+MASKED = torch.finfo(torch.float16).min / 4
+"""Added to the score of a padded key: no weight is left, and the number is finite in float16, bfloat16 and wider."""
+
+
 class WindowAttention(nn.Module):
     """softmax(q k^T / sqrt(D) + bias) v inside windows, for one group of heads.
 
-    The bias is one learned number per head and absolute offset (|row|, |column|), kept as a (heads, s, t) table.
-    In eval mode the table is expanded once; editing ``table`` in place in eval mode needs a call of ``eval()`` after.
+    The relative position bias is one learned number per head and absolute offset (|row|, |column|), kept as a
+    (heads, s, t) ``table``.
     """
 
-    expanded: Tensor | None
-    bias_index: Tensor
+    relative_position_index: Tensor
     key_mask: Tensor | None
 
     def __init__(self, heads: int, key_dim: int, window: Window) -> None:
@@ -89,34 +92,25 @@ class WindowAttention(nn.Module):
         self.heads, self.key_dim = heads, key_dim
         self.table = nn.Parameter(torch.zeros(heads, *window.size))
         self._set_window(window)
-        self.register_load_state_dict_post_hook(_expand_again)  # type: ignore[no-untyped-call]
 
     def _set_window(self, window: Window) -> None:
         self.window = window
-        self.register_buffer("bias_index", window.bias_index().to(self.table.device), persistent=False)
+        index = window.relative_position_index().to(self.table.device)
+        self.register_buffer("relative_position_index", index, persistent=False)
         mask = window.key_mask().to(self.table.device) if window.padded else None
         self.register_buffer("key_mask", mask, persistent=False)
-        self.register_buffer("expanded", None, persistent=False)
 
     def resize(self, window: Window) -> None:
         """Take another window, resizing the bias table to it."""
         self.table = nn.Parameter(resize_bias(self.table.detach(), window.size))
         self._set_window(window)
-        self.train(self.training)
 
-    def train(self, mode: bool = True) -> WindowAttention:
-        """Set the mode, and expand the bias table if it is eval mode."""
-        super().train(mode)
-        self.expanded = None if mode else self._expand_bias().detach()
-        return self
-
-    def _expand_bias(self) -> Tensor:
-        """(h, queries, keys), or (windows, h, queries, keys) where some windows hold padding."""
-        bias = self.table.flatten(1)[:, self.bias_index]
+    def relative_position_bias(self) -> Tensor:
+        """(1, h, queries, keys), or (1, windows·h, queries, keys) where some windows hold padding."""
+        bias = self.table.flatten(1)[:, self.relative_position_index]
         if self.key_mask is None:
-            return bias
-        # A finite number: -inf would turn into NaN where a whole row is masked.
-        return bias[None].masked_fill(~self.key_mask, torch.finfo(torch.float32).min / 4)
+            return bias[None]
+        return bias[None].masked_fill(~self.key_mask, MASKED).flatten(0, 1)[None]
 
     def forward(self, q: Tensor, kv: Tensor) -> Tensor:
         """Attend.
@@ -128,27 +122,58 @@ class WindowAttention(nn.Module):
         Returns:
             (B, H, W, h·V).
         """
-        window = self.window
-        query = cut(q, window.grid, window.size, self.heads)
-        key_value = cut(kv, window.grid, window.key_size, self.heads)
-        key, value = torch.split(key_value, [self.key_dim, key_value.shape[3] - self.key_dim], dim=3)
-        # Lightning sets the mode without a call of ``train``: what was expanded for a validation must not stay.
-        bias = self._expand_bias() if self.training or self.expanded is None else self.expanded
-        if bias.dim() == 4:
-            bias = bias.repeat(q.shape[0], 1, 1, 1)
-        return join(attend(query, key, value, bias), window.grid, window.size, window.map_size)
+        return attend_in_windows(q, kv, self.relative_position_bias(), self.window, self.heads, self.key_dim)
+
+    def fuse(self) -> FusedWindowAttention:
+        """The equivalent for inference."""
+        return FusedWindowAttention(self)
 
 
-def _expand_again(module: nn.Module, _: object) -> None:
-    module.train(module.training)
+class FusedWindowAttention(nn.Module):
+    """A :class:`WindowAttention` whose bias is laid out once and for all; its window cannot be changed any more."""
+
+    bias: Tensor
+
+    def __init__(self, attention: WindowAttention) -> None:
+        super().__init__()
+        self.heads, self.key_dim, self.window = attention.heads, attention.key_dim, attention.window
+        self.register_buffer("bias", attention.relative_position_bias().detach().clone())
+
+    def forward(self, q: Tensor, kv: Tensor) -> Tensor:
+        """As :meth:`WindowAttention.forward`."""
+        return attend_in_windows(q, kv, self.bias, self.window, self.heads, self.key_dim)
+
+
+def attend_in_windows(q: Tensor, kv: Tensor, bias: Tensor, window: Window, heads: int, key_dim: int) -> Tensor:
+    """Attention of each query to the keys of its window, maps in and out.
+
+    Args:
+        q: (B, H, W, h·D).
+        kv: (B, H/r, W/r, h·(D+V)), key and value head by head.
+        bias: (1, h, queries, keys), or (1, windows·h, queries, keys) where it differs from window to window.
+        window: sizes of the map and its windows.
+        heads: h.
+        key_dim: D.
+
+    Returns:
+        (B, H, W, h·V).
+    """
+    query = window_partition(q, window.grid, window.size, heads)
+    key_value = window_partition(kv, window.grid, window.key_size, heads)
+    if bias.shape[1] != heads:
+        # The windows of a map count as heads: a mask of four dimensions can tell them apart without being repeated.
+        query, key_value = (x.reshape(-1, bias.shape[1], *x.shape[2:]) for x in (query, key_value))
+    key, value = torch.split(key_value, [key_dim, key_value.shape[3] - key_dim], dim=3)
+    out = attend(query, key, value, bias)
+    return window_reverse(out.reshape(-1, heads, *out.shape[2:]), window.grid, window.size, window.map_size)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(D) + bias) v: (N, h, Q, D), (N, h, K, D), (N, h, K, V) -> (N, h, Q, V).
 
     Without gradients it goes through ``scaled_dot_product_attention``, whose CPU kernel wants q, k and v equally
-    wide: q and k are padded with zeros, which changes nothing. When the bias is trained that kernel is not available
-    and the explicit product is the fastest path.
+    wide, so q and k are padded with zeros, which changes nothing; and a bias of four dimensions, (1, h, Q, K). When
+    the bias is trained that kernel is not available and the explicit product is the fastest path.
     """
     scale = query.shape[-1] ** -0.5
     if bias.requires_grad and torch.is_grad_enabled():
@@ -170,7 +195,8 @@ class CascadedMultiScaleAttention(nn.Module):
         windows: one window per group, in the same order.
         key_dim: D.
         value_ratio: V / D.
-        kind: which parts are present, see :data:`AttentionKind`.
+        parts: which cascade there is, and whether there is spatial fusion. Head groups and key strides are what
+            ``heads`` and ``windows`` say.
     """
 
     def __init__(
@@ -180,15 +206,12 @@ class CascadedMultiScaleAttention(nn.Module):
         windows: Sequence[Window],
         key_dim: int = 16,
         value_ratio: int = 2,
-        kind: AttentionKind = "cmsa",
+        parts: AttentionParts | None = None,
     ) -> None:
         super().__init__()
-        if kind not in get_args(AttentionKind):
-            raise ValueError(f"attention must be one of {get_args(AttentionKind)}, got {kind!r}")
         if len(heads) != len(windows):
             raise ValueError(f"{len(heads)} groups of heads but {len(windows)} windows")
-        level = get_args(AttentionKind).index(kind)
-        self.cascades, spatial = level >= 2, level >= 4
+        self.parts = parts or AttentionParts()
         value_dim = key_dim * value_ratio
         self.query_channels = [count * key_dim for count in heads]
         self.kv_channels = [count * (key_dim + value_dim) for count in heads]
@@ -197,12 +220,12 @@ class CascadedMultiScaleAttention(nn.Module):
         self.kv = nn.Linear(dim, sum(self.kv_channels))
         self.channel_fusion = nn.ModuleList()
         for kv, out in zip(self.kv_channels[1:], out_channels[:-1], strict=True):
-            if level >= 3:
+            if self.parts.cascade == "channel_fusion":
                 self.channel_fusion.append(ConvNorm(kv + out, kv, 1))
-            elif self.cascades:
+            elif self.parts.cascade == "additive":
                 self.channel_fusion.append(AdditiveCascade(kv, out))
         self.spatial_fusion = nn.ModuleList(
-            SpatialFusion(kv, window.stride) if spatial else KeyPool(window.stride)
+            SpatialFusion(kv, window.stride) if self.parts.spatial_fusion else KeyPool(window.stride)
             for kv, window in zip(self.kv_channels, windows, strict=True)
         )
         self.groups = nn.ModuleList(
@@ -217,18 +240,18 @@ class CascadedMultiScaleAttention(nn.Module):
         outs: list[Tensor] = []
         for index, attention in enumerate(self.groups):
             kv = kvs[index]
-            if index and self.cascades:
-                kv = to_last(self.channel_fusion[index - 1](to_first(torch.cat([kv, outs[-1]], dim=3))))
-            kv = to_last(self.spatial_fusion[index](to_first(kv)))
+            if index and self.channel_fusion:
+                kv = to_nhwc(self.channel_fusion[index - 1](to_nchw(torch.cat([kv, outs[-1]], dim=3))))
+            kv = to_nhwc(self.spatial_fusion[index](to_nchw(kv)))
             outs.append(attention(queries[index], kv))
         return self.out(torch.cat(outs, dim=3))  # type: ignore[no-any-return]
 
 
-def to_first(x: Tensor) -> Tensor:
+def to_nchw(x: Tensor) -> Tensor:
     """(B, H, W, C) -> (B, C, H, W), the same memory."""
     return x.permute(0, 3, 1, 2)
 
 
-def to_last(x: Tensor) -> Tensor:
+def to_nhwc(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, H, W, C); the same memory where x is channels-last."""
     return x.permute(0, 2, 3, 1)

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cmsa.models.attention_parts import check_strides
 from cmsa.models.description import Description
 from cmsa.models.heads.table import head_of
 from cmsa.models.hub import HubModel
@@ -42,6 +43,7 @@ def create_model(
     """
     if name not in VARIANTS:
         raise ValueError(f"no model {name!r}; there are {', '.join(VARIANTS)}")
+    check_strides(options)
     entry = head_of(task)
     of_head = {key: options.pop(key, default) for key, default in entry.options.items()}
     description = Description(name, task, input_size or entry.input_size, options | of_head)

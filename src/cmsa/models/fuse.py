@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from cmsa.models.attention import CascadedMultiScaleAttention, SpatialFusion
+from cmsa.models.attention import CascadedMultiScaleAttention, SpatialFusion, WindowAttention
 from cmsa.models.heads.heatmap import TransposeNorm
 from cmsa.models.network import Block
 from cmsa.models.reparam import ConvNorm, RepConv, ResidualDepthwise, norm_scale_shift
@@ -20,7 +20,8 @@ def fuse(model: Network) -> Network:
     """A copy for inference in which parallel branches are one convolution and every BatchNorm is folded away.
 
     The copy computes what ``model.eval()`` computes: running statistics are folded, never a batch's, so a model in
-    training mode is treated as if it were in eval mode. ``model`` itself stays as it is. Do not train the copy.
+    training mode is treated as if it were in eval mode. ``model`` itself stays as it is. The copy cannot be trained
+    nor take another input size: its bias tables are laid out for the one it has.
 
     Raises:
         ValueError: a BatchNorm is left, with its name: the model has parts that are not of this package.
@@ -36,7 +37,7 @@ def fuse(model: Network) -> Network:
 
 def _fuse_children(parent: nn.Module) -> None:
     for name, child in parent.named_children():
-        if isinstance(child, ConvNorm | RepConv | ResidualDepthwise | SpatialFusion | TransposeNorm):
+        if isinstance(child, ConvNorm | RepConv | ResidualDepthwise | SpatialFusion | TransposeNorm | WindowAttention):
             setattr(parent, name, child.fuse())
         else:
             _fuse_children(child)

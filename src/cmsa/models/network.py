@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,13 +12,8 @@ from timm.layers.drop import DropPath
 from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
-from cmsa.models.attention import (
-    AttentionKind,
-    CascadedMultiScaleAttention,
-    WindowAttention,
-    to_first,
-    to_last,
-)
+from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttention, WindowAttention, to_nchw, to_nhwc
+from cmsa.models.attention_parts import AttentionKind, AttentionParts
 from cmsa.models.description import Description
 from cmsa.models.hub import HubModel
 from cmsa.models.reparam import RepConv
@@ -72,9 +67,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        first = F.gelu(self.position(to_first(x)))
-        x = to_last(first)
-        x = x + self.drop_path(self.attention(to_last(self.norm1(first))))
+        first = F.gelu(self.position(to_nchw(x)))
+        x = to_nhwc(first)
+        x = x + self.drop_path(self.attention(to_nhwc(self.norm1(first))))
         return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
@@ -93,7 +88,9 @@ class CMSA(HubModel):
         mlp_ratio: hidden over input channels of the MLP.
         drop_path_rate: of the last block, growing linearly from 0.
         in_chans: image channels.
-        attention: which parts of the attention are present (Table 5), see ``AttentionKind``.
+        attention: which parts it has: a row of the paper's Table 5 by name (``standard``, ``grouped``, ``cascade``,
+            ``channel_fusion``, ``cmsa``), or options of ``AttentionParts``, e.g. ``{"cascade": "additive"}``. Mind
+            that ``standard`` attends to unpooled keys and the other rows to pooled ones.
         stem_stride: 1 or 2; by default 2 where a side of the input exceeds 64.
         num_classes: classes of the default classification head; 0 for none.
 
@@ -117,16 +114,22 @@ class CMSA(HubModel):
         mlp_ratio: float = 4,
         drop_path_rate: float = 0.0,
         in_chans: int = 3,
-        attention: AttentionKind = "cmsa",
+        attention: AttentionKind | Mapping[str, Any] | AttentionParts = "cmsa",
         stem_stride: int | None = None,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
-        if attention == "standard":
+        self.attention = AttentionParts.of(attention)
+        if not self.attention.groups:
             heads = [[sum(groups)] for groups in heads]
-            kv_strides = [[1] for _ in heads]
-        self.dims, self.heads, self.kv_strides = tuple(dims), heads, kv_strides
-        self.windows, self.attention = windows, attention
+            kv_strides = [strides[:1] for strides in kv_strides]
+            windows = None if windows is None else [sizes[:1] for sizes in windows]
+        if not self.attention.key_pooling:
+            kv_strides = [[1] * len(strides) for strides in kv_strides]
+        self.dims, self.heads, self.kv_strides, self.windows = tuple(dims), heads, kv_strides, windows
+        for stage, (groups, strides) in enumerate(zip(heads, kv_strides, strict=True), start=1):
+            if len(groups) != len(strides):
+                raise ValueError(f"stage {stage}: {len(groups)} groups of heads but {len(strides)} key strides")
         self.stem_stride = stem_stride
         self.num_classes, self.num_features = num_classes, dims[-1]
         self.grad_checkpointing = False
@@ -140,7 +143,7 @@ class CMSA(HubModel):
                 Block(
                     dim,
                     CascadedMultiScaleAttention(
-                        dim, heads[stage], self.stage_windows[stage], key_dim, value_ratio, attention
+                        dim, heads[stage], self.stage_windows[stage], key_dim, value_ratio, self.attention
                     ),
                     mlp_ratio,
                     rates.pop(0),
@@ -170,7 +173,7 @@ class CMSA(HubModel):
             if self.windows is not None:
                 wanted = list(self.windows[stage])
             else:
-                wanted = [default_window(size, stage, group, self.attention) for group in range(len(strides))]
+                wanted = [default_window(size, stage, group) for group in range(len(strides))]
             self.stage_windows.append(
                 [Window.fit(size, window, stride) for window, stride in zip(wanted, strides, strict=True)]
             )
@@ -180,8 +183,10 @@ class CMSA(HubModel):
         """Take images of another (H, W): windows follow, bias tables are resized bilinearly, the stem keeps its stride.
 
         Raises:
-            ValueError: a side is below 8.
+            ValueError: a side is below 8, or the network is fused.
         """
+        if any(isinstance(part, FusedWindowAttention) for part in self.modules()):
+            raise ValueError("a fused network keeps its input size: call set_input_size before fuse")
         reduction = self.reduction
         before = self.input_size
         self._set_sizes(input_size)
@@ -210,14 +215,14 @@ class CMSA(HubModel):
         for index, stage in enumerate(self.stages):
             if index:
                 x = self.downsample[index - 1](x)
-            last = to_last(x)
+            last = to_nhwc(x)
             for block in stage.children():
                 last = (
                     torch.utils.checkpoint.checkpoint(block, last, use_reentrant=False)
                     if self.grad_checkpointing and self.training
                     else block(last)
                 )
-            x = to_first(last)
+            x = to_nchw(last)
             maps.append(x)
         return maps
 
@@ -265,17 +270,26 @@ class CMSA(HubModel):
         self.num_classes = num_classes
         self.head = ClassificationHead(self.dims, num_classes) if num_classes else LastMap()
 
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """What DistributedDataParallel need not send from process to process before each step: constants."""
+        return constant_buffers(self)
+
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory: recompute each block in the backward pass."""
         self.grad_checkpointing = enable
 
 
-def default_window(size: Size, stage: int, group: int, kind: AttentionKind) -> Size:
+def default_window(size: Size, stage: int, group: int) -> Size:
     """The paper's window: stage 1 halves from group to group, stage 2 once, stage 3 never."""
-    if kind == "standard":
-        return size
     parts = 2 ** min(group, 2 - stage)
     return ceil_divide(size[0], parts), ceil_divide(size[1], parts)
+
+
+def constant_buffers(network: nn.Module) -> list[str]:
+    """Names of the buffers that no state dict holds: they are computed, never learned or counted."""
+    kept = network.state_dict(keep_vars=True)
+    return [name for name, _ in network.named_buffers() if name not in kept]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cmsa.models.attention import WindowAttention
+from cmsa.models.attention_parts import TABLE_5
 from cmsa.models.create import save_weights
 from cmsa.models.description import Description
 from cmsa.models.heads.heatmap import MixerFusion
@@ -81,9 +82,9 @@ def to_released(model: CMSA) -> State:
         ReleasedFormatError: the model is fused, has another head than :class:`MixerFusion`, lacks a part of the
             attention (Table 5), or pads its windows: the format has no place for such a network.
     """
-    if not isinstance(model.head, MixerFusion) or model.attention != "cmsa":
+    if not isinstance(model.head, MixerFusion) or model.attention != TABLE_5["cmsa"]:
         raise ReleasedFormatError(
-            f"the released format holds full attention and MixerFusion, not {model.attention!r} and "
+            f"the released format holds full attention and MixerFusion, not {str(model.attention)!r} and "
             f"{type(model.head).__name__}"
         )
     if not isinstance(model.stem.embedding1.depthwise, RepConv):
@@ -95,7 +96,7 @@ def to_released(model: CMSA) -> State:
     for key, value in model.state_dict().items():
         name = released_name(key)
         if name.endswith(BIASES):
-            index = _window_of(model, key).bias_index()
+            index = _window_of(model, key).relative_position_index()
             order = torch.tensor(list(dict.fromkeys(index.flatten().tolist())))
             state[name.removesuffix(BIASES) + INDICES] = order.argsort()[index]
             value = value.flatten(1)[:, order.to(value.device)]

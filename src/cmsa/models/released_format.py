@@ -143,7 +143,7 @@ def released_configuration(state: State) -> dict[str, Any]:
 def _default_windows(size: Size, heads: list[tuple[int, ...]]) -> list[tuple[Size, ...]]:
     windows = []
     for stage, groups in enumerate(heads):
-        windows.append(tuple(default_window(size, stage, group, "cmsa") for group in range(len(groups))))
+        windows.append(tuple(default_window(size, stage, group) for group in range(len(groups))))
         size = (ceil_divide(size[0], 2), ceil_divide(size[1], 2))
     return windows
 
@@ -169,7 +169,7 @@ def _find_window(indices: Tensor, name: str) -> Window:
 
 def number_offsets(window: Window, indices: Tensor) -> Tensor | None:
     """(s·t,) the release's number of each offset, or None if ``indices`` do not number this window's offsets."""
-    ours = window.bias_index()
+    ours = window.relative_position_index()
     offsets = window.size[0] * window.size[1]
     if indices.shape != ours.shape:
         return None

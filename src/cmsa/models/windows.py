@@ -1,4 +1,4 @@
-"""Attention windows on a feature map: sizes, bias tables, cutting and joining.
+"""Attention windows on a feature map: sizes, relative positions, partition and reverse.
 
 A group attends in windows of s x t queries and (s/r) x (t/r) keys, where r is the stride by which its keys are
 pooled. Where a window does not divide the map, the map is padded at the bottom and right; padded keys get no weight
@@ -63,7 +63,7 @@ class Window:
             side != many * keys for side, many, keys in zip(self.key_map_size, self.grid, self.key_size, strict=True)
         )
 
-    def bias_index(self) -> Tensor:
+    def relative_position_index(self) -> Tensor:
         """(s·t, s/r·t/r) index into a flattened (s, t) table of |row offset|, |column offset|.
 
         A query's offset is its coordinate in the window, a key's its pooled coordinate, not multiplied by the stride
@@ -78,7 +78,7 @@ class Window:
     def key_mask(self) -> Tensor:
         """(windows, 1, 1, keys) boolean: True where a key lies on the map, False where it is padding."""
         mask = torch.ones(1, *self.key_map_size, 1, dtype=torch.float32)
-        return cut(mask, self.grid, self.key_size, heads=1)[..., 0].bool()[:, :, None, :]
+        return window_partition(mask, self.grid, self.key_size, heads=1)[..., 0].bool()[:, :, None, :]
 
 
 def pad_map(x: Tensor, height: int, width: int, padding: float = 0.0) -> Tensor:
@@ -87,8 +87,10 @@ def pad_map(x: Tensor, height: int, width: int, padding: float = 0.0) -> Tensor:
     return F.pad(x, (0, 0, 0, right, 0, below), value=padding) if below or right else x
 
 
-def cut(x: Tensor, grid: tuple[int, int], size: tuple[int, int], heads: int, padding: float = 0.0) -> Tensor:
-    """Cut a map into windows: (B, H, W, heads·d) -> (B·windows, heads, s·t, d), ``padding`` filling what is missing."""
+def window_partition(
+    x: Tensor, grid: tuple[int, int], size: tuple[int, int], heads: int, padding: float = 0.0
+) -> Tensor:
+    """A map in windows: (B, H, W, heads·d) -> (B·windows, heads, s·t, d), ``padding`` filling what is missing."""
     batch, channels = x.shape[0], x.shape[3]
     (down, across), (rows, columns) = grid, size
     x = pad_map(x, down * rows, across * columns, padding)
@@ -96,8 +98,8 @@ def cut(x: Tensor, grid: tuple[int, int], size: tuple[int, int], heads: int, pad
     return x.permute(0, 1, 3, 5, 2, 4, 6).reshape(batch * down * across, heads, rows * columns, channels // heads)
 
 
-def join(x: Tensor, grid: tuple[int, int], size: tuple[int, int], map_size: tuple[int, int]) -> Tensor:
-    """Inverse of :func:`cut`, padding dropped: (B·windows, heads, s·t, d) -> (B, H, W, heads·d)."""
+def window_reverse(x: Tensor, grid: tuple[int, int], size: tuple[int, int], map_size: tuple[int, int]) -> Tensor:
+    """Inverse of :func:`window_partition`, padding dropped: (B·windows, heads, s·t, d) -> (B, H, W, heads·d)."""
     (down, across), (rows, columns) = grid, size
     heads, dim = x.shape[1], x.shape[3]
     x = x.reshape(-1, down, across, heads, rows, columns, dim).permute(0, 1, 4, 2, 5, 3, 6)

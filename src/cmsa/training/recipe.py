@@ -201,4 +201,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise ValueError(f"recipe {name}: {' '.join(str(error).split())}") from error
     values = parser.instantiate_classes(parsed).as_dict()
     values.pop("recipe")
-    return Recipe(**values)
+    recipe = Recipe(**values)
+    # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.
+    written = parser.parse_args(["--recipe", str(recipe_path(name))])
+    recipe.model.options = dict(written.model.options) | recipe.model.options
+    return recipe
