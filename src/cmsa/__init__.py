@@ -5,6 +5,7 @@ where they are used.
 """
 
 from cmsa.inference.predictor import Predictor
+from cmsa.inference.stream import stream
 from cmsa.models.create import create_model, load_weights, save_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.network import CMSA
@@ -23,4 +24,5 @@ __all__ = [
     "fuse",
     "load_weights",
     "save_weights",
+    "stream",
 ]

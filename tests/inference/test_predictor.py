@@ -285,3 +285,31 @@ def test_a_model_without_description_is_refused():
 
 def test_folder_of_weights(weights, noise):
     assert same(Predictor.from_pretrained(weights.parent)(noise), Predictor.from_pretrained(str(weights))(noise))
+
+
+def test_a_detector_finds_the_boxes_of_pictures_without(predictor, weights, noise, tmp_path):
+    path = image_file(tmp_path / "crowd.png", noise)
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps([{"file_name": "crowd.png", "category_id": 1, "bbox": BOX}]))
+    detecting = Predictor.from_pretrained(weights, detector=str(file))
+    assert same(detecting(path), predictor(noise, [BOX]))
+    assert same(detecting(path, [[30, 5, 20, 70]]), predictor(noise, [[30, 5, 20, 70]]))
+    assert Predictor.from_pretrained(weights, detector="motion")(noise) == []
+
+
+def test_what_is_left_out_for_hours_is_counted_and_not_kept(predictor, noise, caplog):
+    with caplog.at_level(logging.WARNING):
+        for _ in predictor.stream((noise, [[500, 500, 10, 10]]) for _ in range(3000)):
+            pass
+    assert predictor.skipped_count == 3000
+    assert len(predictor.skipped) == 1000
+    assert predictor.skipped[-1].item == 2999
+    assert len(caplog.records) == 21
+    assert "not logged" in caplog.records[-1].message
+
+
+def test_a_whole_picture_taken_as_one_person_is_said_once(predictor, noise, caplog):
+    with caplog.at_level(logging.INFO):
+        predictor(noise)
+        predictor(noise)
+    assert caplog.text.count("taken as one person") == 1

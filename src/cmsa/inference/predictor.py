@@ -2,8 +2,8 @@
 
 Crops are cut as the weights say that they were trained: box widened by the ``margin`` of faces, extended to the aspect
 of the network's input and enlarged by ``padding``. A whole picture, without a box, is taken as it is but for
-``padding``. A box that cannot be used, and in a stream a picture that cannot be read, is left out, logged as a warning,
-and listed in ``Predictor.skipped``.
+``padding``. A box that cannot be used, and in a stream a picture that cannot be read, is left out, counted and listed
+in ``Predictor.skipped``, and the first few are logged as warnings.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,9 @@ from cmsa.data.crops import cut_crop
 from cmsa.data.image import ImageError, ImageSource, read_image
 from cmsa.export.converted import network_for
 from cmsa.geometry.crops import FloatArray, region_center
+from cmsa.inference.cuts import CutPicture, Region
+from cmsa.inference.detectors import Detections, Detector, make_detector
+from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
 from cmsa.models.create import load_weights
 from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
@@ -38,6 +42,9 @@ from cmsa.tasks.task import Network
 Picture = NDArray[np.uint8]
 Boxes = Sequence[object] | NDArray[Any] | str | Path | DetectionFile | None
 """Boxes (``Box``, or x, y, width, height) in pixels of the picture after its EXIF turn; a COCO detection file; None."""
+
+_MOST_SKIPPED = 1000
+_MOST_LOGGED = 20
 
 logger = logging.getLogger(__name__)
 
@@ -58,16 +65,6 @@ class Skipped:
 
 
 @dataclass(frozen=True, eq=False)
-class _Region:
-    """A crop that waits for the network, and the list that its value goes to."""
-
-    crop: Picture
-    matrix: FloatArray
-    box: Box
-    values: list[Any]
-
-
-@dataclass(frozen=True, eq=False)
 class _Waiting:
     """A picture of a stream: how many values it will have, and those that are there."""
 
@@ -84,6 +81,8 @@ class Predictor:
         threads: on the CPU, for one picture or batch, PyTorch's for the whole process; None leaves them as they are.
         runtime: ``torch``, ``onnxruntime`` or ``openvino``, see ``cmsa.export.converted``. The last two export the
             model when it is first used, and keep the file for the next time.
+        detector: finds the boxes of pictures that come without: a detector, or what ``make_detector`` makes one of,
+            e.g. ``motion`` or ``FILE.onnx``. None takes such a picture as one box.
 
     Attributes:
         description: what the model says of itself.
@@ -91,9 +90,12 @@ class Predictor:
         spec: how crops are cut.
         margin: how far a crop reaches beyond the box of a face, before ``spec`` extends it.
         network: normalised images (B, 3, H, W) float32 on ``device`` -> the head's output.
-        skipped: what the latest call or stream left out.
+        detector: finds the boxes of pictures that come without.
+        skipped: what the latest call or stream left out; of very much, the last 1000.
+        skipped_count: how much that was.
 
     Raises:
+        DetectorError: the detector cannot be made.
         ValueError: the model was made without ``create_model`` and so does not say how it is fed.
     """
 
@@ -104,6 +106,7 @@ class Predictor:
         device: str | torch.device = "cpu",
         threads: int | None = None,
         runtime: Runtime | None = "torch",
+        detector: str | Detector | None = None,
     ) -> None:
         self.description = describe(model)
         self.device = torch.device(device)
@@ -111,7 +114,10 @@ class Predictor:
         self.task = task_of(self.description, heatmap_size(model))
         self.spec, self.margin = crop_spec(model, self.task.padding), face_margin_of(model)
         self.network: Network = network_for(model, runtime, self.device, threads)
+        self.detector = make_detector(detector) if isinstance(detector, str) else detector
         self.skipped: list[Skipped] = []
+        self.skipped_count = 0
+        self._told_of_whole = False
 
     @classmethod
     def from_pretrained(
@@ -121,6 +127,7 @@ class Predictor:
         device: str | torch.device = "cpu",
         threads: int | None = None,
         runtime: Runtime | None = "torch",
+        detector: str | Detector | None = None,
     ) -> Self:
         """A predictor from weights.
 
@@ -130,12 +137,14 @@ class Predictor:
             device: as for the class.
             threads: as for the class.
             runtime: as for the class.
+            detector: as for the class.
 
         Raises:
             FileNotFoundError: there are no such weights.
             ValueError: the file is not a weights file of cmsa, or is damaged.
         """
-        return cls(load_weights(find_weights(name)), device=device, threads=threads, runtime=runtime)
+        model = load_weights(find_weights(name))
+        return cls(model, device=device, threads=threads, runtime=runtime, detector=detector)
 
     def __call__(
         self, image: ImageSource, boxes: Boxes = None, *, flip_test: bool = False, batch_size: int = 32
@@ -145,7 +154,8 @@ class Predictor:
         Args:
             image: a path, an array (RGB), a PIL image or the bytes of a file, see ``read_image``.
             boxes: an array or a list of x, y, width, height in pixels of the picture, a list of ``Box``, a COCO
-                detection file (its entries for this picture), or None for the whole picture.
+                detection file (its entries for this picture), or None: what the detector finds, without one the whole
+                picture.
             flip_test: average with the mirrored crops.
             batch_size: crops at a time; bounds the memory.
 
@@ -158,7 +168,7 @@ class Predictor:
             BoxesError: the boxes are of no known kind, or their file cannot be read.
         """
         picture = read_image(image)
-        item = (picture, self._boxes_of(image, boxes))
+        item = (picture, self._boxes_of(image, boxes, picture))
         return next(self.stream([item], flip_test=flip_test, batch_size=batch_size))
 
     def stream(
@@ -182,28 +192,46 @@ class Predictor:
         Raises:
             BoxesError: as for a call.
         """
+        self._begin()
+        yield from self.predict_cuts(map(self._cut_item, count(), items), flip_test=flip_test, batch_size=batch_size)
+
+    def cut(self, picture: Picture, boxes: Sequence[object] | None, *, hurry: bool = False) -> CutPicture:
+        """Cut the crops of a picture, without predicting; may be called from several threads.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            boxes: as ``usable_boxes`` takes them; None for the whole picture.
+            hurry: see ``CutPicture``.
+        """
+        height, width = picture.shape[:2]
+        if boxes is None:
+            box = Box(0, 0, width, height)
+            return CutPicture([self._region(picture, box, whole=True)], [0], {}, hurry)
+        usable, reasons = usable_boxes(boxes, height, width)
+        regions = [self._region(picture, box, whole=False) for box in usable.values()]
+        return CutPicture(regions, list(usable), reasons, hurry)
+
+    def predict_cuts(
+        self, cuts: Iterable[CutPicture], *, flip_test: bool = False, batch_size: int = 32
+    ) -> Iterator[list[Any]]:
+        """Predict what was cut: for each picture one value for each region, in order, in batches across pictures.
+
+        Args:
+            cuts: of ``cut``.
+            flip_test: as for a call.
+            batch_size: as for ``stream``.
+        """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.skipped = []
         waiting: deque[_Waiting] = deque()
-        batch: list[_Region] = []
-        for place, item in enumerate(items):
-            image, boxes = item if isinstance(item, tuple) else (item, None)
-            given = self._boxes_of(image, boxes)
-            try:
-                picture = read_image(image)
-            except ImageError as error:
-                self._skip(place, None, str(error))
-                waiting.append(_Waiting(0))
-            else:
-                usable = self._usable(picture, given, place)
-                waiting.append(_Waiting(len(usable)))
-                for box in usable:
-                    cut = self._cut(picture, box, whole=given is None)
-                    batch.append(_Region(*cut, box, waiting[-1].values))
-                    if len(batch) == batch_size:
-                        self._run(batch, flip_test)
-            if len(waiting) >= batch_size:
+        batch: list[tuple[Region, list[Any]]] = []
+        for cut in cuts:
+            waiting.append(_Waiting(len(cut.regions)))
+            for region in cut.regions:
+                batch.append((region, waiting[-1].values))
+                if len(batch) == batch_size:
+                    self._run(batch, flip_test)
+            if cut.hurry or len(waiting) >= batch_size:
                 self._run(batch, flip_test)
             while waiting and len(waiting[0].values) == waiting[0].count:
                 yield waiting.popleft().values
@@ -216,11 +244,24 @@ class Predictor:
         Arguments and errors are those of a call.
         """
         picture = read_image(image)
-        self.skipped = []
-        given = self._boxes_of(image, boxes)
-        return [self._cut(picture, box, whole=given is None) for box in self._usable(picture, given, 0)]
+        self._begin()
+        cut = self.cut(picture, self._boxes_of(image, boxes, picture))
+        self._skip_boxes(0, cut)
+        return [(region.crop, region.matrix) for region in cut.regions]
 
-    def _boxes_of(self, image: ImageSource, boxes: Boxes) -> list[object] | None:
+    def _cut_item(self, place: int, item: ImageSource | tuple[ImageSource, Boxes]) -> CutPicture:
+        """Read and cut an item of a stream; one that cannot be read has no regions."""
+        image, boxes = item if isinstance(item, tuple) else (item, None)
+        try:
+            picture = read_image(image)
+        except ImageError as error:
+            self._skip(place, None, str(error))
+            return CutPicture()
+        cut = self.cut(picture, self._boxes_of(image, boxes, picture))
+        self._skip_boxes(place, cut)
+        return cut
+
+    def _boxes_of(self, image: ImageSource, boxes: Boxes, picture: Picture) -> list[object] | None:
         """The boxes given for a picture, unchecked; None for the whole picture."""
         if isinstance(boxes, str | Path):
             boxes = DetectionFile.read(boxes, self.task.category)
@@ -231,38 +272,60 @@ class Predictor:
             if found is None:
                 logger.warning("%s: names no box for %s", boxes.path, image)
             return [] if found is None else found.boxes
-        return None if boxes is None else list_boxes(boxes)
+        if boxes is not None:
+            return list_boxes(boxes)
+        return self.find_boxes(picture, str(image) if isinstance(image, str | Path) else None)[0]
 
-    def _usable(self, picture: Picture, given: list[object] | None, place: int) -> list[Box]:
-        height, width = picture.shape[:2]
-        if given is None:
-            return [Box(0, 0, width, height)]
-        usable, reasons = usable_boxes(given, height, width)
-        for index, reason in reasons.items():
-            self._skip(place, index, reason)
-        return list(usable.values())
+    def find_boxes(self, picture: Picture, name: str | None = None) -> tuple[list[object] | None, Detections]:
+        """The boxes that the detector finds, None for the whole picture; and its detections.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            name: the picture's path, if it has one.
+        """
+        found = (self.detector or WholePicture())(picture, name)
+        if found.source != WHOLE:
+            return list(found.boxes), found
+        if self.task.category is not None and not self._told_of_whole:
+            self._told_of_whole = True
+            logger.info(
+                "no boxes and no detector: each whole picture is taken as one person, whether or not one is there"
+            )
+        return None, found
+
+    def _begin(self) -> None:
+        self.skipped, self.skipped_count = [], 0
+
+    def _skip_boxes(self, item: int, cut: CutPicture) -> None:
+        for place, reason in cut.reasons.items():
+            self._skip(item, place, reason)
 
     def _skip(self, item: int, box: int | None, reason: str) -> None:
+        self.skipped_count += 1
         self.skipped.append(Skipped(item, box, reason))
-        where = f"picture {item}" if box is None else f"picture {item}, box {box}"
-        logger.warning("%s left out: %s", where, reason)
+        del self.skipped[:-_MOST_SKIPPED]
+        if self.skipped_count <= _MOST_LOGGED:
+            where = f"picture {item}" if box is None else f"picture {item}, box {box}"
+            logger.warning("%s left out: %s", where, reason)
+        if self.skipped_count == _MOST_LOGGED:
+            logger.warning("what else is left out is counted (Predictor.skipped_count) and not logged")
 
-    def _cut(self, picture: Picture, box: Box, whole: bool) -> tuple[Picture, FloatArray]:
-        region = box if whole else self.margin.widen(box)
-        center = region_center(region, self.spec.convention)
-        matrix = self.spec.base_matrix(center, (region.width, region.height))
-        return cut_crop(picture, matrix, self.spec.size, antialias=self.spec.antialias), matrix
+    def _region(self, picture: Picture, box: Box, whole: bool) -> Region:
+        area = box if whole else self.margin.widen(box)
+        center = region_center(area, self.spec.convention)
+        matrix = self.spec.base_matrix(center, (area.width, area.height))
+        return Region(cut_crop(picture, matrix, self.spec.size, antialias=self.spec.antialias), matrix, box)
 
     @torch.inference_mode()
-    def _run(self, batch: list[_Region], flip_test: bool) -> None:
+    def _run(self, batch: list[tuple[Region, list[Any]]], flip_test: bool) -> None:
         """Predict the crops that wait, and empty the batch."""
         if not batch:
             return
-        images = self._images([region.crop for region in batch])
-        matrices, boxes = [region.matrix for region in batch], [region.box for region in batch]
+        images = self._images([region.crop for region, _ in batch])
+        matrices, boxes = [region.matrix for region, _ in batch], [region.box for region, _ in batch]
         values = self.task.values(self.task.predict(self.network, images, flip_test), matrices, boxes)
-        for region, value in zip(batch, values, strict=True):
-            region.values.append(value)
+        for (_, found), value in zip(batch, values, strict=True):
+            found.append(value)
         batch.clear()
 
     def _images(self, crops: Sequence[Picture]) -> Tensor:

@@ -32,6 +32,14 @@ def test_what_moves_is_boxed(method, size):
     assert found.source == "motion"
 
 
+def test_who_stands_still_stays_for_seconds_and_then_is_background():
+    detector = watched(MotionDetector(history=500))
+    person = (100, 60, 140, 160)
+    found = [len(detector(scene(person, seed=seed))) for seed in range(120)]
+    assert all(found[:40])
+    assert not any(found[80:])
+
+
 def test_fragments_of_one_person_become_one_box_and_specks_none():
     detector = watched(MotionDetector(merge=0.03))
     found = detector(scene((100, 60, 140, 100), (100, 108, 140, 160), (250, 200, 254, 204), seed=99))

@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 
 from cmsa.inference.detectors.detections import Detections
-from cmsa.inference.detectors.selection import Selection, expand
+from cmsa.inference.detectors.looked_up import WholePicture
+from cmsa.inference.detectors.selection import Selection, SelectiveDetector, expand
 from cmsa.structures import Box
 
 BOXES = (Box(0, 0, 10, 20), Box(5, 5, 3, 4), Box(1, 2, 30, 10), Box(7, 7, 12, 40))
@@ -38,3 +40,11 @@ def test_wrong_values_are_named(wrong):
 def test_unequal_counts_are_no_detections():
     with pytest.raises(ValueError, match="4 boxes, 1 scores and 4 labels"):
         Detections(BOXES, (0.5,), ("a",) * 4, "test")
+
+
+def test_a_whole_picture_stays_whole():
+    picture = np.zeros((10, 20, 3), np.uint8)
+    detector = SelectiveDetector(WholePicture(), Selection(expansion=2, minimum_size=50))
+    assert detector(picture).boxes == (Box(0, 0, 20, 10),)
+    detector = SelectiveDetector(lambda picture, name: FOUND, Selection(minimum_size=20))
+    assert detector(picture).labels == ("a", "c", "d")

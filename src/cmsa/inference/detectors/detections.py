@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -27,12 +27,14 @@ class Detections:
         scores: N numbers from 0 to 1.
         labels: N names of what it is, e.g. ``person``; a number as text where the detector has no names.
         source: who says so, as results name it, e.g. ``motion`` or ``nanodet.onnx``.
+        reasons: of boxes that were given, why some cannot be used, by their places among those given.
     """
 
     boxes: tuple[Box, ...]
     scores: tuple[float, ...]
     labels: tuple[str, ...]
     source: str
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = len(self.boxes), len(self.scores), len(self.labels)
@@ -49,6 +51,7 @@ class Detections:
             tuple(self.scores[place] for place in places),
             tuple(self.labels[place] for place in places),
             self.source,
+            self.reasons,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cmsa.data.boxes import DetectionFile, usable_boxes
@@ -49,6 +50,27 @@ class DetectionFileDetector:
         found = self.file.find(name)
         if found is None:
             return Detections((), (), (), self.source)
-        usable, _ = usable_boxes(found.boxes, *picture.shape[:2])
-        scores = tuple(found.scores[place] for place in usable)
-        return Detections(tuple(usable.values()), scores, ("",) * len(usable), self.source)
+        return _checked(found.boxes, found.scores, picture, self.source)
+
+
+class GivenBoxes:
+    """The same boxes for every picture.
+
+    Args:
+        boxes: as ``usable_boxes`` takes them.
+    """
+
+    source = "given"
+
+    def __init__(self, boxes: Sequence[object]) -> None:
+        self.boxes = list(boxes)
+
+    def __call__(self, picture: Picture, name: str | None = None) -> Detections:
+        """Those of the boxes that can be used for the picture, with score 1."""
+        return _checked(self.boxes, [1.0] * len(self.boxes), picture, self.source)
+
+
+def _checked(boxes: Sequence[object], scores: Sequence[float], picture: Picture, source: str) -> Detections:
+    usable, reasons = usable_boxes(boxes, *picture.shape[:2])
+    kept = tuple(scores[place] for place in usable)
+    return Detections(tuple(usable.values()), kept, ("",) * len(usable), source, reasons)

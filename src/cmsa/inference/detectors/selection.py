@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from cmsa.inference.detectors.detections import Detections
+from cmsa.inference.detectors.detections import Detections, Detector, Picture
+from cmsa.inference.detectors.looked_up import WHOLE
 from cmsa.structures import Box
 
 
@@ -50,6 +51,29 @@ class Selection:
         if self.expansion == 1:
             return kept
         return replace(kept, boxes=tuple(expand(box, self.expansion) for box in kept.boxes))
+
+
+@dataclass(frozen=True)
+class SelectiveDetector:
+    """A detector of whose findings a selection counts.
+
+    Attributes:
+        detector: what finds.
+        selection: what counts of it.
+    """
+
+    detector: Detector
+    selection: Selection
+
+    @property
+    def source(self) -> str:
+        """The detector's."""
+        return self.detector.source
+
+    def __call__(self, picture: Picture, name: str | None = None) -> Detections:
+        """What the detector finds and the selection keeps; a whole picture that nobody looked at stays whole."""
+        found = self.detector(picture, name)
+        return found if found.source == WHOLE else self.selection(found)
 
 
 def expand(box: Box, factor: float) -> Box:

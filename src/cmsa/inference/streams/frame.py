@@ -21,6 +21,7 @@ class Frame:
         number: of the frame in its source, counting skipped ones, from 0; 0 for a picture file.
         time: in seconds: of a video from its beginning, of a camera since its first frame; None for a picture file.
         path: of a picture file.
+        live: it comes from a camera, and whoever watches does not want to wait.
     """
 
     picture: Picture
@@ -28,6 +29,7 @@ class Frame:
     number: int = 0
     time: float | None = None
     path: Path | None = None
+    live: bool = False
 
 
 @dataclass(frozen=True)

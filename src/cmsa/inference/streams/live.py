@@ -84,7 +84,7 @@ def read_live(
                     continue
                 picture = capture.retrieve()
                 if picture is not None:
-                    yield Frame(picture, name, number, seen - began)
+                    yield Frame(picture, name, number, seen - began, live=True)
             capture.close()
             wait = retry.first
             while True:

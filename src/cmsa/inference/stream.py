@@ -1,0 +1,98 @@
+"""From a camera, a video or photos to people, in one loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cmsa.inference.detectors import Detector, Selection, make_detector
+from cmsa.inference.detectors.selection import SelectiveDetector
+from cmsa.inference.pipeline import FrameResult, Pipeline, Tracker
+from cmsa.inference.predictor import Predictor
+from cmsa.inference.streams import Frame, Notice, Reading, Retry, SourceFinder, read_frames
+from cmsa.models.pretrained import default_weights
+from cmsa.runtime.sessions import Runtime
+
+Inputs = str | Path | int | Iterable[str | Path | int]
+
+logger = logging.getLogger(__name__)
+
+
+def stream(
+    source: Inputs,
+    *,
+    predictor: Predictor | str | Path | None = None,
+    detector: str | Detector | None = None,
+    selection: Selection | None = None,
+    tracker: bool | Tracker = True,
+    smooth: bool = False,
+    every: int = 1,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    drop: bool = True,
+    recursive: bool = True,
+    retry: Retry | None = None,
+    batch_size: int = 32,
+    flip_test: bool = False,
+    runtime: Runtime | None = None,
+) -> Iterator[FrameResult]:
+    """Predict every frame of cameras, videos and pictures, one after the other, in constant memory.
+
+    ``for frame in cmsa.stream("rtsp://...", detector="motion"): print(frame.people)``
+
+    Args:
+        source: what ``SourceFinder.find`` takes: files, folders, globs, addresses; a number is a camera of this
+            machine; or several of these.
+        predictor: a ``Predictor``, or weights for one; None takes the shipped ones for human pose.
+        detector: finds the boxes, see ``make_detector``; None takes the predictor's, and without one each whole
+            picture is one person.
+        selection: which of its findings count.
+        tracker: True gives people in videos ids by the overlap of their boxes; or a tracker of one's own.
+        smooth: smooth their keypoints over time (One-Euro).
+        every: of videos and cameras, every n-th frame.
+        fps: of videos and cameras, at most so many frames a second.
+        start: seconds to leave out at the beginning.
+        end: seconds from the beginning at which to stop.
+        drop: of cameras, give the newest frame and drop what came meanwhile.
+        recursive: look into sub-folders.
+        retry: how a camera that is gone is tried again.
+        batch_size: crops at a time, across the frames of files.
+        flip_test: average with the mirrored crops.
+        runtime: of the predictor that is made here; None takes the fastest that is installed.
+
+    Yields:
+        A ``FrameResult`` for each frame; without anyone in it, an empty one. What cannot be read is logged as a
+        warning, and so is a camera that is gone or back.
+
+    Raises:
+        ValueError: an argument is out of its range, there is no such detector, or no such weights.
+    """
+    if not isinstance(predictor, Predictor):
+        predictor = Predictor.from_pretrained(predictor or default_weights("pose"), runtime=runtime)
+    found = make_detector(detector) if isinstance(detector, str) else detector or predictor.detector
+    if found is not None and selection is not None:
+        found = SelectiveDetector(found, selection)
+    reading = Reading(every, fps, start, end, drop, retry or Retry())
+    own = None if isinstance(tracker, bool) else tracker
+    pipeline = Pipeline(predictor, found, bool(tracker) or own is not None, smooth, flip_test, batch_size, own)
+    return _results(pipeline, read_frames(SourceFinder(recursive).find(_listed(source)), reading))
+
+
+def _listed(source: Inputs) -> list[str]:
+    given = [source] if isinstance(source, str | int | os.PathLike) else source
+    return [str(one) if isinstance(one, int) else os.fspath(one) for one in given]
+
+
+def _results(pipeline: Pipeline, items: Iterator[Frame | Notice]) -> Iterator[FrameResult]:
+    told_of_whole = False
+    for item in pipeline.run(items):
+        if isinstance(item, Notice):
+            logger.warning("%s: %s", item.source, item.text)
+            continue
+        if item.whole and not told_of_whole:
+            told_of_whole = True
+            logger.info("%s: no detector, so each whole picture is taken as one person", item.frame.source)
+        yield item

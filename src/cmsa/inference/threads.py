@@ -1,0 +1,52 @@
+"""Stages that run beside each other: an iterator read ahead in a thread, within bounds."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
+    """Read ``items`` in a thread, at most ``most`` of them ahead of whoever takes them here.
+
+    The order stays. An error of ``items`` is raised here, after what came before it. When this iterator is closed, the
+    thread ends, and ``items`` is closed in it.
+    """
+    ready: queue.Queue[tuple[Item] | None] = queue.Queue(most)
+    failed: list[BaseException] = []
+    stop = threading.Event()
+
+    def put(entry: tuple[Item] | None) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(entry, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def read() -> None:
+        try:
+            for item in items:
+                put((item,))
+                if stop.is_set():
+                    break
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+            put(None)
+
+    threading.Thread(target=read, name="read ahead", daemon=True).start()
+    try:
+        while (entry := ready.get()) is not None:
+            yield entry[0]
+        if failed:
+            raise failed[0]
+    finally:
+        stop.set()

@@ -1,0 +1,66 @@
+import logging
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import cmsa
+from cmsa.inference.detectors import Selection
+from cmsa.inference.predictor import Predictor
+from cmsa.models.create import create_model
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    torch.manual_seed(0)
+    return Predictor(create_model("cmsa_n", "pose", (32, 24), dims=(16, 16, 16)))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Two seconds of a bright block that walks before a wall."""
+    path = tmp_path_factory.mktemp("video") / "walk.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (160, 120))
+    for number in range(50):
+        frame = np.full((120, 160, 3), 60, np.uint8)
+        if number >= 10:
+            frame[40:100, number : number + 20] = 230
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_a_video_to_people_who_move(predictor, video):
+    frames = list(cmsa.stream(video, predictor=predictor, detector="motion", every=2))
+    assert [frame.frame.number for frame in frames] == list(range(0, 50, 2))
+    assert all(len(frame.people) == 0 for frame in frames[:5])
+    walking = frames[8:]
+    assert all(len(frame.people) == 1 for frame in walking)
+    assert {frame.identities[0] for frame in walking} == {frames[-1].identities[0]}
+    box = frames[-1].people[0].box
+    np.testing.assert_allclose((box.x + box.width, box.y), (68, 40), atol=6)
+    assert frames[-1].detections.source == "motion"
+
+
+def test_pictures_that_cannot_be_read_are_told_and_the_others_done(predictor, tmp_path, caplog):
+    Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "b.png")
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with caplog.at_level(logging.INFO):
+        (frame,) = cmsa.stream(tmp_path, predictor=predictor)
+    assert frame.frame.path == tmp_path / "b.png"
+    assert "a.png: cannot be decoded" in caplog.text
+    assert "each whole picture is taken as one person" in caplog.text
+
+
+def test_a_selection_counts(predictor, video):
+    frames = cmsa.stream(video, predictor=predictor, detector="motion", selection=Selection(minimum_size=100))
+    assert sum(len(frame.people) for frame in frames) == 0
+
+
+def test_wrong_arguments_are_told_before_anything_is_read(predictor):
+    with pytest.raises(ValueError, match="no detector 'dance'"):
+        cmsa.stream("gone.mp4", predictor=predictor, detector="dance")
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        cmsa.stream("gone.mp4", predictor=predictor, every=0)
