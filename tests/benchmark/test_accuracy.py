@@ -11,6 +11,7 @@ from tiny_people import SIZE, TINY, people_store, write_people
 
 from cmsa.benchmark.accuracy import benchmark_accuracy, interval, score_contender
 from cmsa.cli.main import main
+from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.models import create_model, save_weights
 
 
@@ -53,7 +54,12 @@ def test_the_interval_holds_the_score_and_widens_with_disagreement():
             "keypoints": points.ravel().tolist(),
         }
 
-    truth = {"images": [{"id": k} for k in range(12)], "annotations": [person(k) for k in range(12)]}
+    content = {
+        "images": [{"id": k, "height": 60, "width": 60} for k in range(12)],
+        "annotations": [{**person(k), "id": k} for k in range(12)],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    truth = KeypointTruth.of_coco(content)
     results = []
     for picture in range(12):
         found = {**person(picture), "score": 0.9}

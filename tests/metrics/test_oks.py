@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cmsa.metrics.oks import METRICS, coco_results, evaluate_keypoints, oks_matrix, oks_nms, pck, rescore
-from cmsa.structures import COCO, KeypointSet
+from cmsa.metrics.keypoint_truth import KeypointTruth
+from cmsa.metrics.oks import (
+    METRICS,
+    coco_results,
+    evaluate_keypoints,
+    oks_matrix,
+    oks_nms,
+    pck,
+    pck_of_set,
+    rescore,
+    torso_lengths,
+)
+from cmsa.structures import COCO, KeypointSet, keypoint_set
 
 SIGMAS = COCO.sigmas
 
@@ -71,7 +82,7 @@ def reference(truth: dict[str, Any], results: list[dict[str, Any]], sigmas: tupl
 @pytest.mark.parametrize("seed", range(6))
 def test_average_precision_equals_pycocotools(seed: int) -> None:
     truth, results = people(seed)
-    got = evaluate_keypoints(truth, results)
+    got = evaluate_keypoints(KeypointTruth.of_coco(truth), results)
     assert [got[name] for name in METRICS] == pytest.approx(reference(truth, results), abs=1e-6)
     assert 0.05 < got["AP"] < 0.95
     counted = [a for a in truth["annotations"] if not a["iscrowd"] and a["num_keypoints"]]
@@ -83,7 +94,7 @@ def test_more_than_twenty_results_in_a_picture() -> None:
     crowded = results * 12
     for index, result in enumerate(crowded):
         crowded[index] = {**result, "score": result["score"] + index * 1e-6}
-    got = evaluate_keypoints(truth, crowded)
+    got = evaluate_keypoints(KeypointTruth.of_coco(truth), crowded)
     assert [got[name] for name in METRICS] == pytest.approx(reference(truth, crowded), abs=1e-6)
 
 
@@ -93,8 +104,9 @@ def test_another_keypoint_set() -> None:
         record["keypoints"] = record["keypoints"][: 3 * 5]
     for annotation in truth["annotations"]:
         annotation["num_keypoints"] = sum(value > 0 for value in annotation["keypoints"][2::3])
+    truth["categories"][0]["keypoints"] = list(COCO.names[:5])
     five = KeypointSet(COCO.names[:5], ((1, 2), (3, 4)), (0.1, 0.05, 0.05, 0.08, 0.08), (), (0,))
-    got = evaluate_keypoints(truth, results, five)
+    got = evaluate_keypoints(KeypointTruth.of_coco(truth), results, five)
     assert [got[name] for name in METRICS] == pytest.approx(reference(truth, results, five.sigmas), abs=1e-6)
 
 
@@ -107,7 +119,7 @@ def test_perfect_results_and_a_path(tmp_path: Path, capsys: pytest.CaptureFixtur
     ]
     path = tmp_path / "ännotations.json"
     path.write_text(json.dumps(truth), encoding="utf-8")
-    got = evaluate_keypoints(path, results)
+    got = evaluate_keypoints(KeypointTruth.of_coco(path), results)
     assert all(got[name] == pytest.approx(1) for name in METRICS)
     assert capsys.readouterr().out == ""
 
@@ -115,39 +127,41 @@ def test_perfect_results_and_a_path(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_nothing_is_written_to_the_callers_records() -> None:
     truth, results = people(2)
     before = copy.deepcopy((truth, results))
-    evaluate_keypoints(truth, results)
+    evaluate_keypoints(KeypointTruth.of_coco(truth), results)
     assert (truth, results) == before
 
 
 def test_identifier_zero_and_missing_fields_do_not_skew() -> None:
     truth, results = people(4)
-    expected = evaluate_keypoints(truth, results)
+    expected = evaluate_keypoints(KeypointTruth.of_coco(truth), results)
     for annotation in truth["annotations"]:
         annotation["id"] -= 1
         del annotation["num_keypoints"]
         if not annotation["iscrowd"]:
             del annotation["iscrowd"]
-    assert evaluate_keypoints(truth, results) == expected
+    assert evaluate_keypoints(KeypointTruth.of_coco(truth), results) == expected
 
 
 def test_no_results_and_no_people() -> None:
     truth, results = people(0)
-    got = evaluate_keypoints(truth, [])
+    got = evaluate_keypoints(KeypointTruth.of_coco(truth), [])
     assert [got[name] for name in METRICS] == [0] * 6
     assert got["people"] > 0
     truth["annotations"] = []
-    assert evaluate_keypoints(truth, [])["people"] == 0
-    assert evaluate_keypoints(truth, results)["AP"] == -1
+    assert evaluate_keypoints(KeypointTruth.of_coco(truth), [])["people"] == 0
+    assert evaluate_keypoints(KeypointTruth.of_coco(truth), results)["AP"] == -1
 
 
 def test_bad_results_are_named() -> None:
     truth, results = people(0)
     with pytest.raises(ValueError, match=r"1 pictures that the annotation lacks: \[999\]"):
-        evaluate_keypoints(truth, [{**results[0], "image_id": 999}])
+        evaluate_keypoints(KeypointTruth.of_coco(truth), [{**results[0], "image_id": 999}])
     with pytest.raises(ValueError, match=r"result 1 of picture .* has 50 keypoint numbers, expected 51"):
-        evaluate_keypoints(truth, [results[0], {**results[1], "keypoints": results[1]["keypoints"][:50]}])
+        evaluate_keypoints(
+            KeypointTruth.of_coco(truth), [results[0], {**results[1], "keypoints": results[1]["keypoints"][:50]}]
+        )
     with pytest.raises(ValueError, match=r"result 0 of picture .* is not finite"):
-        evaluate_keypoints(truth, [{**results[0], "keypoints": [float("nan")] * 51}])
+        evaluate_keypoints(KeypointTruth.of_coco(truth), [{**results[0], "keypoints": [float("nan")] * 51}])
 
 
 def test_oks_by_hand() -> None:
@@ -208,8 +222,18 @@ def test_pck_by_hand() -> None:
     predictions[1, 2] += [0, 4.01]
     predictions[2, 2] += 100
     marked = np.array([[1, 1, 1], [1, 2, 1], [0, 1, 1]])
-    got = pck(predictions, truth, marked, torso=(0, 1))
+    got = pck(predictions, truth, marked, torso_lengths(truth, marked, (0, 1)))
     np.testing.assert_allclose(got.by_keypoint, [1, 1, 0.5])
     assert got.mean == pytest.approx(5 / 6)
     assert got.people == 2
-    assert np.isnan(pck(predictions, truth, np.zeros((3, 3)), torso=(0, 1)).mean)
+    unmarked = np.zeros((3, 3))
+    assert np.isnan(pck(predictions, truth, unmarked, torso_lengths(truth, unmarked, (0, 1))).mean)
+    # Without a torso the diagonal of the box counts: 5, so that 1.99 is too far and 0.99 is not.
+    tailed = keypoint_set(("nose", "tail", "ear"))
+    predictions[0, 2] = truth[0, 2] + [0.99, 0]
+    name, value = pck_of_set(predictions, truth, marked, np.tile([0, 0, 3, 4], (3, 1)), tailed)
+    assert name == "PCK@0.2 of the box's diagonal"
+    assert value == pytest.approx(6 / 8)
+    assert (
+        pck_of_set(np.zeros((1, 17, 2)), np.zeros((1, 17, 2)), np.ones((1, 17)), [[0, 0, 1, 1]], COCO)[0] == "PCK@0.2"
+    )

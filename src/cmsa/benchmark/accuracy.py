@@ -6,7 +6,6 @@ gets that crop resampled to its own input, so that none sees more than the other
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from cmsa.benchmark.written import write_rows
 from cmsa.data.prepare import prepare
 from cmsa.data.store import CropStore
 from cmsa.geometry.crops import apply_affine, invert_affine
-from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck, rescore
+from cmsa.metrics.keypoint_truth import KeypointTruth
+from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck_of_set, rescore
 from cmsa.structures import COCO, FloatArray
 from cmsa.tasks.pose.foreign import ForeignOptions
 from cmsa.tasks.pose.trained import open_pose
@@ -143,10 +143,10 @@ def score_contender(name: str, input_size: Size, run: Contender, store: CropStor
     )
     results = coco_results(labels["image_id"].tolist(), picture, scores, rescore(scores, np.ones(len(scores))))
     truth = labels["keypoints"]
-    annotated = json.loads(Path(store.meta["annotations"]).read_text(encoding="utf-8"))
+    annotated = KeypointTruth.of_store(store)
     total = evaluate_keypoints(annotated, results)
     low, high = interval(annotated, results)
-    correct = pck(picture, truth[..., :2], truth[..., 2] > 0).mean
+    _, correct = pck_of_set(picture, truth[..., :2], truth[..., 2] > 0, labels["box"], COCO)
     size = (store.spec.size[0], store.spec.size[1])
     return AccuracyRow(
         name, input_size, size, flip_test, total["AP"], low, high, total["AP50"], correct, int(total["people"])
@@ -154,31 +154,24 @@ def score_contender(name: str, input_size: Size, run: Contender, store: CropStor
 
 
 def interval(
-    truth: Mapping[str, Any], results: Sequence[Mapping[str, Any]], resamples: int = RESAMPLES, seed: int = 0
+    truth: KeypointTruth, results: Sequence[Mapping[str, Any]], resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Ends of the interval in which AP lies at ``CONFIDENCE`` (percentile bootstrap over the pictures with people).
 
     Args:
-        truth: COCO keypoint annotations.
-        results: COCO results for them.
+        truth: who is to be found.
+        results: COCO results for the same pictures.
         resamples: how often the pictures are drawn anew, with replacement.
         seed: of the draw.
     """
-    annotations, found = _by_picture(truth["annotations"]), _by_picture(results)
-    pictures = sorted(annotations)
+    found = _by_picture(results)
+    pictures = np.unique(truth.image_id).tolist()
     generator = np.random.default_rng(seed)
     values = []
     for _ in range(resamples):
         drawn = [pictures[place] for place in generator.integers(len(pictures), size=len(pictures))]
-        again = {
-            "images": [{"id": number} for number in range(len(drawn))],
-            "categories": truth.get("categories", []),
-            "annotations": [
-                {**entry, "image_id": number} for number, old in enumerate(drawn) for entry in annotations[old]
-            ],
-        }
         said = [{**entry, "image_id": number} for number, old in enumerate(drawn) for entry in found.get(old, [])]
-        values.append(evaluate_keypoints(again, said)["AP"])
+        values.append(evaluate_keypoints(truth.drawn(drawn), said)["AP"])
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

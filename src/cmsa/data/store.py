@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.data.crops import CropSpec
+from cmsa.structures import COCO, KeypointSet
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,11 @@ class CropStore:
     def __reduce__(self) -> tuple[Any, ...]:
         # Worker processes map the file again instead of receiving every crop.
         return CropStore.open, (self.folder,)
+
+    def keypoint_set(self) -> KeypointSet:
+        """What the labels ``keypoints`` mean; stores of format 1 hold COCO's and do not say so."""
+        entries = self.meta.get("keypoints")
+        return KeypointSet.from_json(entries) if entries else COCO
 
     def read(self, indices: Sequence[int] | NDArray[np.integer[Any]] | slice) -> dict[str, torch.Tensor]:
         """Read a batch.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,11 @@ from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.augment import invert, transform_points
-from cmsa.metrics.oks import coco_results, evaluate_keypoints, oks_nms, pck, rescore
+from cmsa.metrics.keypoint_truth import KeypointTruth
+from cmsa.metrics.oks import coco_results, evaluate_keypoints, oks_nms, pck_of_set, rescore
 from cmsa.metrics.score import Batch, Decoded, Score
 from cmsa.structures import KeypointSet
+from cmsa.structures.keypoint_set import SIGMAS_OF_COCO
 
 NMS_THRESHOLD = 0.9
 GROUND_TRUTH = "ground truth"
@@ -25,13 +26,15 @@ class PoseScore(Score):
 
     Args:
         keypoint_set: what the keypoints are.
-        store: what is evaluated; its ``meta`` names the annotations and the boxes' source.
-        annotations: the annotations, where they have moved.
+        store: what is evaluated; it keeps whom the score counts, and its ``meta`` the boxes' source.
+
+    Raises:
+        StoreError: the store does not know whom to count, see ``KeypointTruth.of_store``.
     """
 
-    def __init__(self, keypoint_set: KeypointSet, store: CropStore, annotations: Path | None = None) -> None:
+    def __init__(self, keypoint_set: KeypointSet, store: CropStore) -> None:
         self.keypoint_set = keypoint_set
-        self.annotations = Path(annotations or store.meta["annotations"])
+        self.truth = KeypointTruth.of_store(store)
         self.box_source = str(store.meta.get("box_source", GROUND_TRUTH))
         self.reset()
 
@@ -47,16 +50,20 @@ class PoseScore(Score):
         self.batches.append({name: value.cpu() for name, value in (kept | {"xy": picture, "scores": scores}).items()})
 
     def compute(self) -> dict[str, Any]:
-        """AP, AP50, AP75, APM, APL, AR (OKS), PCK@0.2 by the torso, people, and where the boxes came from."""
+        """AP, AP50, AP75, APM, APL, AR (OKS), PCK@0.2, people, where boxes and, if not COCO's, sigmas came from."""
         collected = {
             name: torch.cat([batch[name] for batch in self.batches]).double().numpy() for name in self.batches[0]
         }
         detected = self.box_source != GROUND_TRUTH
         results = self.results(collected, suppress=detected)
-        table: dict[str, Any] = dict(evaluate_keypoints(self.annotations, results, self.keypoint_set))
+        points = self.keypoint_set
+        table: dict[str, Any] = dict(evaluate_keypoints(self.truth, results, points))
         if not detected:
             truth = collected["keypoints"]
-            table["PCK@0.2"] = pck(collected["xy"], truth[..., :2], truth[..., 2] > 0).mean
+            name, value = pck_of_set(collected["xy"], truth[..., :2], truth[..., 2] > 0, collected["box"], points)
+            table[name] = value
+        if points.sigma_source != SIGMAS_OF_COCO:
+            table["sigmas"] = points.sigma_source
         return table | {"boxes": self.box_source, "crops": len(collected["xy"])}
 
     def results(self, collected: dict[str, NDArray[Any]], *, suppress: bool) -> list[dict[str, Any]]:

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.structures import COCO, KeypointSet
 
 FloatArray = NDArray[np.float64]
@@ -118,16 +117,14 @@ def coco_results(
 
 
 def evaluate_keypoints(
-    ground_truth: Mapping[str, Any] | Path | str,
-    results: Sequence[Mapping[str, Any]],
-    keypoint_set: KeypointSet = COCO,
+    truth: KeypointTruth, results: Sequence[Mapping[str, Any]], keypoint_set: KeypointSet = COCO
 ) -> dict[str, float]:
     """COCO's keypoint evaluation (at most 20 people per picture, OKS 0.50:0.95).
 
     Args:
-        ground_truth: a COCO keypoint annotation, or the path of one.
-        results: COCO results with image_id, category_id, keypoints (3K numbers) and score. A result's area, which
-            decides about medium and large for those that match nobody, is that of its keypoints' bounding box.
+        truth: who is to be found.
+        results: COCO results with image_id, keypoints (3K numbers) and score, of the one category. A result's area,
+            which decides about medium and large for those that match nobody, is that of its keypoints' bounding box.
         keypoint_set: what the K keypoints mean; its sigmas count.
 
     Returns:
@@ -135,16 +132,15 @@ def evaluate_keypoints(
         one marked keypoint). As in pycocotools, -1 stands for "no such people". Without results all are 0.
 
     Raises:
-        ValueError: a result names a picture that the annotation lacks, or has not 3K finite numbers.
+        ValueError: a result names a picture that the annotation lacks, has not 3K finite numbers, or the truth is of
+            another number of keypoints.
     """
-    if isinstance(ground_truth, str | Path):
-        truth = _evaluable(json.loads(Path(ground_truth).read_text(encoding="utf-8")))
-    else:
-        truth = _evaluable(ground_truth)
-    people = sum(not a["iscrowd"] and a["num_keypoints"] > 0 for a in truth["annotations"])
+    if truth.keypoints.shape[1] != len(keypoint_set):
+        raise ValueError(f"the annotations have {truth.keypoints.shape[1]} keypoints, the set has {len(keypoint_set)}")
+    people = float(truth.counted.sum())
     if not results:
-        return {**dict.fromkeys(METRICS, 0.0), "people": float(people)}
-    _check_results(results, {image["id"] for image in truth["images"]}, len(keypoint_set))
+        return {**dict.fromkeys(METRICS, 0.0), "people": people}
+    _check_results(results, set(truth.pictures.tolist()), len(keypoint_set))
 
     from faster_coco_eval import COCO as Annotations
     from faster_coco_eval import COCOeval_faster
@@ -153,30 +149,44 @@ def evaluate_keypoints(
         """The library would print."""
 
     # Without a box the library takes the area from the keypoints, as the reference codes' result files lead it to.
-    wanted = ("image_id", "category_id", "keypoints", "score")
-    annotations = Annotations(truth, print_function=silent)
-    found = annotations.loadRes([{key: result[key] for key in wanted} for result in results])
+    wanted = ("image_id", "keypoints", "score")
+    annotations = Annotations(_as_coco(truth), print_function=silent)
+    found = annotations.loadRes([{"category_id": 1} | {key: result[key] for key in wanted} for result in results])
     evaluation = COCOeval_faster(
         annotations, found, "keypoints", print_function=silent, kpt_oks_sigmas=list(keypoint_set.sigmas)
     )
     evaluation.run()
     values = (float(value) for value in evaluation.stats)
-    return {**dict(zip(METRICS, values, strict=False)), "people": float(people)}
+    return {**dict(zip(METRICS, values, strict=False)), "people": people}
 
 
-def _evaluable(ground_truth: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy that the library may write to, with fields that COCO's format leaves out or gets wrong filled in."""
-    annotations = []
+def _as_coco(truth: KeypointTruth) -> dict[str, Any]:
+    """The truth as the library wants it, with one category."""
+    rows = zip(
+        truth.image_id.tolist(),
+        truth.keypoints.reshape(-1, 3 * truth.keypoints.shape[1]).tolist(),
+        truth.box.tolist(),
+        truth.area.tolist(),
+        truth.crowd.tolist(),
+        (truth.keypoints[..., 2] > 0).sum(axis=1).tolist(),
+        strict=True,
+    )
     # The library marks "unmatched" by the id 0 and forgets the first of two equal ids, so people are counted anew.
-    for index, annotation in enumerate(ground_truth["annotations"], start=1):
-        marked = sum(visibility > 0 for visibility in annotation["keypoints"][2::3])
-        crowd = annotation.get("iscrowd", 0)
-        annotations.append({"num_keypoints": marked, **annotation, "iscrowd": crowd, "id": index})
-    return {
-        "images": [dict(image) for image in ground_truth["images"]],
-        "categories": list(ground_truth.get("categories") or [{"id": 1, "name": "person"}]),
-        "annotations": annotations,
-    }
+    annotations = [
+        {
+            "id": number,
+            "category_id": 1,
+            "image_id": image,
+            "keypoints": keypoints,
+            "bbox": box,
+            "area": area,
+            "iscrowd": int(crowd),
+            "num_keypoints": marked,
+        }
+        for number, (image, keypoints, box, area, crowd, marked) in enumerate(rows, start=1)
+    ]
+    images = [{"id": picture} for picture in truth.pictures.tolist()]
+    return {"images": images, "categories": [{"id": 1, "name": "person"}], "annotations": annotations}
 
 
 def _check_results(results: Sequence[Mapping[str, Any]], images: set[int], count: int) -> None:
@@ -200,7 +210,7 @@ class PCK:
     Attributes:
         mean: share of all marked keypoints that are correct, 0 to 1; NaN without any.
         by_keypoint: (K,) the same for each keypoint.
-        people: number of people whose torso is known.
+        people: number of people whose length is known.
     """
 
     mean: float
@@ -208,31 +218,54 @@ class PCK:
     people: int
 
 
-def pck(
-    predictions: ArrayLike,
-    truth: ArrayLike,
-    marked: ArrayLike,
-    threshold: float = 0.2,
-    torso: tuple[int, int] = (5, 12),
-) -> PCK:
-    """Share of keypoints nearer to the truth than ``threshold`` torso lengths (PCK@0.2, as for LSP).
+def torso_lengths(truth: ArrayLike, marked: ArrayLike, torso: tuple[int, int]) -> FloatArray:
+    """The unit of PCK for LSP: (N,) distances of the two keypoints of a torso, 0 where one is not marked.
+
+    Args:
+        truth: (N, K, 2) pixels.
+        marked: (N, K), above 0 where the keypoint is marked.
+        torso: the keypoints at its ends; of COCO, the left shoulder and the right hip.
+    """
+    people, counted, (first, second) = np.asarray(truth, np.float64), np.asarray(marked) > 0, torso
+    length = np.linalg.norm(people[:, first] - people[:, second], axis=-1)
+    return np.where(counted[:, first] & counted[:, second], length, 0.0)
+
+
+def pck(predictions: ArrayLike, truth: ArrayLike, marked: ArrayLike, lengths: ArrayLike, threshold: float = 0.2) -> PCK:
+    """Share of keypoints nearer to the truth than ``threshold`` lengths (PCK@0.2, as for LSP with the torso's).
 
     Args:
         predictions: (N, K, 2) pixels.
         truth: (N, K, 2) pixels, the same people in the same order.
         marked: (N, K), above 0 where the keypoint is marked.
-        threshold: in torso lengths.
-        torso: the keypoints at the torso's ends; COCO's left shoulder and right hip. People without both are
-            left out.
+        lengths: (N,) pixels, e.g. ``torso_lengths``, or the diagonal of the box for what has no torso. People
+            without one (0) are left out.
+        threshold: in these lengths.
     """
-    people, counted = np.asarray(truth, np.float64), np.asarray(marked) > 0
-    first, second = torso
-    length = np.linalg.norm(people[:, first] - people[:, second], axis=-1)
-    known = counted[:, first] & counted[:, second] & (length > 0)
-    counted = counted & known[:, None]
-    distance = np.linalg.norm(np.asarray(predictions, np.float64) - people, axis=-1)
+    length = np.asarray(lengths, np.float64)
+    known = length > 0
+    counted = (np.asarray(marked) > 0) & known[:, None]
+    distance = np.linalg.norm(np.asarray(predictions, np.float64) - np.asarray(truth, np.float64), axis=-1)
     correct = counted & (distance <= threshold * length[:, None])
     with np.errstate(invalid="ignore"):
         by_keypoint = correct.sum(axis=0) / counted.sum(axis=0)
         mean = np.float64(correct.sum()) / counted.sum()
     return PCK(float(mean), by_keypoint, int(known.sum()))
+
+
+def pck_of_set(
+    predictions: ArrayLike, truth: ArrayLike, marked: ArrayLike, boxes: ArrayLike, keypoint_set: KeypointSet
+) -> tuple[str, float]:
+    """PCK@0.2 and its name: by the torso, or for a set without one by the diagonal of the box, which the name says.
+
+    Args:
+        predictions: (N, K, 2) pixels.
+        truth: (N, K, 2) pixels.
+        marked: (N, K), above 0 where the keypoint is marked.
+        boxes: (N, 4) xywh.
+        keypoint_set: what the K keypoints mean.
+    """
+    if keypoint_set.torso is not None:
+        return "PCK@0.2", pck(predictions, truth, marked, torso_lengths(truth, marked, keypoint_set.torso)).mean
+    diagonals = np.linalg.norm(np.asarray(boxes, np.float64)[:, 2:], axis=1)
+    return "PCK@0.2 of the box's diagonal", pck(predictions, truth, marked, diagonals).mean

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
+from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, KeypointSet, keypoint_set
 
 FORMAT = 1
 KEY = "cmsa"
@@ -27,6 +27,8 @@ class Description:
         decoding: how outputs are read, e.g. ``{"codec": "udp"}``.
         crop: how crops are cut: ``padding`` of the box, ``convention``, ``antialias``.
         training: provenance: data, epochs, scores, terms of the data.
+        keypoints: of pose, what the keypoints mean, see ``KeypointSet.to_json``; empty in files of before it was
+            kept, whose ``names`` tell it.
     """
 
     name: str
@@ -39,10 +41,22 @@ class Description:
     decoding: dict[str, Any] = field(default_factory=dict)
     crop: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    keypoints: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("input_size", "names", "mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def keypoint_set(self) -> KeypointSet:
+        """What the keypoints mean, as the file keeps it, or as the names tell.
+
+        Without either there are as many as the head's, without a name; 17 of them are COCO's.
+        """
+        if self.keypoints:
+            return KeypointSet.from_json(self.keypoints)
+        count = self.options.get("num_keypoints", len(COCO))
+        unnamed = COCO.names if count == len(COCO) else tuple(f"keypoint_{index}" for index in range(count))
+        return keypoint_set(self.names or unnamed)
 
     def to_metadata(self) -> dict[str, str]:
         """Metadata of a safetensors file."""

@@ -115,8 +115,7 @@ class ClassificationTask(Task):
         labels = int((found[0].argmax(1) != expected[0].argmax(1)).sum())
         return (found[0] - expected[0]).abs(), f"{labels} labels differ"
 
-    @classmethod
-    def record(cls, value: ClassScores, box_score: float, top: int) -> dict[str, Any]:
+    def record(self, value: ClassScores, box_score: float, top: int) -> dict[str, Any]:
         """As ``Task.record``: the most likely classes."""
         return {"classes": [{"name": name, "probability": round(share, 6)} for name, share in value.top(top)]}
 

@@ -75,7 +75,7 @@ class Task(ABC):
     output: Output
     decoded: tuple[Output, ...]
     padding: ClassVar[float] = 1.0
-    category: ClassVar[int | None] = None
+    category: int | None = None
     columns: ClassVar[tuple[str, ...]]
     result_name: ClassVar[str]
 
@@ -245,8 +245,7 @@ class Task(ABC):
 
     # Result files, tables and pictures.
 
-    @classmethod
-    def record(cls, value: Any, box_score: float, top: int) -> dict[str, Any]:
+    def record(self, value: Any, box_score: float, top: int) -> dict[str, Any]:
         """A value's entry in the JSON file, besides the picture's and the box's.
 
         Args:
@@ -254,7 +253,7 @@ class Task(ABC):
             box_score: of its box.
             top: how many of many to keep.
         """
-        return {name: round(getattr(value, name), 4) for name in cls.columns}
+        return {name: round(getattr(value, name), 4) for name in self.columns}
 
     @classmethod
     def rows(cls, record: Mapping[str, Any]) -> list[list[Any]]:
@@ -271,9 +270,8 @@ class Task(ABC):
         """A value's cells in the table on the screen."""
         return tuple(f"{float(getattr(value, name)):.4g}" for name in cls.columns)
 
-    @classmethod
     def draw(
-        cls, image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
+        self, image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
     ) -> Picture:
         """The annotated picture, see ``cmsa.visualization.annotate``."""
         return annotate(image, values, crops, top=top, cube=cube)

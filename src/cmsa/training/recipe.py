@@ -142,6 +142,8 @@ class Recipe:
         cost: what the run costs.
         codec: of pose: ``quarter``, ``dark`` or ``udp``.
         loss: of pose: ``mse``, the paper's, or ``cross_entropy``.
+        keypoints: of pose, what is known better of them than the store tells: ``flip_pairs``, ``sigmas``, ``skeleton``,
+            ``upper_body``, ``torso``, see ``cmsa.structures.keypoint_set``.
         alpha: of head pose with bins, weight of the squared error beside the cross-entropy.
         label_smoothing: of classification, the share of a target that is spread over all classes.
         seed: of weights, order and augmentation.
@@ -154,6 +156,7 @@ class Recipe:
     cost: str = ""
     codec: str = "udp"
     loss: Literal["mse", "cross_entropy"] = "mse"
+    keypoints: dict[str, Any] = field(default_factory=dict)
     alpha: float = 1.0
     label_smoothing: float = 0.0
     seed: int = 0

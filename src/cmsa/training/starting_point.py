@@ -8,12 +8,13 @@ from torch import nn
 
 from cmsa.data.store import CropStore
 from cmsa.models.baseline import BASELINES, Baseline, create_baseline
-from cmsa.models.create import create_model, read_weights
+from cmsa.models.create import create_model, read_description, read_weights
 from cmsa.models.description import Description
 from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
 from cmsa.models.resizing import fit_bias_tables
+from cmsa.runtime.feeding import check_crop
 from cmsa.tasks import task_named
 from cmsa.training.recipe import Recipe
 
@@ -58,6 +59,18 @@ def initialise(network: CMSA, path: str) -> list[str]:
         raise ValueError(f"{path}: none of its tensors fits {type(network).__name__}")
     network.load_state_dict(fitting, strict=False)
     return sorted(own.keys() - fitting.keys())
+
+
+def check_start(recipe: Recipe, store: CropStore) -> None:
+    """The weights to start from must have seen crops like the store's, if they were trained for the same task.
+
+    Raises:
+        ValueError: the padding, the convention or the antialiasing of the crops is another.
+    """
+    start = read_description(find_weights(str(recipe.model.init)))
+    if start.task == recipe.model.task:
+        remedy = f"prepare it as for {recipe.model.init}, or start from other weights (model.init)"
+        check_crop(store.spec, start, str(store.folder), remedy)
 
 
 def describe(recipe: Recipe, store: CropStore) -> Description:

@@ -15,13 +15,13 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from cmsa.metrics.table import score_table
 from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import heatmap_size, open_for_evaluation, open_store
+from cmsa.runtime.feeding import check_alike, heatmap_size, open_for_evaluation, open_store
 from cmsa.tasks import task_of
 from cmsa.training.kept_weights import BestWeights
 from cmsa.training.module import TrainingModule
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
-from cmsa.training.starting_point import build_network, describe
+from cmsa.training.starting_point import build_network, check_start, describe
 
 CHECKPOINT_MINUTES = 10.0
 
@@ -107,8 +107,11 @@ def build_module(recipe: Recipe) -> TrainingModule:
     if not recipe.data.train:
         raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
     stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
+    check_alike(stores)
     description = describe(recipe, stores[0])
     validate = [open_for_evaluation(folder, description) for folder in recipe.data.validate]
+    if recipe.model.init:
+        check_start(recipe, stores[0])
     network = build_network(recipe, description.options)
     if isinstance(network, CMSA):
         own = network.description

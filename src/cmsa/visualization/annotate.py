@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cmsa.geometry.crops import FloatArray, apply_affine
-from cmsa.structures import Box, ClassScores, HeadPose, Keypoints, Value
+from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints, KeypointSet, Value
 from cmsa.visualization.head_pose import draw_axes, draw_cube
 from cmsa.visualization.keypoints import draw_boxes, draw_class_scores, draw_crop_panel
 from cmsa.visualization.panel import Picture, draw_panel, enlarge, size_text
@@ -21,7 +21,13 @@ _INSET_SHARE = 0.8
 
 
 def annotate(
-    image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
+    image: Picture,
+    values: Sequence[Value],
+    crops: Sequence[Crop],
+    *,
+    top: int = 5,
+    cube: bool = False,
+    keypoint_set: KeypointSet = COCO,
 ) -> Picture:
     """Draw the predictions for one picture.
 
@@ -31,6 +37,7 @@ def annotate(
         crops: N (crop, 2x3 map from the picture) pairs, as ``Predictor.crops`` gives.
         top: how many classes to show.
         cube: draw heads as cubes instead of axes.
+        keypoint_set: whose skeleton keypoints have.
 
     Returns:
         A new picture, (H', W', 3) uint8 RGB. Of more than 12 boxes, the 12 largest have a crop.
@@ -39,7 +46,8 @@ def annotate(
     heads = [value for value in values if isinstance(value, HeadPose)]
     scores = [value for value in values if isinstance(value, ClassScores)]
     if people:
-        return draw_crop_panel(image, people, [crop for crop, _ in crops], [matrix for _, matrix in crops])
+        pixels, matrices = [crop for crop, _ in crops], [matrix for _, matrix in crops]
+        return draw_crop_panel(image, people, pixels, matrices, keypoint_set=keypoint_set)
     if heads:
         return _head_panel(image, heads, crops, cube)
     if scores:

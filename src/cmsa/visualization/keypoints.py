@@ -1,11 +1,13 @@
 """Image + value -> annotated image: skeletons, the low-resolution crops beside the picture, class probabilities.
 
-Every picture is (H, W, 3) uint8 RGB and is never changed: a new one is returned. Colours tell a person's sides:
-orange is the person's left, blue the right, green what lies between; legs are darker than arms.
+Every picture is (H, W, 3) uint8 RGB and is never changed: a new one is returned. Colours tell the sides: orange is
+the person's left, blue the right, green what lies between; legs are darker than arms. Where a set of keypoints has no
+sides, each keypoint has a colour of its own.
 """
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 
 import cv2
@@ -236,10 +238,11 @@ def _draw_skeleton(
         for name, point, score in zip(person.names, points, person.scores, strict=True)
         if score >= threshold
     }
+    names, colors = keypoint_set.names, _colors(keypoint_set)
     lines = [
-        (where[first], where[second], _color(first, second))
-        for first, second in ((keypoint_set.names[a], keypoint_set.names[b]) for a, b in keypoint_set.skeleton)
-        if first in where and second in where
+        (where[names[first]], where[names[second]], _line_color(colors, keypoint_set, first, second))
+        for first, second in keypoint_set.skeleton
+        if names[first] in where and names[second] in where
     ]
     rim = max(1, round(width / 3))
     # All outlines lie under all lines, so that crossing limbs stay whole.
@@ -250,7 +253,8 @@ def _draw_skeleton(
     radius = round(0.9 * width * 2**_SUBPIXEL_BITS)
     for name, center in where.items():
         cv2.circle(canvas, center, radius + rim * 2**_SUBPIXEL_BITS, _OUTLINE, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
-        cv2.circle(canvas, center, radius, _color(name, name), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        color = colors[names.index(name)] if name in names else _COLORS["center", "arm"]
+        cv2.circle(canvas, center, radius, color, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
         if width >= _DOTTED_WIDTH:
             cv2.circle(canvas, center, round(radius * 0.45), _JOINT, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
@@ -261,9 +265,39 @@ def _fixed_point(point: FloatArray) -> tuple[int, int]:
     return x, y
 
 
-def _color(first: str, second: str) -> Color:
-    """The colour of the line between two keypoints: the side they share, and whether it is part of a leg."""
-    sides = {name.partition("_")[0] for name in (first, second)}
+_LEG = ("knee", "ankle", "foot", "heel", "toe", "paw", "hoof")
+
+
+def _side(keypoint_set: KeypointSet, index: int) -> str:
+    if any(index == left for left, _ in keypoint_set.flip_pairs):
+        return "left"
+    return "right" if any(index == right for _, right in keypoint_set.flip_pairs) else "center"
+
+
+def _is_leg(name: str) -> bool:
+    return any(part in name.casefold() for part in _LEG)
+
+
+def _colors(keypoint_set: KeypointSet) -> list[Color]:
+    """The colour of each keypoint: of its side, or one of its own where there are no sides."""
+    count = len(keypoint_set)
+    if not keypoint_set.flip_pairs:
+        return [_hue(index / count) for index in range(count)]
+    return [
+        _COLORS[_side(keypoint_set, index), "leg" if _is_leg(name) else "arm"]
+        for index, name in enumerate(keypoint_set.names)
+    ]
+
+
+def _hue(turn: float) -> Color:
+    red, green, blue = colorsys.hsv_to_rgb(turn, 0.7, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _line_color(colors: Sequence[Color], keypoint_set: KeypointSet, first: int, second: int) -> Color:
+    """The colour of the line between two keypoints: of the side they share, and whether it is part of a leg."""
+    if not keypoint_set.flip_pairs:
+        return colors[second]
+    sides = {_side(keypoint_set, index) for index in (first, second)}
     side = sides.pop() if len(sides) == 1 else "center"
-    leg = any(name.endswith(("knee", "ankle")) for name in (first, second))
-    return _COLORS.get((side, "leg" if leg else "arm"), _COLORS["center", "arm"])
+    return _COLORS[side, "leg" if any(_is_leg(keypoint_set.names[index]) for index in (first, second)) else "arm"]

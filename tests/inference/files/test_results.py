@@ -6,7 +6,9 @@ import pytest
 
 from cmsa.inference.files.results import ResultFiles
 from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints
-from cmsa.tasks import TASKS
+from cmsa.tasks.classification import ClassificationTask
+from cmsa.tasks.head_pose import HeadPoseTask
+from cmsa.tasks.pose.task import PoseTask
 
 BOX = Box(1, 2, 30, 40.5)
 
@@ -20,7 +22,7 @@ def test_people_are_coco_results(tmp_path):
     scores = np.full(17, 0.1)
     scores[:2] = 0.4, 0.8
     person = Keypoints(np.arange(34).reshape(17, 2), scores, COCO.names, BOX)
-    results = ResultFiles(tmp_path, TASKS["pose"])
+    results = ResultFiles(tmp_path, PoseTask((32, 24), (32, 24)))
     results.add("café.jpg", 5, [person], [0.5])
     assert results.write() == [tmp_path / "keypoints.json"]
     (record,) = json.loads((tmp_path / "keypoints.json").read_text(encoding="utf-8"))
@@ -37,10 +39,11 @@ def test_people_are_coco_results(tmp_path):
 
 
 def test_people_are_read_by_the_evaluation(tmp_path):
+    from cmsa.metrics.keypoint_truth import KeypointTruth
     from cmsa.metrics.oks import evaluate_keypoints
 
     xy = np.random.default_rng(0).uniform(0, 100, (17, 2))
-    results = ResultFiles(tmp_path, TASKS["pose"])
+    results = ResultFiles(tmp_path, PoseTask((32, 24), (32, 24)))
     results.add("a.jpg", 5, [Keypoints(xy, np.ones(17), COCO.names, Box(0, 0, 100, 100))], [1.0])
     results.write()
     truth = {
@@ -55,11 +58,11 @@ def test_people_are_read_by_the_evaluation(tmp_path):
         ],
     }
     found = json.loads((tmp_path / "keypoints.json").read_text())
-    assert evaluate_keypoints(truth, found)["AP"] == pytest.approx(1)
+    assert evaluate_keypoints(KeypointTruth.of_coco(truth), found)["AP"] == pytest.approx(1)
 
 
 def test_head_poses_and_their_table(tmp_path):
-    results = ResultFiles(tmp_path, TASKS["head_pose"])
+    results = ResultFiles(tmp_path, HeadPoseTask())
     results.add("a, b.jpg", 3, [HeadPose(10.5, -20, 0, BOX)], [1.0])
     assert results.write() == [tmp_path / "head_pose.json", tmp_path / "head_pose.csv"]
     (record,) = json.loads((tmp_path / "head_pose.json").read_text())
@@ -71,7 +74,7 @@ def test_head_poses_and_their_table(tmp_path):
 
 
 def test_classes_keep_the_most_likely(tmp_path):
-    results = ResultFiles(tmp_path, TASKS["classification"], top=2)
+    results = ResultFiles(tmp_path, ClassificationTask(3), top=2)
     results.add("a.jpg", 1, [ClassScores([0.2, 0.5, 0.3], ("cat", "dog", "owl"), BOX)], [1.0])
     results.write()
     (record,) = json.loads((tmp_path / "classes.json").read_text())
@@ -84,7 +87,7 @@ def test_classes_keep_the_most_likely(tmp_path):
 
 
 def test_nobody_is_an_empty_list_and_nothing_half_written_stays(tmp_path):
-    results = ResultFiles(tmp_path, TASKS["pose"])
+    results = ResultFiles(tmp_path, PoseTask((32, 24), (32, 24)))
     results.add("a.jpg", 1, [], [])
     results.write()
     assert json.loads((tmp_path / "keypoints.json").read_text()) == []

@@ -73,16 +73,19 @@ def predict_files(
             raise ValueError(f"top and batch size must be at least 1, got {top} and {batch_size}")
         found = find_pictures(inputs, folder / ANNOTATED)
         summary = Summary(skipped=found.missing)
-        chosen = _boxes(kind, boxes, box, found.pictures)
         if found.pictures:
             predictor = _predictor(kind, weights, device, threads)
+        chosen = _boxes(predictor.task if found.pictures else kind, boxes, box, found.pictures)
+        if found.pictures:
             folder.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         _complain(errors, str(error))
         return 2
     try:
         if found.pictures:
-            run = FileRun(predictor, chosen, ResultFiles(folder, kind, top), cube, flip_test, batch_size, summary)
+            run = FileRun(
+                predictor, chosen, ResultFiles(folder, predictor.task, top), cube, flip_test, batch_size, summary
+            )
             with progress(errors, len(found.pictures)) as advance:
                 run.run(found.pictures, advance)
     except OSError as error:
@@ -107,7 +110,7 @@ def _task(command: str) -> type[Task]:
 
 
 def _boxes(
-    task: type[Task], path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
+    task: Task | type[Task], path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
 ) -> PictureBoxes:
     if path is not None and box is not None:
         raise ValueError("give a file of boxes or the boxes themselves, not both")

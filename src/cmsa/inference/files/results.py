@@ -32,7 +32,7 @@ class ResultFiles:
     """
 
     folder: Path
-    task: type[Task]
+    task: Task
     top: int = 5
     records: list[Record] = field(default_factory=list)
 

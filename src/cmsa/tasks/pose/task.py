@@ -18,17 +18,17 @@ from cmsa.geometry.crops import BOX_PADDING, FloatArray, apply_affine, invert_af
 from cmsa.metrics.keypoints import PoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
-from cmsa.structures import COCO, Box, Keypoints, KeypointSet, keypoint_set
+from cmsa.structures import COCO, Box, Keypoints, KeypointSet, Value
+from cmsa.structures.keypoint_set import changed
 from cmsa.tasks.foreign import Anchor, Foreign
 from cmsa.tasks.pose.codecs.heatmaps import CODECS, Codec
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
 from cmsa.tasks.task import Output, Targets, Task, numbers
+from cmsa.visualization.annotate import Crop, annotate
+from cmsa.visualization.panel import Picture
 
 Size = tuple[int, int]
 PoseLoss = Literal["mse", "cross_entropy"]
-
-PERSON_CATEGORY = 1
-"""COCO's category of people."""
 
 _COUNTED_SCORE = 0.2
 
@@ -57,7 +57,6 @@ class PoseTask(Task):
         Output("scores", "(B, keypoints): height of the peak"),
     )
     padding = BOX_PADDING
-    category = PERSON_CATEGORY
     columns = ()
     result_name = "keypoints"
 
@@ -77,19 +76,24 @@ class PoseTask(Task):
         self.kind = loss
         self.codec: Codec = CODECS[codec](input_size, heatmap_size, sigma)
         self.keypoint_set = keypoint_set
+        self.category = keypoint_set.category_id
 
     @classmethod
     def describe(cls, description: Description, settings: Mapping[str, Any], store: CropStore) -> Description:
         """As ``Task.describe``."""
-        return replace(description, names=COCO.names, decoding={"codec": settings["codec"], "loss": settings["loss"]})
+        points = changed(store.keypoint_set(), settings["keypoints"])
+        options = {"num_keypoints": len(points)} | description.options
+        if options["num_keypoints"] != len(points):
+            raise ValueError(f"{store.folder}: has {len(points)} keypoints, the recipe {options['num_keypoints']}")
+        decoding = {"codec": settings["codec"], "loss": settings["loss"]}
+        return replace(description, options=options, names=points.names, decoding=decoding, keypoints=points.to_json())
 
     @classmethod
     def from_description(cls, description: Description, map_size: tuple[int, int]) -> Self:
         """As ``Task.from_description``; heatmaps are as large as the first map."""
-        names = description.names or _default_names(description)
         decoding = {"codec": "udp", "sigma": None, "loss": "mse"} | description.decoding
         size = description.input_size
-        return cls(size, map_size, decoding["codec"], keypoint_set(names), decoding["sigma"], decoding["loss"])
+        return cls(size, map_size, decoding["codec"], description.keypoint_set(), decoding["sigma"], decoding["loss"])
 
     def body_points(self, batch: Batch) -> tuple[Tensor | None, Sequence[int]]:
         """As ``Task.body_points``."""
@@ -191,6 +195,9 @@ class PoseTask(Task):
             "flip_shift": self.codec.flip_shift,
             "flip_index": self.keypoint_set.flip_index,
             "names": self.keypoint_set.names,
+            "skeleton": self.keypoint_set.skeleton,
+            "sigmas": self.keypoint_set.sigmas,
+            "category_id": self.category,
         }
 
     def distances(self, found: Decoded, expected: Decoded, output: Tensor) -> tuple[Tensor, str]:
@@ -202,12 +209,17 @@ class PoseTask(Task):
         remark = f"{undecided} keypoints without a clear peak left out" if undecided else ""
         return (found[0] - expected[0]).norm(dim=2)[clear], remark
 
-    @classmethod
-    def record(cls, value: Keypoints, box_score: float, top: int) -> dict[str, Any]:
+    def draw(
+        self, image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
+    ) -> Picture:
+        """As ``Task.draw``, with the skeleton of this set."""
+        return annotate(image, values, crops, keypoint_set=self.keypoint_set)
+
+    def record(self, value: Keypoints, box_score: float, top: int) -> dict[str, Any]:
         """As ``Task.record``: an entry of a COCO result file; the box's score counts (HRNet's rescoring)."""
         triples = np.concatenate([value.xy, value.scores[:, None]], axis=1)
         return {
-            "category_id": PERSON_CATEGORY,
+            "category_id": self.category,
             "keypoints": [round(number, 4) for number in triples.ravel().tolist()],
             "score": round(value.score * box_score, 6),
         }
@@ -232,8 +244,3 @@ class _TensorsInAndOut:
     def __call__(self, crops: Tensor) -> Decoded:
         """As ``Foreign``."""
         return tuple(torch.from_numpy(part).float() for part in self.network(crops.numpy()))
-
-
-def _default_names(description: Description) -> tuple[str, ...]:
-    count = description.options.get("num_keypoints", len(COCO))
-    return COCO.names if count == len(COCO) else tuple(f"keypoint_{index}" for index in range(count))
