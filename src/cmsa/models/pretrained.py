@@ -26,7 +26,7 @@ def default_weights(task: str) -> str:
         ValueError: none were.
     """
     shipped = shipped_names()
-    if DEFAULT_WEIGHTS[task] in shipped:
+    if DEFAULT_WEIGHTS.get(task) in shipped:
         return DEFAULT_WEIGHTS[task]
     of_task = [name for name in shipped if read_description(shipped_weights(name)).task == task]
     if not of_task:

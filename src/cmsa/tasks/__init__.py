@@ -6,9 +6,9 @@ from cmsa.models.description import Description
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
-from cmsa.tasks.task import Task
+from cmsa.tasks.task import Output, Task
 
-__all__ = ["TASKS", "Task", "commands", "task_named", "task_of"]
+__all__ = ["TASKS", "Output", "Task", "commands", "task_named", "task_of"]
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (PoseTask, HeadPoseTask, ClassificationTask)}
 """The tasks by their names."""

@@ -1,0 +1,186 @@
+"""A task that the library does not know, as ``docs/extend.md`` has it: trained, scored, exported, predicted."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_people import TINY
+
+from cmsa.data.crops import CropSpec
+from cmsa.data.samples import Sample, sources_of
+from cmsa.data.store import CropStore
+from cmsa.data.store_writer import build_store
+from cmsa.evaluation.evaluate import evaluate_recipe
+from cmsa.export.formats import read_constants
+from cmsa.export.run import ExportOptions, export
+from cmsa.inference.files import predict_files
+from cmsa.inference.predictor import Predictor
+from cmsa.models.create import create_model, load_weights, save_weights
+from cmsa.models.heads.table import HEADS
+from cmsa.runtime.sessions import open_exported
+from cmsa.tasks import TASKS, commands
+from cmsa.training.recipe import Recipe
+from cmsa.training.train import train
+
+ROOT = Path(__file__).parents[2]
+SIZE = (16, 24)
+LONGEST = 30
+
+
+def code_of(section: str) -> str:
+    """The first block of Python of a section of ``docs/extend.md``."""
+    text = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
+    found = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def brightness():
+    """The task, as long as a test runs."""
+    tables = (TASKS, HEADS)
+    before = [dict(table) for table in tables]
+    names = {}
+    exec(compile(code_of("A task"), "docs/extend.md", "exec"), names)
+    yield names["BrightnessTask"]
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
+
+
+def picture(mean: float, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).uniform(-20, 20, (*SIZE, 3))
+    return (255 * mean + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def store(tmp_path) -> CropStore:
+    means = np.linspace(0.1, 0.9, 8, dtype=np.float32)
+    samples = [Sample(picture(mean, place), {"brightness": mean}) for place, mean in enumerate(means)]
+    spec = CropSpec.for_evaluation(SIZE, padding=1.0)
+    meta = {"task": "brightness", "box_source": "whole pictures"}
+    return build_store(tmp_path / "grey.crops", sources_of(samples, spec), spec, meta=meta, progress=False)
+
+
+def test_it_is_short():
+    lines = [line for line in code_of("A task").splitlines() if line.strip()]
+    assert len(lines) <= LONGEST
+
+
+def values(model, pictures) -> list[float]:
+    predictor = Predictor(model)
+    return [predictor(picture)[0].mean for picture in pictures]
+
+
+def test_it_trains_and_is_scored_and_predicted(brightness, store, tmp_path, capsys):
+    recipe = Recipe()
+    recipe.model.name, recipe.model.task, recipe.model.input_size = "cmsa_n", "brightness", list(SIZE)
+    recipe.model.options = dict(TINY)
+    recipe.data.train = recipe.data.validate = [str(store.folder)]
+    recipe.augment.rotation_probability = 0.0
+    recipe.optimizer.batch_size, recipe.optimizer.epochs, recipe.optimizer.warmup_epochs = 4, 1, 0
+    run = train(recipe, tmp_path / "run", accelerator="cpu", progress=False)
+    model = load_weights(run / "best.safetensors")
+    assert model.description.task == "brightness"
+    scores = evaluate_recipe(recipe, str(run / "best.safetensors"), flip_test=True)["grey"]
+    plain = evaluate_recipe(recipe, str(run / "best.safetensors"))["grey"]
+    errors = np.abs(values(model, store.crops) - store.labels["brightness"])
+    assert plain == {"mae": pytest.approx(errors.mean(), abs=1e-5), "count": 8}
+    assert scores["count"] == 8
+    assert f"best val/mae {plain['mae']:.4f}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_it_is_exported(brightness, store, tmp_path):
+    torch.manual_seed(0)
+    model = create_model("cmsa_n", "brightness", SIZE, **TINY).eval()
+    exported = export(model, tmp_path / "grey.onnx", options=ExportOptions(normalise=True, decode=True))
+    assert exported.difference.what.name == "brightness"
+    assert read_constants(exported.path)["outputs"] == {"brightness": "(B,): 0 to 1"}
+    (out,) = open_exported(exported.path, threads=1).run(torch.from_numpy(np.array(store.crops)))
+    np.testing.assert_allclose(out.numpy(), values(model, store.crops), atol=1e-5)
+
+
+def test_the_command_predicts_it(brightness, tmp_path):
+    assert "brightness" in commands()
+    Image.fromarray(picture(0.5, 0)).save(tmp_path / "grey.png")
+    model = create_model("cmsa_n", "brightness", SIZE, **TINY).eval()
+    save_weights(tmp_path / "grey.safetensors", model)
+    out = tmp_path / "out"
+    assert predict_files("brightness", [tmp_path / "grey.png"], weights=tmp_path / "grey.safetensors", out=out) == 0
+    (record,) = json.loads((out / "brightness.json").read_text(encoding="utf-8"))
+    (value,) = Predictor(model)(tmp_path / "grey.png")
+    assert record["mean"] == pytest.approx(value.mean, abs=1e-4)
+    assert (out / "brightness.csv").read_text(encoding="utf-8").splitlines()[0].endswith("height,mean")
+    assert (out / "annotated" / "grey.png").is_file()
+
+
+TABLES = {
+    "models/heads/table.py": "the table of heads",
+    "models/pretrained.py": "the table of default weights",
+    "models/released.py": "the authors' checkpoints are of pose",
+    "models/create.py": "the default of create_model",
+    "data/datasets/__init__.py": "the table of data sets, each made for a task",
+    "training/recipe.py": "the default of a recipe",
+    "benchmark/training.py": "the table of recipes that are measured, and its default",
+    "benchmark/noise.py": "the table of made up labels",
+    "benchmark/networks.py": "the networks that are measured are of pose",
+    "models/baseline.py": "the tables of baselines",
+}
+"""Files outside ``tasks`` that may name a task, and why: as a key or a default, never to ask for it."""
+
+COMPARED = {"models/baseline.py": "each baseline is a class for its own tasks"}
+"""Files outside ``tasks`` that may compare with a task's name."""
+
+
+NAMES = set(TASKS) | set(commands())
+CLASSES = {task.__name__ for task in TASKS.values()}
+
+
+def names_a_task(node: ast.AST) -> bool:
+    """A text that is a task's name, or what the command line calls one."""
+    return isinstance(node, ast.Constant) and node.value in NAMES
+
+
+def asks_for_a_task(node: ast.AST) -> bool:
+    """A comparison with a task's name, or a question for a task's class."""
+    if isinstance(node, ast.Compare | ast.MatchValue):
+        return any(map(names_a_task, ast.walk(node)))
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+        return any(ast.unparse(part).split(".")[-1] in CLASSES for part in ast.walk(node.args[1]))
+    return False
+
+
+@pytest.mark.parametrize(
+    ("code", "asks"),
+    [
+        ('if task == "pose": pass', True),
+        ('x = 3 if model.task in ("head_pose", "other") else 4', True),
+        ("match task:\n    case 'classification': pass", True),
+        ("isinstance(self.task, PoseTask | int)", True),
+        ("isinstance(task, (tasks.HeadPoseTask, int))", True),
+        ('TABLE = {"pose": 3}', False),
+        ('task = "pose"', False),
+        ("isinstance(value, Keypoints)", False),
+    ],
+)
+def test_the_rule_itself(code, asks):
+    assert any(map(asks_for_a_task, ast.walk(ast.parse(code)))) is asks
+
+
+def test_no_one_else_asks_which_task_it_is():
+    package = ROOT / "src" / "cmsa"
+    naming, asking = set(), set()
+    for path in package.rglob("*.py"):
+        name = path.relative_to(package).as_posix()
+        if not name.startswith("tasks/"):
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+            naming |= {name for node in nodes if names_a_task(node)}
+            asking |= {name for node in nodes if asks_for_a_task(node)}
+    assert naming <= TABLES.keys(), f"name a task: {sorted(naming - TABLES.keys())}"
+    assert asking <= COMPARED.keys(), f"ask which task it is: {sorted(asking - COMPARED.keys())}"
