@@ -127,6 +127,7 @@ TABLES = {
     "models/create.py": "the default of create_model",
     "data/datasets/__init__.py": "the table of data sets, each made for a task",
     "training/recipe.py": "the default of a recipe",
+    "inference/stream.py": "streams are of people unless weights say otherwise",
     "benchmark/training.py": "the table of recipes that are measured, and its default",
     "benchmark/noise.py": "the table of made up labels",
     "benchmark/networks.py": "the networks that are measured are of pose",

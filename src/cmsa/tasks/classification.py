@@ -119,17 +119,14 @@ class ClassificationTask(Task):
         """As ``Task.record``: the most likely classes."""
         return {"classes": [{"name": name, "probability": round(share, 6)} for name, share in value.top(top)]}
 
-    @classmethod
-    def rows(cls, record: Mapping[str, Any]) -> list[list[Any]]:
+    def rows(self, record: Mapping[str, Any]) -> list[list[Any]]:
         """As ``Task.rows``: one for each class that was kept."""
         return [[rank, entry["name"], entry["probability"]] for rank, entry in enumerate(record["classes"], start=1)]
 
-    @classmethod
-    def headings(cls) -> tuple[str, ...]:
+    def headings(self) -> tuple[str, ...]:
         """As ``Task.headings``."""
         return ("most likely",)
 
-    @classmethod
-    def cells(cls, value: ClassScores, top: int) -> tuple[str, ...]:
+    def cells(self, value: ClassScores, top: int) -> tuple[str, ...]:
         """As ``Task.cells``."""
         return (", ".join(f"{name} {share:.1%}" for name, share in value.top(top)),)

@@ -161,8 +161,7 @@ class HeadPoseTask(Task):
         """As ``Task.distances``, the shorter way round."""
         return wrap_degrees(found[0] - expected[0]).abs(), ""
 
-    @classmethod
-    def cells(cls, value: HeadPose, top: int) -> tuple[str, ...]:
+    def cells(self, value: HeadPose, top: int) -> tuple[str, ...]:
         """As ``Task.cells``."""
         return f"{value.yaw:+.1f}°", f"{value.pitch:+.1f}°", f"{value.roll:+.1f}°"
 

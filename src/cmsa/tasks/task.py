@@ -255,20 +255,17 @@ class Task(ABC):
         """
         return {name: round(getattr(value, name), 4) for name in self.columns}
 
-    @classmethod
-    def rows(cls, record: Mapping[str, Any]) -> list[list[Any]]:
+    def rows(self, record: Mapping[str, Any]) -> list[list[Any]]:
         """A record's rows of the CSV file, a cell for each of ``columns``. Without ``columns`` there is no CSV file."""
-        return [[record[name] for name in cls.columns]]
+        return [[record[name] for name in self.columns]]
 
-    @classmethod
-    def headings(cls) -> tuple[str, ...]:
+    def headings(self) -> tuple[str, ...]:
         """Of the columns of ``cells``."""
-        return cls.columns
+        return self.columns
 
-    @classmethod
-    def cells(cls, value: Any, top: int) -> tuple[str, ...]:
+    def cells(self, value: Any, top: int) -> tuple[str, ...]:
         """A value's cells in the table on the screen."""
-        return tuple(f"{float(getattr(value, name)):.4g}" for name in cls.columns)
+        return tuple(f"{float(getattr(value, name)):.4g}" for name in self.columns)
 
     def draw(
         self, image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False

@@ -93,7 +93,7 @@ def predict_files(
         return 2
     finally:
         if summary.shown:
-            console.print(value_table(kind, summary, top))
+            console.print(value_table(predictor.task, summary, top))
         console.print(summary_table(summary, len(found.pictures), folder))
     return summary.exit_code
 

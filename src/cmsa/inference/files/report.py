@@ -28,7 +28,7 @@ def progress(console: Console, count: int) -> Iterator[Callable[[int, str], None
         yield lambda done, name: bar.update(task, completed=done, description=escape(name))
 
 
-def value_table(task: type[Task], summary: Summary, top: int) -> Table:
+def value_table(task: Task, summary: Summary, top: int) -> Table:
     """The first predictions, one row each."""
     table = Table("picture", "box", *task.headings())
     rows = [(name, value) for name, values in summary.shown for value in values]

@@ -224,13 +224,11 @@ class PoseTask(Task):
             "score": round(value.score * box_score, 6),
         }
 
-    @classmethod
-    def headings(cls) -> tuple[str, ...]:
+    def headings(self) -> tuple[str, ...]:
         """As ``Task.headings``."""
         return "score", f"keypoints above {_COUNTED_SCORE}"
 
-    @classmethod
-    def cells(cls, value: Keypoints, top: int) -> tuple[str, ...]:
+    def cells(self, value: Keypoints, top: int) -> tuple[str, ...]:
         """As ``Task.cells``."""
         return f"{value.score:.2f}", f"{int((value.scores > _COUNTED_SCORE).sum())} of {len(value.names)}"
 
