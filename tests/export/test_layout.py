@@ -43,6 +43,15 @@ def test_every_head(task, randomised, images):
     assert difference(deployed, model, images(2, (16, 8), torch.float64)) < TOLERANCE
 
 
+@pytest.mark.parametrize("fusion", ["mixer", "linear"])
+def test_simcc_on_either_fusion(fusion, randomised, images):
+    torch.manual_seed(0)
+    model = randomised(create_model("cmsa_n", "pose", (16, 8), depths=(1, 1, 1), head="simcc", fusion=fusion))
+    deployed = deploy(model)
+    assert not any(isinstance(part, nn.BatchNorm2d | nn.ConvTranspose2d) for part in deployed.modules())
+    assert difference(deployed, model, images(2, (16, 8), torch.float64)) < TOLERANCE
+
+
 def test_networks_without_a_part_of_the_attention_are_fused_only(network, images):
     model = network("cmsa_n", (16, 8), attention="grouped").double()
     deployed = deploy(model)

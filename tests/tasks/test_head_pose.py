@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cmsa.geometry.rotations import euler_to_matrix, flip_angles, matrix_to_rotation_6d, rotate_in_plane
 from cmsa.metrics.head_pose import HeadPoseErrors
-from cmsa.models.heads.table import angle_head
+from cmsa.models.heads.table import ANGLE_HEADS
 from cmsa.tasks.head_pose import HeadKind, HeadPoseTask, bin_angles, stagewise_angles
 
 KINDS: tuple[HeadKind, ...] = ("ssr", "bins", "rotation_6d")
@@ -102,7 +102,7 @@ def test_encode_moves_the_head_with_the_picture(turn: float, mirror: bool) -> No
 def test_loss_and_decoding_run_in_float32_under_autocast(kind: HeadKind) -> None:
     torch.manual_seed(0)
     task = HeadPoseTask(kind)
-    output = angle_head((4, 4, 4), kind)([torch.randn(2, 4, 4, 4)] * 3).bfloat16()
+    output = ANGLE_HEADS[kind]((4, 4, 4))([torch.randn(2, 4, 4, 4)] * 3).bfloat16()
     targets = task.encode({"angles": ANGLES})
     with torch.autocast("cpu", torch.bfloat16):
         loss, (angles,) = task.loss(output, targets), task.decode(output)
@@ -115,7 +115,7 @@ def test_loss_and_decoding_run_in_float32_under_autocast(kind: HeadKind) -> None
 def test_a_head_learns_one_batch(kind: HeadKind) -> None:
     torch.manual_seed(0)
     task = HeadPoseTask(kind)
-    head = angle_head((16, 16, 16), kind)
+    head = ANGLE_HEADS[kind]((16, 16, 16))
     maps = [torch.randn(2, 16, 4, 2) for _ in range(3)]
     targets = task.encode({"angles": ANGLES})
     optimizer = torch.optim.Adam(head.parameters(), lr=0.03)

@@ -46,7 +46,7 @@ def test_an_option_on_the_command_line_leaves_the_others(tmp_path: Path, overrid
     [
         (["--optimizr.epochs", "3"], "--optimizr.epochs"),
         (["--optimizer.epochs", "many"], "optimizer.epochs"),
-        (["--loss", "hinge"], "loss"),
+        (["--sigma", "wide"], "sigma"),
         (["--optimizer.schedule", "linear"], "optimizer.schedule"),
     ],
 )

@@ -20,10 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cmsa.export.layout_head import DeployedMixer, linear_from
+from cmsa.export.layout_head import deployed_head, linear_from
 from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttention, to_nchw, to_nhwc
 from cmsa.models.fuse import fuse
-from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA, Block, Embedding
 from cmsa.models.windows import window_partition, window_reverse
 
@@ -56,7 +55,7 @@ class DeployedNetwork(nn.Module):
             nn.Sequential(*(DeployedBlock(block) for block in stage.children() if isinstance(block, Block)))
             for stage in fused.stages
         )
-        self.head = DeployedMixer(fused.head) if isinstance(fused.head, MixerFusion) else fused.head
+        self.head = deployed_head(fused.head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what the head makes of the three maps."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from cmsa.models.attention import to_nchw, to_nhwc
 from cmsa.models.heads.heatmap import MixerFusion
+from cmsa.models.heads.simcc import SimCCHead
 from cmsa.models.windows import pad_map
 
 
@@ -65,6 +66,26 @@ class DeployedMixer(nn.Module):
         assert mixed is not None
         score = from_cells(self.score(F.gelu(mixed)), batch, self.levels)
         return to_nchw(score[:, :height, :width])
+
+
+class DeployedSimCC(nn.Module):
+    """A fused :class:`SimCCHead` on such a mixer."""
+
+    def __init__(self, head: SimCCHead) -> None:
+        super().__init__()
+        self.fusion = deployed_head(head.fusion)
+        self.axes = linear_from(head.axes.weight, head.axes.bias)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_i, H_i, W_i) -> logits (B, K, bins)."""
+        return self.axes(self.fusion(maps).flatten(2))  # type: ignore[no-any-return]
+
+
+def deployed_head(fused: nn.Module) -> nn.Module:
+    """A head without BatchNorms, for inference; heads that have nothing to gain stay as they are."""
+    if isinstance(fused, MixerFusion):
+        return DeployedMixer(fused)
+    return DeployedSimCC(fused) if isinstance(fused, SimCCHead) else fused
 
 
 def to_cells(x: Tensor, levels: int) -> Tensor:

@@ -8,6 +8,7 @@ import timm
 from torch import Tensor, nn
 
 from cmsa.models.heads.classifier import ClassificationHead
+from cmsa.models.heads.map_shapes import MapShapes
 from cmsa.models.heads.table import angle_head
 from cmsa.models.windows import ceil_divide
 
@@ -107,7 +108,12 @@ class PooledBaseline(nn.Module):
         width: int = self.backbone.num_features  # type: ignore[assignment]
         self.maps = 3 if task == "head_pose" and head == "ssr" else 1
         dims = (width,) * self.maps
-        self.head: nn.Module = angle_head(dims, head) if task == "head_pose" else ClassificationHead(dims, num_classes)
+        if task == "head_pose":
+            size = (ceil_divide(input_size[0], self.reduction), ceil_divide(input_size[1], self.reduction))
+            maps = MapShapes(dims, (size,) * self.maps, input_size, input_size)
+            self.head: nn.Module = angle_head(maps, head)
+        else:
+            self.head = ClassificationHead(dims, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> what the head makes of the last map."""

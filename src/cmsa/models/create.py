@@ -30,12 +30,13 @@ def create_model(
 
     Args:
         name: ``cmsa_n``, ``cmsa_s``, ``cmsa_b`` or ``cmsa_l``.
-        task: pose gives heatmaps (B, num_keypoints, H_1, W_1); head_pose what ``head`` puts out; classification
-            logits (B, num_classes); others what their entry in ``HEADS`` says.
+        task: pose gives heatmaps (B, num_keypoints, H_1, W_1), or what ``head`` puts out; so does head_pose;
+            classification logits (B, num_classes); others what their entry in ``HEADS`` says.
         input_size: (H, W); by default 32x24 for pose and 32x32 otherwise.
         pretrained: load the shipped weights of this name, task and size.
         options: of the head: for pose ``fusion``, ``mixer`` (default; the authors' release) or ``linear`` (the paper's
-            parameter counts), and ``num_keypoints`` (17); for head pose ``head``, ``ssr`` (default), ``bins`` or
+            parameter counts), ``num_keypoints`` (17), and ``head``, ``heatmap`` (default) or ``simcc`` with ``split``
+            bins per pixel (2); for head pose ``head``, ``ssr`` (default), ``bins`` or
             ``rotation_6d``; for classification ``num_classes`` (100). All others are arguments of :class:`CMSA`.
 
     Raises:
@@ -46,6 +47,7 @@ def create_model(
     check_strides(options)
     entry = head_of(task)
     of_head = {key: options.pop(key, default) for key, default in entry.options.items()}
+    of_head = {key: value for key, value in of_head.items() if value is not None}
     description = Description(name, task, input_size or entry.input_size, options | of_head)
     if pretrained:
         path = shipped_weights(weights_name(name, task, description.input_size))
@@ -56,7 +58,7 @@ def create_model(
             )
         return model
     model = CMSA(input_size=description.input_size, **VARIANTS[name] | options)
-    model.head = entry.build(model.dims, **of_head)
+    model.head = entry.build(model.map_shapes, **of_head)
     model.num_classes = of_head.get("num_classes", 0)
     model.description = description
     return model

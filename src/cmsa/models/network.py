@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttention, WindowAttention, to_nchw, to_nhwc
 from cmsa.models.attention_parts import AttentionKind, AttentionParts
 from cmsa.models.description import Description
+from cmsa.models.heads.map_shapes import MapShapes
 from cmsa.models.hub import HubModel
 from cmsa.models.reparam import RepConv
 from cmsa.models.resizing import fit_bias_tables
@@ -168,6 +169,7 @@ class CMSA(HubModel):
         self.input_size = (height, width)
         self.reduction = self.stem_stride or (2 if max(height, width) > LARGEST_UNSTRIDED_SIDE else 1)
         self.stage_windows: list[list[Window]] = []
+        self.map_sizes: list[Size] = []
         size = (ceil_divide(height, self.reduction), ceil_divide(width, self.reduction))
         for stage, strides in enumerate(self.kv_strides):
             if self.windows is not None:
@@ -177,13 +179,19 @@ class CMSA(HubModel):
             self.stage_windows.append(
                 [Window.fit(size, window, stride) for window, stride in zip(wanted, strides, strict=True)]
             )
+            self.map_sizes.append(size)
             size = (ceil_divide(size[0], 2), ceil_divide(size[1], 2))
+
+    @property
+    def map_shapes(self) -> MapShapes:
+        """What a head is told of the maps."""
+        return MapShapes(self.dims, tuple(self.map_sizes), self.input_size, self.input_size)
 
     def set_input_size(self, input_size: Size) -> None:
         """Take images of another (H, W): windows follow, bias tables are resized bilinearly, the stem keeps its stride.
 
         Raises:
-            ValueError: a side is below 8, or the network is fused.
+            ValueError: a side is below 8, the network is fused, or the head is made for one size.
         """
         if any(isinstance(part, FusedWindowAttention) for part in self.modules()):
             raise ValueError("a fused network keeps its input size: call set_input_size before fuse")
@@ -195,6 +203,13 @@ class CMSA(HubModel):
             self._set_sizes(input_size)
         if before == self.input_size:
             return
+        follow = getattr(self.head, "set_map_shapes", None)
+        if callable(follow):
+            try:
+                follow(self.map_shapes)
+            except ValueError:
+                self._set_sizes(before)
+                raise
         for stage, windows in zip(self.stages, self.stage_windows, strict=True):
             for block in stage.children():
                 assert isinstance(block, Block)

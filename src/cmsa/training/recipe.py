@@ -140,12 +140,14 @@ class Recipe:
         published: the paper's scores, for the report.
         ours: our scores, or why there are none.
         cost: what the run costs.
-        codec: of pose: ``quarter``, ``dark`` or ``udp``.
-        loss: of pose: ``mse``, the paper's, or ``cross_entropy``.
+        codec: of pose: ``quarter``, ``exact_quarter``, ``dark`` or ``udp`` of heatmaps, or ``simcc``, which brings
+            its head.
+        loss: of pose: ``mse``, the paper's and the default of heatmaps, or ``cross_entropy``.
+        sigma: of pose: the width of the targets, in heatmap pixels or SimCC's bins; by default each codec's own.
         keypoints: of pose, what is known better of them than the store tells: ``flip_pairs``, ``sigmas``, ``skeleton``,
             ``upper_body``, ``torso``, see ``cmsa.structures.keypoint_set``.
         alpha: of head pose with bins, weight of the squared error beside the cross-entropy.
-        label_smoothing: of classification, the share of a target that is spread over all classes.
+        label_smoothing: of classification and of SimCC, the share of a target that is spread over all classes or bins.
         seed: of weights, order and augmentation.
         teacher: a network to learn from beside the labels.
     """
@@ -155,7 +157,8 @@ class Recipe:
     ours: str = "not run"
     cost: str = ""
     codec: str = "udp"
-    loss: Literal["mse", "cross_entropy"] = "mse"
+    loss: str | None = None
+    sigma: float | None = None
     keypoints: dict[str, Any] = field(default_factory=dict)
     alpha: float = 1.0
     label_smoothing: float = 0.0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from cmsa.data.store import CropStore
 from cmsa.models.baseline import BASELINES, Baseline, create_baseline
 from cmsa.models.create import create_model, read_description, read_weights
@@ -33,8 +31,7 @@ def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> CMSA
         return create_baseline(model.name, model.task, size, **chosen)
     network = create_model(model.name, model.task, size, **chosen)
     if recipe.loss == "cross_entropy" and isinstance(network.head, MixerFusion):
-        # Logits, unlike heatmaps, are of the order of 1.
-        nn.init.ones_(network.head.score.norm.weight)
+        network.head.start_with_logits()
     if model.init:
         initialise(network, model.init)
     return network

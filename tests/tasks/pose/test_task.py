@@ -40,7 +40,7 @@ def test_logits_of_the_targets_are_decoded(codec: str, generator: torch.Generato
     xy, scores = task.decode(logits)
     assert (xy - points).abs().max() < 0.05
     # The peak stands for the same confidence as with heatmaps.
-    torch.testing.assert_close(scores, task.codec.decode(heatmaps)[1], atol=0.02, rtol=0)
+    torch.testing.assert_close(scores, PoseTask(SIZE, SIZE, codec).decode(heatmaps)[1], atol=0.02, rtol=0)
 
 
 def test_points_move_with_the_image() -> None:
@@ -117,7 +117,7 @@ def test_loss_is_float32_under_autocast(loss: str, generator: torch.Generator) -
     assert torch.equal(inside, task.loss(output, targets))
 
 
-@pytest.mark.parametrize("codec", ["quarter", "dark", "udp"])
+@pytest.mark.parametrize("codec", ["quarter", "exact_quarter", "dark", "udp"])
 def test_the_flip_test_of_a_mirroring_network_changes_nothing(codec: str, generator: torch.Generator) -> None:
     task = PoseTask((64, 48), (32, 24), codec)
     points = 10 + torch.rand(2, 17, 2, generator=generator) * torch.tensor([25.0, 40.0])
@@ -127,11 +127,48 @@ def test_the_flip_test_of_a_mirroring_network_changes_nothing(codec: str, genera
     mirrored[..., 0] = 47 - mirrored[..., 0]
     answers = iter([task.encode(batch_of(points))["heatmaps"], task.encode(batch_of(mirrored))["heatmaps"]])
     xy, _ = task.predict(lambda images: next(answers), torch.zeros(2, 3, 64, 48), flip_test=True)
-    assert (xy - points).abs().max() < (1.1 if codec == "quarter" else 0.1)
+    assert (xy - points).abs().max() < (1.1 if "quarter" in codec else 0.1)
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="no codec 'argmax'; there are quarter, dark, udp"):
+    with pytest.raises(ValueError, match="no codec 'argmax'; there are quarter, exact_quarter, dark, udp, simcc"):
         PoseTask(SIZE, SIZE, "argmax")
-    with pytest.raises(ValueError, match="no pose loss 'l1'"):
-        PoseTask(SIZE, SIZE, loss="l1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no loss 'l1' of UDP; there are mse, cross_entropy"):
+        PoseTask(SIZE, SIZE, loss="l1")
+    with pytest.raises(ValueError, match="codec 'udp' has no option label_smoothing, split"):
+        PoseTask(SIZE, SIZE, split=2, label_smoothing=0.1)
+
+
+def test_weights_of_labels_multiply_and_follow_the_mirror(generator: torch.Generator) -> None:
+    task = PoseTask(SIZE, SIZE)
+    batch = batch_of(inner_points(generator, batch=2))
+    batch["keypoints"][:, 0, 2] = 0
+    batch["weight"] = torch.linspace(0, 1, 17).expand(2, 17)
+    batch["flipped"] = torch.tensor([False, True])
+    weight = task.encode(batch)["weight"]
+    expected = batch["weight"] * (batch["keypoints"][..., 2] > 0)
+    torch.testing.assert_close(weight[0], expected[0])
+    torch.testing.assert_close(weight[1], expected[1, list(COCO.flip_index)])
+
+
+@pytest.mark.parametrize("codec", ["udp", "simcc"])
+def test_half_a_weight_counts_half(codec: str, generator: torch.Generator) -> None:
+    task = PoseTask(SIZE, SIZE, codec, loss="cross_entropy")
+    targets = task.encode(batch_of(inner_points(generator, batch=1)))
+    output = torch.randn(1, *task.codec.output_shape(17), generator=generator)
+
+    def loss_with(*weights: float) -> float:
+        weight = torch.zeros(1, 17)
+        weight[0, : len(weights)] = torch.tensor(weights)
+        return task.loss(output, targets | {"weight": weight}).item()
+
+    first, second = loss_with(1), loss_with(0, 1)
+    assert loss_with(1, 0.5) == pytest.approx((first + second / 2) / 1.5, rel=1e-5)
+    assert loss_with(0.25) == pytest.approx(first, rel=1e-5)
+
+
+def test_another_heads_output_is_refused() -> None:
+    task = PoseTask(SIZE, SIZE, "simcc")
+    targets = task.encode(batch_of(torch.full((1, 17, 2), 6.0)))
+    with pytest.raises(ValueError, match=r"SimCC.* reads outputs of \(B, 17, 112\), the head gave \(1, 17, 32, 24\)"):
+        task.loss(torch.zeros(1, 17, 32, 24), targets)

@@ -65,6 +65,10 @@ class MixerFusion(nn.Module):
         # shrinking the maps.
         nn.init.constant_(self.score.norm.weight, 0.05)
 
+    def start_with_logits(self) -> None:
+        """Start with maps of unit variance: logits, unlike heatmaps, are of the order of 1."""
+        nn.init.ones_(self.score.norm.weight)
+
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_i, H_i, W_i) -> (B, num_outputs, H_1, W_1)."""
         enlarged = [crop_to(enlarge(x), maps[0]) for enlarge, x in zip(self.enlarge, maps[1:], strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,19 @@ from torch import nn
 from cmsa.models.heads.classifier import ClassificationHead
 from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
 from cmsa.models.heads.heatmap import LinearFusion, MixerFusion
+from cmsa.models.heads.map_shapes import MapShapes
+from cmsa.models.heads.simcc import BINS_PER_PIXEL, SimCCHead
 
-FUSIONS = {"mixer": MixerFusion, "linear": LinearFusion}
+FUSIONS: dict[str, Callable[[MapShapes, int], nn.Module]] = {
+    "mixer": lambda maps, outputs: MixerFusion(maps.dims, outputs),
+    "linear": lambda maps, outputs: LinearFusion(maps.dims, outputs),
+}
+"""How maps of the stages become one for each keypoint: from the maps and the number of keypoints."""
+KEYPOINT_HEADS: dict[str, Callable[..., nn.Module]] = {
+    "heatmap": lambda fusion, maps: fusion,
+    "simcc": SimCCHead,
+}
+"""What is made of one map for each keypoint: from the fusion, the maps that it reads, and options."""
 ANGLE_HEADS = {"ssr": SoftStagewiseHead, "bins": BinsHead, "rotation_6d": Rotation6DHead}
 
 
@@ -21,8 +32,9 @@ class TaskHead:
     """What ends a network in a task.
 
     Attributes:
-        build: the head's module, from the channels of the maps it reads and the options below, by name.
-        options: names and defaults of the arguments of ``create_model`` that are the head's.
+        build: the head's module, from the maps it reads and the options below, by name.
+        options: names and defaults of the arguments of ``create_model`` that are the head's; those that are None are
+            neither passed on nor written into weights.
         input_size: (H, W) of the images where none is asked for.
     """
 
@@ -31,22 +43,37 @@ class TaskHead:
     input_size: tuple[int, int] = (32, 32)
 
 
-def pose_head(dims: Sequence[int], fusion: str, num_keypoints: int) -> nn.Module:
-    """A head of ``FUSIONS`` that puts out a heatmap for each keypoint."""
-    head: nn.Module = _choose(FUSIONS, fusion, "fusion")(dims, num_keypoints)
-    return head
+def pose_head(
+    maps: MapShapes, fusion: str, num_keypoints: int, head: str = "heatmap", split: float | None = None
+) -> nn.Module:
+    """A head of ``KEYPOINT_HEADS`` on a fusion of ``FUSIONS``.
 
-
-def angle_head(dims: Sequence[int], head: str) -> nn.Module:
-    """A head of ``ANGLE_HEADS`` for maps of ``dims`` channels."""
-    module: nn.Module = _choose(ANGLE_HEADS, head, "head")(dims)
+    Raises:
+        ValueError: there is no such head or fusion, or ``split``, SimCC's, is given for another head.
+    """
+    make = _choose(KEYPOINT_HEADS, head, "head")
+    if split is not None and head != "simcc":
+        raise ValueError(f"split is an option of the head 'simcc', not of {head!r}")
+    options = {"split": split or BINS_PER_PIXEL} if head == "simcc" else {}
+    module: nn.Module = make(_choose(FUSIONS, fusion, "fusion")(maps, num_keypoints), maps, **options)
     return module
 
 
+def angle_head(maps: MapShapes, head: str) -> nn.Module:
+    """A head of ``ANGLE_HEADS``."""
+    module: nn.Module = _choose(ANGLE_HEADS, head, "head")(maps.dims)
+    return module
+
+
+def classification_head(maps: MapShapes, num_classes: int) -> nn.Module:
+    """Logits from the pooled maps."""
+    return ClassificationHead(maps.dims, num_classes)
+
+
 HEADS: dict[str, TaskHead] = {
-    "pose": TaskHead(pose_head, {"fusion": "mixer", "num_keypoints": 17}, (32, 24)),
+    "pose": TaskHead(pose_head, {"fusion": "mixer", "num_keypoints": 17, "head": None, "split": None}, (32, 24)),
     "head_pose": TaskHead(angle_head, {"head": "ssr"}),
-    "classification": TaskHead(ClassificationHead, {"num_classes": 100}),
+    "classification": TaskHead(classification_head, {"num_classes": 100}),
 }
 
 

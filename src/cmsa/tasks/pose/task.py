@@ -1,12 +1,11 @@
-"""Human pose: keypoints to heatmaps, the loss between them, heatmaps to keypoints, and the score."""
+"""Human pose: keypoints are moved with their image and mirrored, values and scores made; all between is the codec's."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -21,79 +20,66 @@ from cmsa.models.description import Description
 from cmsa.structures import COCO, Box, Keypoints, KeypointSet, Value
 from cmsa.structures.keypoint_set import changed
 from cmsa.tasks.foreign import Anchor, Foreign
-from cmsa.tasks.pose.codecs.heatmaps import CODECS, Codec
+from cmsa.tasks.pose.codecs import codec_class, codec_options, create_codec, with_head
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
 from cmsa.tasks.task import Output, Targets, Task, numbers
 from cmsa.visualization.annotate import Crop, annotate
 from cmsa.visualization.panel import Picture
 
 Size = tuple[int, int]
-PoseLoss = Literal["mse", "cross_entropy"]
 
 _COUNTED_SCORE = 0.2
 
 
 class PoseTask(Task):
-    """Encodes, scores and decodes keypoints as heatmaps.
+    """Encodes, scores and decodes keypoints by a codec.
 
     Args:
         input_size: (H, W) of the images.
-        heatmap_size: (h, w) of the network's output.
-        codec: ``quarter``, ``dark`` or ``udp``.
+        map_size: (h, w) of the head's maps, one for each keypoint.
+        codec: a name of ``cmsa.tasks.pose.codecs.CODECS``.
         keypoint_set: names, mirror pairs and sigmas.
-        sigma: of the target gaussians in heatmap pixels; by default 1 at 32 rows, in proportion.
-        loss: ``mse``, the paper's; or ``cross_entropy`` between the target and a softmax over the map's pixels, which
-            learns faster from little data (beyond the paper). The network's output is then a map of logits.
+        options: further arguments of the codec's class, e.g. ``sigma`` and ``loss``.
 
     Raises:
-        ValueError: there is no such codec or loss.
+        ValueError: there is no such codec, or it has no such option or loss.
     """
 
     name = "pose"
     monitored = ("AP", "max")
-    output = Output("heatmaps", "(B, keypoints, h, w)")
     decoded = (
         Output("keypoints", "(B, keypoints, 2): x, y in input pixels, pixel centres at integers", "px", 0.05, 0.5),
-        Output("scores", "(B, keypoints): height of the peak"),
+        Output("scores", "(B, keypoints): height of the peak, about 0 to 1"),
     )
     padding = BOX_PADDING
     columns = ()
     result_name = "keypoints"
 
     def __init__(
-        self,
-        input_size: Size,
-        heatmap_size: Size,
-        codec: str = "udp",
-        keypoint_set: KeypointSet = COCO,
-        sigma: float | None = None,
-        loss: PoseLoss = "mse",
+        self, input_size: Size, map_size: Size, codec: str = "udp", keypoint_set: KeypointSet = COCO, **options: Any
     ) -> None:
-        if codec not in CODECS:
-            raise ValueError(f"no codec {codec!r}; there are {', '.join(CODECS)}")
-        if loss not in get_args(PoseLoss):
-            raise ValueError(f"no pose loss {loss!r}; there are {', '.join(get_args(PoseLoss))}")
-        self.kind = loss
-        self.codec: Codec = CODECS[codec](input_size, heatmap_size, sigma)
+        self.codec = create_codec(codec, input_size, map_size, **options)
         self.keypoint_set = keypoint_set
+        self.output = Output(self.codec.output_name, self.codec.output_layout)
         self.category = keypoint_set.category_id
 
     @classmethod
     def describe(cls, description: Description, settings: Mapping[str, Any], store: CropStore) -> Description:
-        """As ``Task.describe``."""
+        """As ``Task.describe``; the codec brings its head."""
         points = changed(store.keypoint_set(), settings["keypoints"])
-        options = {"num_keypoints": len(points)} | description.options
+        options = {"num_keypoints": len(points)} | with_head(settings["codec"], description.options)
         if options["num_keypoints"] != len(points):
             raise ValueError(f"{store.folder}: has {len(points)} keypoints, the recipe {options['num_keypoints']}")
-        decoding = {"codec": settings["codec"], "loss": settings["loss"]}
+        decoding = codec_options(settings)
         return replace(description, options=options, names=points.names, decoding=decoding, keypoints=points.to_json())
 
     @classmethod
     def from_description(cls, description: Description, map_size: tuple[int, int]) -> Self:
         """As ``Task.from_description``; heatmaps are as large as the first map."""
-        decoding = {"codec": "udp", "sigma": None, "loss": "mse"} | description.decoding
-        size = description.input_size
-        return cls(size, map_size, decoding["codec"], description.keypoint_set(), decoding["sigma"], decoding["loss"])
+        options = {"codec": "udp"} | description.decoding
+        shared = codec_class(options["codec"]).head_options
+        options |= {key: value for key, value in description.options.items() if key in shared}
+        return cls(description.input_size, map_size, keypoint_set=description.keypoint_set(), **options)
 
     def body_points(self, batch: Batch) -> tuple[Tensor | None, Sequence[int]]:
         """As ``Task.body_points``."""
@@ -104,50 +90,45 @@ class PoseTask(Task):
 
         Args:
             batch: ``keypoints`` (B, K, 3) of x, y, visibility; ``matrices`` (B, 2, 3), which take them to the image;
-                ``flipped`` (B,) bool, where that map mirrors.
+                ``flipped`` (B,) bool, where that map mirrors; and, where labels are trusted by different degrees,
+                ``weight`` (B, K), 1 for a full one.
 
         Returns:
-            ``heatmaps`` (B, K, h, w) and ``weight`` (B, K), float32.
+            What the codec's ``encode`` returns, its ``weight`` (B, K) multiplied.
         """
         keypoints, matrices = batch["keypoints"].float(), batch["matrices"].float()
         points = keypoints[..., :2] @ matrices[:, :, :2].transpose(1, 2) + matrices[:, None, :, 2]
-        moved = torch.cat([points, keypoints[..., 2:]], dim=2)
-        mirrored = moved[:, list(self.keypoint_set.flip_index)]
-        moved = torch.where(batch["flipped"].bool()[:, None, None], mirrored, moved)
-        heatmaps, weight = self.codec.encode(moved[..., :2], moved[..., 2])
-        return {"heatmaps": heatmaps, "weight": weight}
+        moved = self._mirrored(torch.cat([points, keypoints[..., 2:]], dim=2), batch["flipped"])
+        targets = self.codec.encode(moved[..., :2], moved[..., 2])
+        if "weight" in batch:
+            targets["weight"] = targets["weight"] * self._mirrored(batch["weight"].float(), batch["flipped"])
+        return targets
+
+    def _mirrored(self, labels: Tensor, flipped: Tensor) -> Tensor:
+        """Labels (B, K, ...), those of left and right exchanged where ``flipped`` (B,)."""
+        exchanged = labels[:, list(self.keypoint_set.flip_index)]
+        return torch.where(flipped.bool().reshape(-1, *[1] * (labels.dim() - 1)), exchanged, labels)
 
     def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
-        """How far the output (B, K, h, w) is from the targets, joints weighted, in float32.
+        """The codec's loss of the output (B, K, ...), in float32.
 
-        ``mse``: half the mean squared error over pixels, joints and batch (HRNet ``lib/core/loss.py``).
-        ``cross_entropy``: mean over the weighted joints, in nats.
+        Raises:
+            ValueError: the output is not what the codec reads: the network has another head.
         """
+        expected = self.codec.output_shape(len(self.keypoint_set))
+        if tuple(output.shape[1:]) != expected:
+            wanted = ", ".join(map(str, expected))
+            raise ValueError(f"{self.codec} reads outputs of (B, {wanted}), the head gave {tuple(output.shape)}")
         with torch.autocast(output.device.type, enabled=False):
-            heatmaps, weight = targets["heatmaps"], targets["weight"]
-            if self.kind == "mse":
-                error = (output.float() - heatmaps).square().mean(dim=(2, 3))
-                return 0.5 * (error * weight).mean()
-            target = heatmaps.flatten(2)
-            target = target / target.sum(dim=2, keepdim=True).clamp(min=1e-6)
-            error = -(target * output.float().flatten(2).log_softmax(dim=2)).sum(dim=2)
-            return (error * weight).sum() / weight.sum().clamp(min=1)
-
-    def heatmaps(self, output: Tensor) -> Tensor:
-        """Heatmaps (B, K, h, w) float32 with peaks about 1, of the network's output."""
-        if self.kind == "mse":
-            return output.float()
-        share = output.float().flatten(2).softmax(dim=2).reshape(output.shape)
-        # A target's peak holds 1 / (2 pi sigma^2) of its mass.
-        return share * (2 * math.pi * self.codec.sigma**2)
+            return self.codec.loss(output.float(), targets)
 
     def decode(self, output: Tensor) -> Decoded:
-        """Keypoints (B, K, 2) in image pixels and scores (B, K), of the output (B, K, h, w)."""
+        """Keypoints (B, K, 2) in image pixels and scores (B, K), of the output (B, K, ...)."""
         with torch.autocast(output.device.type, enabled=False):
-            return self.codec.decode(self.heatmaps(output))
+            return self.codec.decode(output.float())
 
     def average(self, output: Tensor, mirrored: Tensor) -> Decoded:
-        """As ``Task.average``: the mean of the maps, the mirrored ones brought back by the codec's flip rule."""
+        """As ``Task.average``: the mean of the outputs, the mirrored one brought back by the codec's flip rule."""
         back = self.codec.flip_back(mirrored.float(), self.keypoint_set.flip_index)
         return self.decode((output.float() + back) / 2)
 
@@ -186,13 +167,7 @@ class PoseTask(Task):
 
     def constants(self) -> dict[str, Any]:
         """As ``Task.constants``."""
-        return {
-            "codec": type(self.codec).__name__,
-            "sigma": self.codec.sigma,
-            "heatmap_height": self.codec.heatmap_size[0],
-            "heatmap_width": self.codec.heatmap_size[1],
-            "loss": self.kind,
-            "flip_shift": self.codec.flip_shift,
+        return self.codec.constants() | {
             "flip_index": self.keypoint_set.flip_index,
             "names": self.keypoint_set.names,
             "skeleton": self.keypoint_set.skeleton,
@@ -201,10 +176,9 @@ class PoseTask(Task):
         }
 
     def distances(self, found: Decoded, expected: Decoded, output: Tensor) -> tuple[Tensor, str]:
-        """As ``Task.distances``: of keypoints whose map has one highest pixel; where two are equally high within
+        """As ``Task.distances``: of keypoints whose output has one highest place; where two are equally high within
         rounding, either may win."""
-        highest = output.flatten(2).topk(2, dim=2).values
-        clear = highest[..., 0] - highest[..., 1] > 1e-5 * output.abs().amax()
+        clear = self.codec.decided(output)
         undecided = int((~clear).sum())
         remark = f"{undecided} keypoints without a clear peak left out" if undecided else ""
         return (found[0] - expected[0]).norm(dim=2)[clear], remark

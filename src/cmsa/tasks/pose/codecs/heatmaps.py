@@ -1,38 +1,54 @@
-"""Keypoints as heatmaps and back: quarter offset, DARK and UDP. Each codec owns encode, decode and its flip rule.
+"""Keypoints as heatmaps and back: quarter offset, DARK, UDP, and the authors' own.
 
-Points are (x, y) in pixels of the network's input with pixel centres at integers, and a heatmap's pixels are
-counted likewise; sizes are (height, width). Everything is float32 and works on whole batches, on CPU and GPU.
+A heatmap's pixels are counted as an image's are: centres at integers.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from cmsa.tasks.pose.codecs.codec import Codec, clearly_highest, weighted_mean
 
 LONGEST_STEP = 2.0
 """A refinement moves a peak by at most so many heatmap pixels; a longer one comes from a map without a clear peak."""
 
 
-class Codec(ABC):
-    """What the three codecs share: sizes, gaussians, target weights, the flip rule.
+class HeatmapCodec(Codec):
+    """What codecs of heatmaps share: sizes, gaussians, target weights, losses, the flip rule.
 
     Args:
         input_size: (H, W) of the network's input.
         heatmap_size: (h, w) of its heatmaps, at least 3x3.
         sigma: standard deviation of the gaussians in heatmap pixels; by default 1 at 32 rows, in proportion,
             but at least 0.75: a narrower one falls between the pixels.
+        loss: ``mse``, the paper's; or ``cross_entropy`` between the target and a softmax over the map's pixels, which
+            learns faster from little data (beyond the paper). The network's output is then a map of logits.
 
     Raises:
-        ValueError: a size is too small, or sigma is not positive.
+        ValueError: a size is too small, sigma is not positive, or there is no such loss.
     """
 
-    def __init__(self, input_size: tuple[int, int], heatmap_size: tuple[int, int], sigma: float | None = None) -> None:
-        if min(input_size) < 2 or min(heatmap_size) < 3:
-            raise ValueError(f"codec: input {input_size} and heatmap {heatmap_size} must be at least 2x2 and 3x3")
-        self.input_size = input_size
+    heads = ("heatmap", "deconvolution")
+    losses = ("mse", "cross_entropy")
+    output_layout = "(B, keypoints, h, w)"
+    sigma: float
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        heatmap_size: tuple[int, int],
+        sigma: float | None = None,
+        loss: str | None = None,
+    ) -> None:
+        super().__init__(input_size, heatmap_size, sigma, loss)
+        if min(heatmap_size) < 3:
+            raise ValueError(f"codec: heatmaps must be at least 3x3, got {heatmap_size}")
         self.heatmap_size = heatmap_size
         self.sigma = max(heatmap_size[0] / 32, 0.75) if sigma is None else float(sigma)
         if not self.sigma > 0:
@@ -51,38 +67,75 @@ class Codec(ABC):
     def flip_shift(self) -> float:
         """Heatmap pixels by which a mirrored picture's heatmaps, mirrored back, must move to the right."""
 
-    @abstractmethod
-    def encode(self, keypoints: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """Target heatmaps, with a peak of 1 where a keypoint falls on a heatmap's pixel.
+    def output_shape(self, num_keypoints: int) -> tuple[int, ...]:
+        """(K, h, w)."""
+        return num_keypoints, *self.heatmap_size
 
-        Args:
-            keypoints: (B, K, 2) input pixels.
-            visible: (B, K), above 0 where the keypoint is annotated.
+    def encode(self, keypoints: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """As ``Codec.encode``.
 
         Returns:
-            Heatmaps (B, K, h, w) and weights (B, K), both float32. The weight is 0, and the heatmap empty, where
-            the keypoint is not annotated or the square of 3 sigma around it lies wholly outside the heatmap.
+            ``heatmaps`` (B, K, h, w) with a peak of 1 where a keypoint falls on a heatmap's pixel, and ``weight``: 0,
+            and the heatmap empty, where the square of 3 sigma around a keypoint lies wholly outside the heatmap.
         """
+        heatmaps, weight = self._targets(keypoints.float(), visible)
+        return {"heatmaps": heatmaps, "weight": weight}
 
     @abstractmethod
-    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints (B, K, 2) in input pixels and the heights of their peaks (B, K), from heatmaps (B, K, h, w)."""
+    def _targets(self, points: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Heatmaps and weights for points (B, K, 2) in input pixels."""
 
-    def flip_back(self, heatmaps: Tensor, flip_index: Sequence[int]) -> Tensor:
-        """Heatmaps (B, K, h, w) of mirrored pictures, brought onto those of the plain pictures.
+    def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """How far the output (B, K, h, w) is from the targets.
 
-        Args:
-            heatmaps: the network's output for the pictures mirrored left to right.
-            flip_index: for each keypoint the index of its mirror image.
+        ``mse``: half the mean squared error over pixels, joints and batch (HRNet ``lib/core/loss.py``).
+        ``cross_entropy``: mean over the weighted joints, in nats.
         """
-        mirrored = heatmaps.float().flip(-1)[:, list(flip_index)]
+        heatmaps, weight = targets["heatmaps"], targets["weight"]
+        if self.kind == "mse":
+            error = (output - heatmaps).square().mean(dim=(2, 3))
+            return 0.5 * (error * weight).mean()
+        target = heatmaps.flatten(2)
+        target = target / target.sum(dim=2, keepdim=True).clamp(min=1e-6)
+        error = -(target * output.flatten(2).log_softmax(dim=2)).sum(dim=2)
+        return weighted_mean(error, weight)
+
+    def decode(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``Codec.decode``; a score is the height of the peak, about 1 in a target."""
+        heatmaps = output.float()
+        if self.kind == "cross_entropy":
+            # A target's peak holds 1 / (2 pi sigma^2) of its mass.
+            share = heatmaps.flatten(2).softmax(dim=2).reshape(heatmaps.shape)
+            heatmaps = share * (2 * math.pi * self.sigma**2)
+        return self._points(heatmaps)
+
+    @abstractmethod
+    def _points(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, K, 2) in input pixels and the heights of their peaks (B, K), of heatmaps with peaks about 1."""
+
+    def flip_back(self, output: Tensor, flip_index: Sequence[int]) -> Tensor:
+        """As ``Codec.flip_back``: mirrored, and moved by ``flip_shift``."""
+        mirrored = output.float().flip(-1)[:, list(flip_index)]
         if self.flip_shift == 0:
             return mirrored
         last = mirrored.shape[-1] - 1
-        source = (torch.arange(last + 1, device=heatmaps.device) - self.flip_shift).clamp(0, last)
+        source = (torch.arange(last + 1, device=output.device) - self.flip_shift).clamp(0, last)
         left = source.floor().long()
         right = (left + 1).clamp(max=last)
         return torch.lerp(mirrored[..., left], mirrored[..., right], source - left)
+
+    def decided(self, output: Tensor, margin: float = 1e-5) -> Tensor:
+        """As ``Codec.decided``."""
+        return clearly_highest(output.flatten(2), margin)
+
+    def constants(self) -> dict[str, Any]:
+        """As ``Codec.constants``."""
+        height, width = self.heatmap_size
+        return super().constants() | {
+            "heatmap_height": height,
+            "heatmap_width": width,
+            "flip_shift": self.flip_shift,
+        }
 
     def _gaussians(self, centers: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """Heatmaps and weights for centres (B, K, 2) in heatmap pixels."""
@@ -90,15 +143,13 @@ class Codec(ABC):
         x = torch.arange(width, device=centers.device) - centers[..., 0, None]
         y = torch.arange(height, device=centers.device) - centers[..., 1, None]
         heatmaps = _bell(y, self.sigma)[..., :, None] * _bell(x, self.sigma)[..., None, :]
-        nearest, reach = (centers + 0.5).floor(), 3 * self.sigma
-        limit = torch.tensor([width - 1, height - 1], device=centers.device)
-        touches = ((nearest + reach >= 0) & (nearest - reach <= limit)).all(dim=-1)
+        touches = _touches(centers[..., 0], width, self.sigma) & _touches(centers[..., 1], height, self.sigma)
         weight = (touches & (visible > 0)).float()
         # Unannotated points may hold anything, NaN included.
         return heatmaps.masked_fill(weight[..., None, None] == 0, 0), weight
 
 
-class QuarterOffset(Codec):
+class QuarterOffset(HeatmapCodec):
     """Rounded centres; the peak's pixel, moved a quarter towards its higher neighbour (HRNet, arXiv 1908.07919).
 
     The centre of the map's gaussian is ``floor(p / stride + 0.5)`` and the gaussian ends at 3 sigma. Rounded so, a
@@ -111,30 +162,20 @@ class QuarterOffset(Codec):
         """One pixel where the heatmap is smaller than the input."""
         return 1.0 if self.stride[0] > 1 else 0.0
 
-    def encode(self, keypoints: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Codec.encode``."""
-        points = keypoints.float()
-        centers = (points / points.new_tensor(self.stride) + 0.5).floor()
+    def _targets(self, points: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        centers = (_divide(points, self.stride) + 0.5).floor()
         heatmaps, weight = self._gaussians(centers, visible)
         height, width = self.heatmap_size
         in_x = (torch.arange(width, device=points.device) - centers[..., 0, None]).abs() <= 3 * self.sigma
         in_y = (torch.arange(height, device=points.device) - centers[..., 1, None]).abs() <= 3 * self.sigma
         return heatmaps * (in_y[..., :, None] & in_x[..., None, :]), weight
 
-    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Codec.decode``; peaks within one pixel of the border stay where they are."""
-        heatmaps = heatmaps.float()
-        peak, scores = _peaks(heatmaps)
-        height, width = heatmaps.shape[-2:]
-        inside = (peak > 1) & (peak < peak.new_tensor([width - 1, height - 1]))
-        center = peak.clamp(min=1).minimum(peak.new_tensor([width - 2, height - 2]))
-        patch = _patches(heatmaps, center)
-        slope = torch.stack([patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1)
-        moved = peak + 0.25 * slope.sign() * inside.all(dim=-1, keepdim=True)
-        return moved * moved.new_tensor(self.stride), scores
+    def _points(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        moved, scores = _quarter_offset(heatmaps)
+        return _multiply(moved, self.stride), scores
 
 
-class Dark(Codec):
+class Dark(HeatmapCodec):
     """Exact centres; a Taylor step on the logarithm of the blurred map (DARK, arXiv 1910.06278).
 
     The map's coordinate is ``p / stride``, as HRNet's. A mirrored point then lands ``1 - 1 / stride`` heatmap pixels
@@ -146,18 +187,15 @@ class Dark(Codec):
         """``1 - 1 / stride`` pixels."""
         return 1 - 1 / self.stride[0]
 
-    def _unit(self, like: Tensor) -> Tensor:
-        """Input pixels per heatmap pixel, (2,)."""
-        return like.new_tensor(self.stride)
+    @property
+    def unit(self) -> tuple[float, float]:
+        """Input pixels per unit of the heatmap's coordinate, (x, y)."""
+        return self.stride
 
-    def encode(self, keypoints: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Codec.encode``."""
-        points = keypoints.float()
-        return self._gaussians(points / self._unit(points), visible)
+    def _targets(self, points: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        return self._gaussians(_divide(points, self.unit), visible)
 
-    def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Codec.decode``."""
-        heatmaps = heatmaps.float()
+    def _points(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         peak, scores = _peaks(heatmaps)
         height, width = heatmaps.shape[-2:]
         # The gaussian's logarithm is one parabola everywhere, so a peak on the border is found from its neighbour.
@@ -172,7 +210,7 @@ class Dark(Codec):
         )
         refined = center + _taylor_step(patch)
         refined = peak + (refined - peak).clamp(-LONGEST_STEP, LONGEST_STEP)
-        return refined * self._unit(refined), scores
+        return _multiply(refined, self.unit), scores
 
 
 class UDP(Dark):
@@ -186,13 +224,39 @@ class UDP(Dark):
         """None."""
         return 0.0
 
-    def _unit(self, like: Tensor) -> Tensor:
+    @property
+    def unit(self) -> tuple[float, float]:
+        """Input pixels per heatmap pixel, both counted between pixel centres."""
         (height, width), (rows, columns) = self.input_size, self.heatmap_size
-        return like.new_tensor([(width - 1) / (columns - 1), (height - 1) / (rows - 1)])
+        return (width - 1) / (columns - 1), (height - 1) / (rows - 1)
 
 
-CODECS: dict[str, type[Codec]] = {"quarter": QuarterOffset, "dark": Dark, "udp": UDP}
-"""The codecs by the names that recipes use."""
+class ExactQuarterOffset(UDP):
+    """Exact centres, decoded by the quarter offset: what the authors' release trains and tests with.
+
+    Its flip test has no shift, which is right where lengths are counted between pixel centres, as in UDP; at 32x24,
+    where heatmap and input are the same size, all ways of counting agree. A decoded point is right to a quarter of a
+    heatmap's pixel.
+    """
+
+    def _points(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        moved, scores = _quarter_offset(heatmaps)
+        return _multiply(moved, self.unit), scores
+
+
+def _multiply(points: Tensor, factors: tuple[float, float]) -> Tensor:
+    """Points (..., 2) times (x, y); no tensor is made of host numbers, which a GPU would wait for."""
+    return torch.stack([points[..., 0] * factors[0], points[..., 1] * factors[1]], dim=-1)
+
+
+def _divide(points: Tensor, factors: tuple[float, float]) -> Tensor:
+    return torch.stack([points[..., 0] / factors[0], points[..., 1] / factors[1]], dim=-1)
+
+
+def _touches(center: Tensor, length: int, sigma: float) -> Tensor:
+    """Whether 3 sigma around the pixels nearest to centres reach the pixels 0 to length - 1 of an axis."""
+    nearest, reach = (center + 0.5).floor(), 3 * sigma
+    return (nearest + reach >= 0) & (nearest - reach <= length - 1)
 
 
 def _bell(distance: Tensor, sigma: float) -> Tensor:
@@ -204,6 +268,20 @@ def _peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     scores, index = heatmaps.flatten(2).max(dim=-1)
     width = heatmaps.shape[-1]
     return torch.stack([index % width, index // width], dim=-1).float(), scores
+
+
+def _quarter_offset(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Peaks (B, K, 2) in heatmap pixels, moved a quarter towards the higher neighbour, and their heights.
+
+    Peaks within one pixel of the border stay where they are.
+    """
+    peak, scores = _peaks(heatmaps)
+    height, width = heatmaps.shape[-2:]
+    inside = (peak > 1) & (peak < peak.new_tensor([width - 1, height - 1]))
+    center = peak.clamp(min=1).minimum(peak.new_tensor([width - 2, height - 2]))
+    patch = _patches(heatmaps, center)
+    slope = torch.stack([patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1)
+    return peak + 0.25 * slope.sign() * inside.all(dim=-1, keepdim=True), scores
 
 
 def _patches(heatmaps: Tensor, center: Tensor) -> Tensor:
