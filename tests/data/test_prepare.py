@@ -8,8 +8,10 @@ from tiny_classes import write_cifar10, write_parquet
 from tiny_faces import write_faces
 from tiny_people import people_store, write_people
 
+from cmsa.data.crops import cut_crop
 from cmsa.data.datasets.coco import CocoError
 from cmsa.data.datasets.faces import HeadPoseDataError
+from cmsa.data.image import read_image
 from cmsa.data.prepare import prepare
 from cmsa.data.store import StoreError
 from cmsa.geometry.crops import apply_affine
@@ -155,3 +157,19 @@ def test_digits_and_wrong_arguments(tmp_path: Path) -> None:
         prepare("cifar10", tmp_path / "x.crops", images=None, progress=False, size=SIZE, training=True)
     with pytest.raises(ValueError, match="no data set 'svhn'"):
         prepare("svhn", tmp_path / "x.crops", images=tmp_path, progress=False, size=SIZE, training=True)
+
+
+def test_a_store_turns_pictures_as_predictions_do(tmp_path: Path) -> None:
+    picture = np.zeros((30, 30, 3), np.uint8)
+    picture[:15] = 255
+    image = Image.fromarray(picture)
+    exif = image.getexif()
+    exif[0x0112] = 3
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    image.save(tmp_path / "set" / "a" / "0.png", exif=exif)
+    store = prepare("folder", tmp_path / "t.crops", images=tmp_path / "set", size=SIZE, training=True, progress=False)
+    spec = store.spec
+    matrix = spec.base_matrix((14.5, 14.5), (30, 30))
+    seen = cut_crop(read_image(tmp_path / "set" / "a" / "0.png"), matrix, spec.size)
+    np.testing.assert_array_equal(store.crops[0], seen)
+    assert store.crops[0, :14].max() == 0

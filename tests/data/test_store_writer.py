@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from noise_store import SPEC, assert_whole, build, sources_in
+from noise_store import HEIGHT, SPEC, WIDTH, assert_whole, build, sources_in
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -277,3 +277,69 @@ def test_progress_bar_counts_pictures(
 ) -> None:
     build_store(tmp_path / "s.crops", sources, SPEC)
     assert "6/6" in capsys.readouterr().out
+
+
+def test_a_picture_that_was_changed_since_is_noticed(sources: list[CropSource], tmp_path: Path) -> None:
+    build(tmp_path / "s.crops", sources)
+    Image.fromarray(np.zeros((60, 90, 3), np.uint8)).save(sources[1].image)
+    sources[2].image.unlink()
+    with pytest.raises(StoreError, match=r"s\.crops: 1 of 6 pictures were changed since it was made \(.*1\.png\)"):
+        build(tmp_path / "s.crops", sources)
+
+
+def test_a_picture_that_changes_during_an_interruption_is_cut_again(
+    sources: list[CropSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.savez", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "s.crops", sources)
+    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 77, np.uint8)).save(sources[1].image)
+    assert_whole(build(tmp_path / "s.crops", sources), sources)
+
+
+def test_pixels_in_memory_are_stored_as_files_are(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 24, 32, 3), dtype=np.uint8)
+    spec = CropSpec.for_evaluation((24, 32), padding=1.0)
+
+    def sources(images: NDArray[np.uint8]) -> list[CropSource]:
+        middle, extent = np.array([[15.5, 11.5]]), np.array([[32.0, 24.0]])
+        return [CropSource(image, middle, extent, {"label": np.array([row])}) for row, image in enumerate(images)]
+
+    store = build_store(tmp_path / "m.crops", sources(pixels), spec, progress=False)
+    np.testing.assert_array_equal(store.crops, pixels)
+    assert len(build_store(tmp_path / "m.crops", sources(pixels), spec, progress=False)) == 3
+    other = pixels.copy()
+    other[2, 5, 5] ^= 1
+    with pytest.raises(StoreError, match="was made from other sources"):
+        build_store(tmp_path / "m.crops", sources(other), spec, progress=False)
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_picture_of_another_size_than_its_annotation(tmp_path: Path, turned: bool) -> None:
+    """Turned by its EXIF orientation if it fits then, otherwise left out and named."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.png", exif=exif if turned else None)
+    source = CropSource(tmp_path / "a.png", np.array([[20.0, 30.0]]), np.array([[30.0, 40.0]]), size=(60, 40))
+    if turned:
+        np.testing.assert_array_equal(source.read(), np.rot90(np.asarray(image), -1))
+        return
+    with pytest.raises(StoreError, match=r"a\.png: is of 40x60 \(HxW\), its annotation of 60x40"):
+        build(tmp_path / "s.crops", [source])
+
+
+def test_a_store_of_the_earlier_format_is_opened_again(sources: list[CropSource], tmp_path: Path) -> None:
+    import json
+
+    from cmsa.data.store_writer import _fingerprint
+
+    store = build(tmp_path / "s.crops", sources)
+    (store.folder / "stamps.npy").unlink()
+    meta = json.loads((store.folder / "meta.json").read_text())
+    meta |= {"format": 1, "fingerprint": _fingerprint(sources, SPEC, {}, 1)}
+    (store.folder / "meta.json").write_text(json.dumps(meta))
+    assert_whole(build(tmp_path / "s.crops", sources), sources)
+    with pytest.raises(StoreError, match="another crop specification, or by an earlier version of cmsa"):
+        build(tmp_path / "s.crops", sources[1:])

@@ -53,6 +53,60 @@ def test_parquet_without_names_or_columns(tmp_path: Path) -> None:
         read_parquet(tmp_path / "plain", training=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('\ufeff["red", "green", "blue"]', ("red", "green", "blue")),
+        ('{"0": "red"}', r"classes\.json: must hold a list of class names"),
+        ("[1, 2, 3]", r"classes\.json: must hold a list of class names"),
+        ("[", r"classes\.json: is not JSON"),
+    ],
+)
+def test_the_names_of_parquet_classes(tmp_path: Path, text: str, expected: object) -> None:
+    write_parquet(tmp_path / "set")
+    (tmp_path / "set" / "classes.json").write_text(text, encoding="utf-8")
+    if isinstance(expected, tuple):
+        assert read_parquet(tmp_path / "set", training=True).classes == expected
+        return
+    with pytest.raises(ClassDataError, match=str(expected)):
+        read_parquet(tmp_path / "set", training=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "expected"),
+    [
+        (["wren", "owl"], None, ([1, 0], ("owl", "wren"))),
+        (["wren", "owl"], ["wren", "owl", "tit"], ([0, 1], ("wren", "owl", "tit"))),
+        (["wren", "owl"], ["wren"], "labels owl are none of the 1 named classes"),
+        ([0.0, 1.0], None, "column 'label' must hold whole numbers, or names of classes, got float"),
+        ([0, None], None, "must hold whole numbers, or names of classes, got NoneType, int"),
+        ([], None, "holds not one row"),
+    ],
+)
+def test_the_labels_of_parquet(tmp_path: Path, labels: list[object], names: object, expected: object) -> None:
+    import io
+    import json
+
+    import pyarrow as arrow
+    import pyarrow.parquet
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "PNG")
+    images = arrow.array([{"bytes": buffer.getvalue()}] * len(labels), arrow.struct([("bytes", arrow.binary())]))
+    kind = None if labels else arrow.int64()
+    table = arrow.table({"image": images, "label": arrow.array(labels, kind)})
+    pyarrow.parquet.write_table(table, tmp_path / "train.parquet")
+    if names is not None:
+        (tmp_path / "classes.json").write_text(json.dumps(names), encoding="utf-8")
+    if isinstance(expected, tuple):
+        found = read_parquet(tmp_path, training=True)
+        assert (found.labels.tolist(), found.classes) == expected
+        return
+    with pytest.raises(ClassDataError, match=str(expected)):
+        read_parquet(tmp_path, training=True)
+
+
 class Attack:
     """What a hostile pickle would do."""
 
