@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from cmsa.export.run import ExportOptions, export
 from cmsa.inference.files import predict_files
 from cmsa.inference.predictor import Predictor
 from cmsa.models.create import create_model, load_weights, save_weights
-from cmsa.models.heads.table import HEADS
+from cmsa.models.heads.table import HEADS, head_of
 from cmsa.runtime.sessions import open_exported
-from cmsa.tasks import TASKS, commands
+from cmsa.tasks import TASKS, commands, task_named
 from cmsa.training.recipe import Recipe
 from cmsa.training.train import train
 
@@ -41,16 +42,20 @@ def code_of(section: str) -> str:
 
 
 @pytest.fixture
-def brightness():
-    """The task, as long as a test runs."""
-    tables = (TASKS, HEADS)
-    before = [dict(table) for table in tables]
-    names = {}
-    exec(compile(code_of("A task"), "docs/extend.md", "exec"), names)
-    yield names["BrightnessTask"]
-    for table, entries in zip(tables, before, strict=True):
+def tables():
+    """The tables of tasks and heads, which are as before after a test."""
+    both = (TASKS, HEADS)
+    before = [dict(table) for table in both]
+    yield both
+    for table, entries in zip(both, before, strict=True):
         table.clear()
         table.update(entries)
+
+
+@pytest.fixture
+def brightness(tables):
+    """The task, as long as a test runs."""
+    exec(compile(code_of("A task"), "docs/extend.md", "exec"), {})
 
 
 def picture(mean: float, seed: int) -> np.ndarray:
@@ -118,6 +123,41 @@ def test_the_command_predicts_it(brightness, tmp_path):
     assert record["mean"] == pytest.approx(value.mean, abs=1e-4)
     assert (out / "brightness.csv").read_text(encoding="utf-8").splitlines()[0].endswith("height,mean")
     assert (out / "annotated" / "grey.png").is_file()
+
+
+@pytest.fixture
+def package(tables, tmp_path, monkeypatch):
+    """An installed package that names the task's module, and a second one that is not there."""
+    made = tmp_path / "lamps-1.0.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: lamps\nVersion: 1.0\n", encoding="utf-8")
+    page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+    told = re.search(r'```toml\n\[project\.entry-points\."cmsa\.tasks"\]\n(.*?)```', page, re.DOTALL)
+    assert told is not None
+    entries = told[1].replace('"', "")
+    (made / "entry_points.txt").write_text(f"[cmsa.tasks]\n{entries}", encoding="utf-8")
+    (tmp_path / "lamps").mkdir()
+    (tmp_path / "lamps" / "__init__.py").touch()
+    (tmp_path / "lamps" / "brightness.py").write_text(code_of("A task"), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield made
+    for name in ("lamps", "lamps.brightness"):
+        sys.modules.pop(name, None)
+
+
+def test_a_package_brings_it(package):
+    assert "brightness" not in TASKS
+    model = create_model("cmsa_n", "brightness", SIZE, **TINY)
+    assert model(torch.zeros(2, 3, *SIZE)).shape == (2, 1)
+    assert list(commands())[-1] == "brightness"
+    assert task_named("brightness").result_name == "brightness"
+
+
+def test_a_package_that_cannot_be_loaded_is_named(package):
+    (package / "entry_points.txt").write_text("[cmsa.tasks]\nlost = lamps.lost\n", encoding="utf-8")
+    for ask in (task_named, head_of):
+        with pytest.raises(ValueError, match=r"task 'lost': lamps\.lost cannot be loaded"):
+            ask("lost")
 
 
 TABLES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cmsa.models.description import Description
+from cmsa.models.installed_tasks import installed_tasks, load_installed
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
@@ -15,11 +16,13 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (PoseTask, HeadPoseT
 
 
 def task_named(name: str) -> type[Task]:
-    """A task's class.
+    """A task's class, of ours or of an installed package.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is none of this name, or the package that has it cannot be loaded.
     """
+    if name not in TASKS:
+        load_installed(name)
     if name not in TASKS:
         raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)}")
     return TASKS[name]
@@ -39,5 +42,7 @@ def task_of(description: Description, map_size: tuple[int, int]) -> Task:
 
 
 def commands() -> dict[str, type[Task]]:
-    """The tasks by what the command line calls them."""
+    """The tasks by what the command line calls them, those of installed packages last."""
+    for name in installed_tasks():
+        task_named(name)
     return {task.command: task for task in TASKS.values()}

@@ -13,6 +13,7 @@ from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseH
 from cmsa.models.heads.heatmap import LinearFusion, MixerFusion
 from cmsa.models.heads.map_shapes import MapShapes
 from cmsa.models.heads.simcc import BINS_PER_PIXEL, SimCCHead
+from cmsa.models.installed_tasks import load_installed
 
 FUSIONS: dict[str, Callable[[MapShapes, int], nn.Module]] = {
     "mixer": lambda maps, outputs: MixerFusion(maps.dims, outputs),
@@ -81,8 +82,10 @@ def head_of(task: str) -> TaskHead:
     """The entry of a task.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or an installed package that has one cannot be loaded.
     """
+    if task not in HEADS:
+        load_installed(task)
     entry: TaskHead = _choose(HEADS, task, "head for the task")
     return entry
 
