@@ -18,8 +18,9 @@ from cmsa.data.store import CropStore
 from cmsa.inference.predictor import Predictor
 from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.metrics.oks import METRICS, coco_results, evaluate_keypoints
-from cmsa.models.create import create_model, load_weights, save_weights
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
+from cmsa.models.weights import save_weights
 from cmsa.tasks import task_of
 
 LSP = {

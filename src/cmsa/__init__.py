@@ -6,9 +6,10 @@ where they are used.
 
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.stream import stream
-from cmsa.models.create import create_model, load_weights, save_weights
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.network import CMSA
+from cmsa.models.weights import save_weights
 from cmsa.structures import Box, ClassScores, HeadPose, Keypoints
 
 __version__ = "0.1.0"

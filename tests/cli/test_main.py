@@ -10,7 +10,8 @@ from tiny_people import SIZE, TINY, tiny_recipe, write_people
 from cmsa.cli.arguments import parse_size
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
-from cmsa.models.create import create_model, save_weights
+from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
 
 
 @pytest.fixture(scope="module")

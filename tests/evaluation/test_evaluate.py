@@ -19,8 +19,9 @@ from cmsa.evaluation.evaluate import (
 )
 from cmsa.export import export
 from cmsa.export.run import ExportOptions
-from cmsa.models.create import create_model, load_weights, read_description, save_weights
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
+from cmsa.models.weights import read_description, save_weights
 from cmsa.tasks.pose.task import PoseTask
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.data.image import ImageError
 from cmsa.inference.predictor import Predictor, Skipped
-from cmsa.models.create import create_model, load_weights, save_weights
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.network import CMSA
+from cmsa.models.weights import save_weights
 from cmsa.structures import Box
 
 HEIGHT, WIDTH = 90, 140

@@ -11,8 +11,9 @@ from cmsa.export.layout import deploy
 from cmsa.models import create_model, fuse
 from cmsa.models.attention import AdditiveCascade, KeyPool, SpatialFusion
 from cmsa.models.attention_parts import TABLE_5, AttentionParts
-from cmsa.models.create import load_weights, save_weights
+from cmsa.models.create import load_weights
 from cmsa.models.reparam import ConvNorm
+from cmsa.models.weights import save_weights
 
 SIZE = (18, 14)
 """Windows do not divide its maps."""

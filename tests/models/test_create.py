@@ -6,9 +6,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cmsa.models.create import create_model, load_tensors, load_weights, read_weights, save_weights, weights_name
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
 from cmsa.models.network import CMSA
+from cmsa.models.pretrained import weights_name
+from cmsa.models.weights import load_tensors, read_weights, save_weights
 
 TINY = {"dims": (8, 16, 16), "depths": (1, 1, 1), "heads": ((1, 1, 1), (1, 1), (1, 1))}
 SIZES = {"pose": (16, 12), "head_pose": (16, 16), "classification": (16, 16)}

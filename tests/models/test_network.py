@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cmsa.models import CMSA, create_model
-from cmsa.models.heads.classifier import ClassificationHead, LastMap
+from cmsa.models.heads.classifier import LastMap
 from cmsa.models.registry import VARIANTS
 
 
@@ -153,7 +153,6 @@ def test_forward_intermediates(network, images):
     assert same(all_maps, maps)
     assert same(model.forward_intermediates(x, indices=2, intermediates_only=True), maps[1:])
     assert same(model.forward_intermediates(x, indices=[0, 2], intermediates_only=True), [maps[0], maps[2]])
-    assert torch.equal(model.forward_features(x), maps[2])
     with pytest.raises(ValueError, match="NHWC"):
         model.forward_intermediates(x, output_fmt="NHWC")
 
@@ -169,14 +168,19 @@ def test_classifier_conventions(images):
     model = CMSA(**VARIANTS["cmsa_n"], num_classes=10).eval()
     x = images(2, (32, 32))
     assert model(x).shape == (2, 10)
-    assert isinstance(model.get_classifier(), ClassificationHead)
     model.reset_classifier(3)
-    assert model(x).shape == (2, 3)
-    maps = model.forward_maps(x)
-    assert model.forward_head(maps, pre_logits=True).shape == (2, model.num_features)
+    maps = model.forward_features(x)
+    logits = model(x)
+    assert logits.shape == (2, 3)
+    assert torch.equal(model.forward_head(maps), logits)
+    before = model.forward_head(maps, pre_logits=True)
+    assert before.shape == (2, model.head_hidden_size)
+    assert torch.equal(model.get_classifier()(before), logits)
     model.reset_classifier(0)
     assert isinstance(model.head, LastMap)
     assert torch.equal(model(x), maps[2])
+    assert torch.equal(model.forward_head(maps, pre_logits=True), maps[2].mean((2, 3)))
+    assert model.head_hidden_size == model.num_features == 128
 
 
 @pytest.mark.parametrize("attention", ["standard", "grouped", "cascade", "channel_fusion", "cmsa"])

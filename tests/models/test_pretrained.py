@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from cmsa.models.create import create_model, save_weights
+from cmsa.models.create import create_model
 from cmsa.models.pretrained import default_weights, find_weights
+from cmsa.models.weights import save_weights
 
 
 @pytest.fixture
@@ -10,7 +11,7 @@ def shipped(tmp_path, monkeypatch):
     """An empty folder in place of the shipped weights'."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    monkeypatch.setattr("cmsa.models.create.SHIPPED", folder)
+    monkeypatch.setattr("cmsa.models.pretrained.SHIPPED", folder)
     return folder
 
 

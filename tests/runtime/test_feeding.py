@@ -7,8 +7,9 @@ from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
 
 from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
-from cmsa.models.create import create_model, save_weights
+from cmsa.models.create import create_model
 from cmsa.models.description import Description
+from cmsa.models.weights import save_weights
 from cmsa.runtime.feeding import check_alike, check_crop, open_for_evaluation
 from cmsa.structures import keypoint_set
 from cmsa.training.train import build_module

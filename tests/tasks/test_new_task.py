@@ -21,8 +21,9 @@ from cmsa.export.formats import read_constants
 from cmsa.export.run import ExportOptions, export
 from cmsa.inference.files import predict_files
 from cmsa.inference.predictor import Predictor
-from cmsa.models.create import create_model, load_weights, save_weights
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.heads.table import HEADS, head_of
+from cmsa.models.weights import save_weights
 from cmsa.runtime.sessions import open_exported
 from cmsa.tasks import TASKS, commands, task_named
 from cmsa.training.recipe import Recipe

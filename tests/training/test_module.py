@@ -107,7 +107,8 @@ def test_only_matrices_decay(module: TrainingModule, monkeypatch: pytest.MonkeyP
 
 
 def test_initial_weights_of_another_size(module: TrainingModule, tmp_path: Path, stores: list[CropStore]) -> None:
-    from cmsa.models.create import create_model, save_weights
+    from cmsa.models.create import create_model
+    from cmsa.models.weights import save_weights
     from cmsa.training.starting_point import build_network, initialise
 
     options = module.recipe.model.options

@@ -7,6 +7,7 @@ from tiny_people import SIZE, people_store, tiny_recipe, write_people
 
 from cmsa.data.store import StoreError
 from cmsa.models.create import load_weights
+from cmsa.structures import COCO
 from cmsa.training.module import TrainingModule
 from cmsa.training.recipe import Recipe
 from cmsa.training.train import train
@@ -118,7 +119,7 @@ def test_an_interrupted_epoch_goes_on_in_the_middle(
 
 @pytest.mark.slow
 def test_the_baseline_trains_too(recipe: Recipe, tmp_path: Path) -> None:
-    model, recipe.model.name = recipe.model.name, "simple_baseline_18"
+    model, recipe.model.name = recipe.model.name, "timm/resnet18"
     options, recipe.model.options = recipe.model.options, {}
     recipe.optimizer.epochs = 1
     try:
@@ -126,7 +127,9 @@ def test_the_baseline_trains_too(recipe: Recipe, tmp_path: Path) -> None:
     finally:
         recipe.model.name, recipe.model.options, recipe.optimizer.epochs = model, options, 2
     assert len(rows(tmp_path, "val/AP")) == 1
-    assert not (tmp_path / "best.safetensors").exists()
+    trained = load_weights(tmp_path / "best.safetensors")
+    assert trained.description.name == "timm/resnet18"
+    assert trained.description.names == COCO.names
     assert (tmp_path / "last.ckpt").is_file()
 
 

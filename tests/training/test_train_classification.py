@@ -108,7 +108,7 @@ def test_classes_must_agree(recipe: Recipe, folder: Path) -> None:
 
 
 def test_the_baseline_trains_too(recipe: Recipe, tmp_path: Path) -> None:
-    recipe.model.name, recipe.model.options = "resnet18", {}
+    recipe.model.name, recipe.model.options = "timm/resnet18", {"stem_stride": 1}
     module = build_module(recipe)
     loss = module.task.loss(module.network(torch.zeros(2, 3, 32, 32)), {"probabilities": torch.full((2, 10), 0.1)})
     assert torch.isfinite(loss)

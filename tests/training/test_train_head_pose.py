@@ -10,7 +10,8 @@ from tiny_people import TINY
 
 from cmsa.cli.main import main
 from cmsa.inference.predictor import Predictor
-from cmsa.models.create import create_model, load_weights, save_weights
+from cmsa.models.create import create_model, load_weights
+from cmsa.models.weights import save_weights
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.train import train
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmsa.export.layout import deploy
-from cmsa.models.baseline import SimpleBaseline
 from cmsa.models.create import create_model
 
 Size = tuple[int, int]
@@ -62,7 +61,7 @@ def peers() -> list[Candidate]:
         Candidate(
             "ResNet-50 SimpleBaseline",
             (128, 96),
-            lambda: SimpleBaseline((128, 96), KEYPOINTS, "resnet50").eval(),
+            lambda: create_model("timm/resnet50", "pose", (128, 96), out_indices=[4]).eval(),
             _as_it_is,
         ),
     ]

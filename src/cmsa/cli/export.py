@@ -41,8 +41,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.export.formats import SUFFIXES
     from cmsa.export.quantize import calibration_pixels
     from cmsa.export.run import ExportOptions, export_formats
-    from cmsa.models.create import load_weights, weights_name
-    from cmsa.models.pretrained import find_weights
+    from cmsa.models.create import load_weights
+    from cmsa.models.pretrained import find_weights, weights_name
 
     if options.int8 and options.calibration is None:
         raise ValueError("--int8 needs --calibration: a packed store of training crops (cmsa prepare)")

@@ -16,7 +16,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from cmsa.models.create import read_description, shipped_names, shipped_weights
+    from cmsa.models.pretrained import shipped_names, shipped_weights
+    from cmsa.models.weights import read_description
 
     # A name is there to be copied: it must not be cut.
     table = Table(Column("weights", no_wrap=True), "task", "input (HxW)", "MB", "trained on")

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import describe, heatmap_size
+from cmsa.models.base import BaseNetwork
+from cmsa.models.weights import describe
+from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import task_of
 from cmsa.tasks.task import Output
@@ -71,7 +72,7 @@ class Difference:
             raise ExportError(f"{self.what.name} differ by more than {limit:g} {self.what.unit}: {self}")
 
 
-def random_pixels(model: CMSA, count: int = 8) -> Tensor:
+def random_pixels(model: BaseNetwork, count: int = 8) -> Tensor:
     """Crops (count, H, W, 3) uint8 RGB: smooth blobs of colour with some noise, the same ones each time."""
     generator = torch.Generator().manual_seed(0)
     height, width = model.input_size
@@ -81,14 +82,14 @@ def random_pixels(model: CMSA, count: int = 8) -> Tensor:
     return (noisy.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def network_input(model: CMSA, pixels: Tensor) -> Tensor:
+def network_input(model: BaseNetwork, pixels: Tensor) -> Tensor:
     """Crops (B, H, W, 3) uint8 as the network takes them, (B, 3, H, W) float32."""
     images: Tensor = preprocess_of(describe(model))(pixels)
     return images
 
 
 @torch.no_grad()
-def compare(model: CMSA, pixels: Tensor, outputs: Sequence[Tensor], decoded: bool) -> Difference:
+def compare(model: BaseNetwork, pixels: Tensor, outputs: Sequence[Tensor], decoded: bool) -> Difference:
     """Outputs of an exported file beside those of the model, unfused, in eval mode.
 
     Args:

@@ -12,9 +12,9 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from cmsa.models.base import BaseNetwork
 from cmsa.models.fuse import fuse
-from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import describe
+from cmsa.models.weights import describe
 from cmsa.runtime.sessions import Runtime, RuntimeNetwork, available_runtimes, open_exported
 from cmsa.tasks.task import Network
 
@@ -22,7 +22,7 @@ SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "openvino": ".xml"}
 
 
 def network_for(
-    model: CMSA, runtime: Runtime | None = None, device: str | torch.device = "cpu", threads: int | None = None
+    model: BaseNetwork, runtime: Runtime | None = None, device: str | torch.device = "cpu", threads: int | None = None
 ) -> Network:
     """The network of a model: normalised images (B, 3, H, W) float32 on ``device`` -> the head's output.
 
@@ -58,9 +58,9 @@ class ConvertedNetwork:
     The cache is the folder ``$CMSA_CACHE``, by default ``~/.cache/cmsa``. It may be deleted at any time.
     """
 
-    def __init__(self, model: CMSA, runtime: Runtime, threads: int | None = None) -> None:
+    def __init__(self, model: BaseNetwork, runtime: Runtime, threads: int | None = None) -> None:
         # What the caller does to the model later is none of this network's business.
-        self.model: CMSA | None = copy.deepcopy(model).eval()
+        self.model: BaseNetwork | None = copy.deepcopy(model).eval()
         self.runtime, self.threads = runtime, threads
         self.opened: RuntimeNetwork | None = None
 
@@ -72,7 +72,7 @@ class ConvertedNetwork:
             self.model = None
         return self.opened(images)
 
-    def _file(self, model: CMSA) -> Path:
+    def _file(self, model: BaseNetwork) -> Path:
         from cmsa.export import export
 
         path = cache_folder() / f"{fingerprint(model)}{SUFFIXES[self.runtime]}"
@@ -88,7 +88,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("CMSA_CACHE", Path.home() / ".cache" / "cmsa"))
 
 
-def fingerprint(model: CMSA) -> str:
+def fingerprint(model: BaseNetwork) -> str:
     """Name of a model's content: weights, description, and the versions that decide what is made of them."""
     content = hashlib.sha256(repr((version("cmsa"), torch.__version__, describe(model))).encode())
     state: dict[str, Any] = model.state_dict()

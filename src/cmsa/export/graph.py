@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from cmsa.export.layout import deploy
-from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import describe, heatmap_size
+from cmsa.models.base import BaseNetwork
+from cmsa.models.weights import describe
+from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import Task, task_of
 
@@ -40,7 +41,7 @@ class ExportedGraph(nn.Module):
         outputs: what the file puts out; its input is called ``images``.
     """
 
-    def __init__(self, model: CMSA, *, normalise: bool = False, decode: bool = False) -> None:
+    def __init__(self, model: BaseNetwork, *, normalise: bool = False, decode: bool = False) -> None:
         super().__init__()
         description = describe(model)
         self.size = model.input_size

@@ -22,22 +22,25 @@ from torch import Tensor, nn
 
 from cmsa.export.layout_head import deployed_head, linear_from
 from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttention, to_nchw, to_nhwc
+from cmsa.models.base import BaseNetwork
 from cmsa.models.fuse import fuse
 from cmsa.models.network import CMSA, Block, Embedding
 from cmsa.models.windows import window_partition, window_reverse
 
 
-def deploy(model: CMSA) -> nn.Module:
+def deploy(model: BaseNetwork) -> nn.Module:
     """A copy for inference: fused, and laid out for CPU runtimes.
 
-    It maps images (B, 3, H, W) of the model's input size to what the model puts out. Networks without spatial
-    fusion, or with an additive cascade, are fused only.
+    It maps images (B, 3, H, W) of the model's input size to what the model puts out. Networks of other kinds than CMSA,
+    and those without spatial fusion or with an additive cascade, are fused only.
 
     Raises:
         ValueError: a BatchNorm cannot be folded, see :func:`fuse`.
     """
-    fused, parts = fuse(model), model.attention
-    laid_out = parts.spatial_fusion and parts.cascade != "additive"
+    fused = fuse(model)
+    if not isinstance(fused, CMSA):
+        return fused
+    laid_out = fused.attention.spatial_fusion and fused.attention.cascade != "additive"
     return DeployedNetwork(fused).eval() if laid_out else fused
 
 

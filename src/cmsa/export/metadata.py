@@ -7,15 +7,18 @@ from dataclasses import asdict
 from typing import Any
 
 from cmsa.export.graph import ExportedGraph
-from cmsa.models.network import CMSA
-from cmsa.runtime.feeding import crop_spec, describe, face_margin_of
+from cmsa.models.base import BaseNetwork
+from cmsa.models.weights import describe
+from cmsa.runtime.feeding import crop_spec, face_margin_of
 
 FORMAT = 1
 KEY = "cmsa"
 """The entry of the file's metadata, a JSON object."""
 
 
-def constants(model: CMSA, graph: ExportedGraph, batch: int | None, precision: str = "float32") -> dict[str, Any]:
+def constants(
+    model: BaseNetwork, graph: ExportedGraph, batch: int | None, precision: str = "float32"
+) -> dict[str, Any]:
     """What the file says of itself.
 
     Args:

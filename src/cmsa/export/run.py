@@ -16,7 +16,7 @@ from cmsa.export.formats import INPUT_NAME, SUFFIXES, Format, save, to_onnx, to_
 from cmsa.export.graph import ExportedGraph
 from cmsa.export.metadata import constants
 from cmsa.export.quantize import quantize
-from cmsa.models.network import CMSA
+from cmsa.models.base import BaseNetwork
 from cmsa.runtime.sessions import open_exported
 
 
@@ -52,7 +52,7 @@ class ExportOptions:
 
 
 def export(
-    model: CMSA, path: str | Path, format: Format | None = None, options: ExportOptions | None = None
+    model: BaseNetwork, path: str | Path, format: Format | None = None, options: ExportOptions | None = None
 ) -> Exported:
     """Write a model for another runtime.
 
@@ -70,7 +70,9 @@ def export(
     return export_formats(model, {_format_of(Path(path), format): Path(path)}, options)[0]
 
 
-def export_formats(model: CMSA, paths: Mapping[Format, Path], options: ExportOptions | None = None) -> list[Exported]:
+def export_formats(
+    model: BaseNetwork, paths: Mapping[Format, Path], options: ExportOptions | None = None
+) -> list[Exported]:
     """As :func:`export`, several formats of one model; the graph is traced once."""
     options = options or ExportOptions()
     if options.calibration is not None and "torch" in paths:
@@ -103,7 +105,7 @@ def export_formats(model: CMSA, paths: Mapping[Format, Path], options: ExportOpt
     return written
 
 
-def _difference(model: CMSA, graph: ExportedGraph, path: Path, options: ExportOptions) -> Difference:
+def _difference(model: BaseNetwork, graph: ExportedGraph, path: Path, options: ExportOptions) -> Difference:
     pixels = random_pixels(model) if options.pixels is None else options.pixels
     pixels = pixels[: options.batch] if options.batch else pixels
     with torch.no_grad():
@@ -112,7 +114,7 @@ def _difference(model: CMSA, graph: ExportedGraph, path: Path, options: ExportOp
     return compare(model, pixels, outputs, graph.decodes)
 
 
-def _graph_input(model: CMSA, graph: ExportedGraph, pixels: Tensor) -> Tensor:
+def _graph_input(model: BaseNetwork, graph: ExportedGraph, pixels: Tensor) -> Tensor:
     """Crops (B, H, W, 3) uint8 as the graph takes them."""
     return pixels if graph.takes_pixels else network_input(model, pixels)
 

@@ -29,10 +29,11 @@ from cmsa.geometry.crops import FloatArray, region_center
 from cmsa.inference.cuts import CutPicture, Region
 from cmsa.inference.detectors import Detections, Detector, make_detector
 from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
+from cmsa.models.base import BaseNetwork
 from cmsa.models.create import load_weights
-from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
-from cmsa.runtime.feeding import crop_spec, describe, face_margin_of, heatmap_size
+from cmsa.models.weights import describe
+from cmsa.runtime.feeding import crop_spec, face_margin_of, heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.runtime.sessions import Runtime
 from cmsa.structures import Box
@@ -101,7 +102,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: CMSA,
+        model: BaseNetwork,
         *,
         device: str | torch.device = "cpu",
         threads: int | None = None,

@@ -1,4 +1,4 @@
-"""``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` for models made by ``create_model``."""
+"""``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` for networks made by ``create_model``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
+from huggingface_hub import PyTorchModelHubMixin, constants
 from torch import nn
+
+from cmsa.models.pretrained import WEIGHTS_FILE, find_weights
+from cmsa.models.weights import describe, save_weights
 
 
 class HubModel(
@@ -22,17 +25,16 @@ class HubModel(
     """A module that goes to and comes from a local folder or the Hugging Face hub.
 
     The folder holds ``model.safetensors``, a weights file of :func:`cmsa.save_weights`, and its description again as
-    ``config.json`` for people to read. Building a model from a file is the business of ``models.create``, which builds
-    on this class, and so hands its functions down instead of being imported.
+    ``config.json`` for people to read.
     """
 
     load_file: ClassVar[Callable[..., Any]]
-    save_file: ClassVar[Callable[..., None]]
+    """``load_weights``, handed down by ``models.create``, which builds networks and so stands above them."""
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        HubModel.save_file(save_directory / constants.SAFETENSORS_SINGLE_FILE, self)
-        config = asdict(self.description) | {"input_size": self.input_size}  # type: ignore[call-overload]
-        (save_directory / constants.CONFIG_NAME).write_text(json.dumps(config, indent=2), encoding="utf-8")
+        save_weights(save_directory / WEIGHTS_FILE, self)
+        config = json.dumps(asdict(describe(self)), indent=2)
+        (save_directory / constants.CONFIG_NAME).write_text(config, encoding="utf-8")
 
     @classmethod
     def _from_pretrained(
@@ -48,19 +50,14 @@ class HubModel(
         strict: bool = False,
         **options: Any,
     ) -> Self:
-        path = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
-        if not Path(model_id).is_dir():
-            path = Path(
-                hf_hub_download(
-                    model_id,
-                    constants.SAFETENSORS_SINGLE_FILE,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                )
-            )
+        path = find_weights(
+            model_id,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
         size = options.get("input_size")
         model = HubModel.load_file(path, input_size=None if size is None else (size[0], size[1]))
         return model.to(map_location)  # type: ignore[no-any-return]

@@ -14,14 +14,11 @@ from torch import Tensor, nn
 
 from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttention, WindowAttention, to_nchw, to_nhwc
 from cmsa.models.attention_parts import AttentionKind, AttentionParts
-from cmsa.models.description import Description
-from cmsa.models.heads.map_shapes import MapShapes
-from cmsa.models.hub import HubModel
+from cmsa.models.base import BaseNetwork, Size
 from cmsa.models.reparam import RepConv
 from cmsa.models.resizing import fit_bias_tables
 from cmsa.models.windows import Window, ceil_divide
 
-Size = tuple[int, int]
 SMALLEST_SIDE = 8
 """Below this the third stage's map would be a single pixel."""
 LARGEST_UNSTRIDED_SIDE = 64
@@ -74,7 +71,7 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
-class CMSA(HubModel):
+class CMSA(BaseNetwork):
     """Stem and stages, then a head on the maps of all stages.
 
     Args:
@@ -97,10 +94,6 @@ class CMSA(HubModel):
 
     ``forward`` takes images (B, in_chans, H, W), normalised, and returns what ``head`` makes of the three maps.
     """
-
-    head: nn.Module
-    description: Description
-    """Set by ``create_model`` and by loading weights."""
 
     def __init__(
         self,
@@ -169,7 +162,7 @@ class CMSA(HubModel):
         self.input_size = (height, width)
         self.reduction = self.stem_stride or (2 if max(height, width) > LARGEST_UNSTRIDED_SIDE else 1)
         self.stage_windows: list[list[Window]] = []
-        self.map_sizes: list[Size] = []
+        map_sizes: list[Size] = []
         size = (ceil_divide(height, self.reduction), ceil_divide(width, self.reduction))
         for stage, strides in enumerate(self.kv_strides):
             if self.windows is not None:
@@ -179,13 +172,9 @@ class CMSA(HubModel):
             self.stage_windows.append(
                 [Window.fit(size, window, stride) for window, stride in zip(wanted, strides, strict=True)]
             )
-            self.map_sizes.append(size)
+            map_sizes.append(size)
             size = (ceil_divide(size[0], 2), ceil_divide(size[1], 2))
-
-    @property
-    def map_shapes(self) -> MapShapes:
-        """What a head is told of the maps."""
-        return MapShapes(self.dims, tuple(self.map_sizes), self.input_size, self.input_size)
+        self.map_sizes = tuple(map_sizes)
 
     def set_input_size(self, input_size: Size) -> None:
         """Take images of another (H, W): windows follow, bias tables are resized bilinearly, the stem keeps its stride.
@@ -219,12 +208,7 @@ class CMSA(HubModel):
 
     def forward_maps(self, x: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) -> the maps of the three stages, (B, C_i, H_i, W_i)."""
-        if tuple(x.shape[2:]) != self.input_size:
-            expected = "x".join(map(str, self.input_size))
-            raise ValueError(
-                f"images of {x.shape[2]}x{x.shape[3]} (HxW) for a network of {expected}: resize them, or call "
-                f"set_input_size(({x.shape[2]}, {x.shape[3]}))"
-            )
+        self.check_images(x)
         maps: list[Tensor] = []
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         for index, stage in enumerate(self.stages):
@@ -241,49 +225,9 @@ class CMSA(HubModel):
             maps.append(x)
         return maps
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """The last map, (B, C3, H3, W3) (timm's convention)."""
-        return self.forward_maps(x)[-1]
-
-    def forward_intermediates(
-        self,
-        x: Tensor,
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,
-        stop_early: bool = False,
-        output_fmt: str = "NCHW",
-        intermediates_only: bool = False,
-    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Maps of chosen stages (timm's convention); ``norm`` and ``stop_early`` are accepted and change nothing."""
-        if output_fmt != "NCHW":
-            raise ValueError(f"output_fmt must be 'NCHW', got {output_fmt!r}")
-        maps = self.forward_maps(x)
-        if indices is None:
-            chosen = maps
-        elif isinstance(indices, int):
-            chosen = maps[-indices:]
-        else:
-            chosen = [maps[index] for index in indices]
-        return chosen if intermediates_only else (maps[-1], chosen)
-
-    def forward_head(self, maps: list[Tensor], pre_logits: bool = False) -> Any:
-        """What the head makes of the three maps; ``pre_logits`` gives the pooled last map (B, C3)."""
-        return maps[-1].mean((2, 3)) if pre_logits else self.head(maps)
-
-    def forward(self, x: Tensor) -> Any:
-        """Images (B, in_chans, H, W) -> what ``head`` makes of the three maps."""
-        return self.forward_head(self.forward_maps(x))
-
-    def get_classifier(self) -> nn.Module:
-        """The head."""
-        return self.head
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Replace the head by a new classification head (timm's convention); 0 classes give the last map."""
-        from cmsa.models.heads.classifier import ClassificationHead, LastMap
-
-        self.num_classes = num_classes
-        self.head = ClassificationHead(self.dims, num_classes) if num_classes else LastMap()
+    def no_weight_decay(self) -> set[str]:
+        """The attention's bias tables."""
+        return {f"{name}.table" for name, module in self.named_modules() if isinstance(module, WindowAttention)}
 
     @property
     def _ddp_params_and_buffers_to_ignore(self) -> list[str]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from cmsa.models.create import read_description, shipped_names, shipped_weights
+from cmsa.models.weights import read_description
 
+Size = tuple[int, int]
+
+SHIPPED = Path(__file__).parents[1] / "weights"
 WEIGHTS_FILE = "model.safetensors"
 """The file in a folder or a hub repository (``PyTorchModelHubMixin``'s name)."""
 
@@ -17,6 +21,28 @@ DEFAULT_WEIGHTS: dict[str, str] = {
 }
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def weights_name(name: str, task: str, input_size: Size) -> str:
+    """MODEL_TASK_SIZE, e.g. ``cmsa_s_pose_32x24``; fit for a file's name."""
+    return f"{name.replace('/', '_')}_{task}_{input_size[0]}x{input_size[1]}"
+
+
+def shipped_names() -> list[str]:
+    """Names of the weights that came with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def shipped_weights(name: str) -> Path:
+    """Path of weights that came with the package.
+
+    Raises:
+        ValueError: there are none of this name.
+    """
+    path = SHIPPED / f"{name}.safetensors"
+    if not path.is_file():
+        raise ValueError(f"no weights {name!r} came with cmsa; there are {', '.join(shipped_names()) or 'none'}")
+    return path
 
 
 def default_weights(task: str) -> str:
@@ -36,12 +62,13 @@ def default_weights(task: str) -> str:
     return max(of_task, key=lambda name: shipped_weights(name).stat().st_size)
 
 
-def find_weights(name: str | Path) -> Path:
+def find_weights(name: str | Path, **download: Any) -> Path:
     """The weights file that ``name`` stands for.
 
     Args:
         name: in this order: a shipped name (``cmsa_s_pose_32x24``), a file, a folder that holds
             ``model.safetensors``, or the id of a model on the Hugging Face hub (``owner/name``), which is downloaded.
+        download: arguments of ``huggingface_hub.hf_hub_download``, e.g. ``revision``.
 
     Raises:
         FileNotFoundError: it is none of these, or the hub does not give it.
@@ -57,18 +84,18 @@ def find_weights(name: str | Path) -> Path:
         return path / WEIGHTS_FILE
     text = str(name)
     if _HUB_ID.fullmatch(text) and path.suffix != ".safetensors":
-        return _download(text)
+        return _download(text, **download)
     raise FileNotFoundError(
         f"no weights {text!r}: neither a file, a folder nor a hub id (owner/name), and not among those that came "
         f"with cmsa ({', '.join(shipped_names()) or 'none'})"
     )
 
 
-def _download(hub_id: str) -> Path:
+def _download(hub_id: str, **options: Any) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(hub_id, WEIGHTS_FILE))
+        return Path(hf_hub_download(hub_id, WEIGHTS_FILE, **options))
     except Exception as error:  # the hub's client, and the network below it, raise many kinds
         raise FileNotFoundError(
             f"no weights {hub_id!r}: there is no such file or folder, and the Hugging Face hub gave no "

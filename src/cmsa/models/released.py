@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from cmsa.models.attention import WindowAttention
 from cmsa.models.attention_parts import TABLE_5
-from cmsa.models.create import save_weights
+from cmsa.models.base import Size
 from cmsa.models.description import Description
 from cmsa.models.heads.heatmap import MixerFusion
-from cmsa.models.network import CMSA, Size
+from cmsa.models.network import CMSA
 from cmsa.models.registry import VARIANTS
 from cmsa.models.released_format import (
     BIASES,
@@ -31,6 +31,7 @@ from cmsa.models.released_format import (
     tensor_of,
 )
 from cmsa.models.reparam import RepConv
+from cmsa.models.weights import save_weights
 from cmsa.models.windows import Window
 from cmsa.structures import COCO
 

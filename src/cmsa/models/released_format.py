@@ -19,7 +19,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cmsa.models.network import Size, default_window
+from cmsa.models.base import Size
+from cmsa.models.network import default_window
 from cmsa.models.windows import Window, ceil_divide
 
 State = dict[str, Tensor]

@@ -3,53 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
 from cmsa.geometry.face_margins import FaceMargin, face_margin
+from cmsa.models.base import BaseNetwork
 from cmsa.models.description import Description
-from cmsa.models.network import CMSA
-from cmsa.models.windows import ceil_divide
+from cmsa.models.weights import describe
 
 
-def describe(model: CMSA) -> Description:
-    """What a model says of itself, at its present input size.
-
-    Raises:
-        ValueError: the model was made without ``create_model`` and so does not say how it is fed.
-    """
-    description = getattr(model, "description", None)
-    if not isinstance(description, Description):
-        raise ValueError("the model has no description: make it with create_model or load_weights")
-    return replace(description, input_size=model.input_size)
-
-
-def crop_spec(model: CMSA, padding: float) -> CropSpec:
+def crop_spec(model: BaseNetwork, padding: float) -> CropSpec:
     """How the crops are cut that a model is fed with; ``padding`` where the model does not say it."""
     description = describe(model)
     given = {name: value for name, value in description.crop.items() if name != "margin"}
     return CropSpec.for_evaluation(model.input_size, **{"padding": padding} | given)
 
 
-def face_margin_of(model: CMSA) -> FaceMargin:
+def face_margin_of(model: BaseNetwork) -> FaceMargin:
     """How far a crop reaches beyond the box of a face, before ``crop_spec`` extends it."""
     return face_margin(describe(model).crop.get("margin", "none"))
 
 
-class Reducing(Protocol):
-    """A network, of ours or a baseline, that says how much smaller than its images its first map is."""
-
-    input_size: tuple[int, int]
-    reduction: int
-
-
-def heatmap_size(model: Reducing) -> tuple[int, int]:
-    """(h, w) of the first stage's map, which heatmaps have too."""
-    height, width = model.input_size
-    return ceil_divide(height, model.reduction), ceil_divide(width, model.reduction)
+def heatmap_size(model: BaseNetwork) -> tuple[int, int]:
+    """(h, w) of a network's heatmaps."""
+    return model.heatmap_size
 
 
 def open_store(folder: str | Path, task: str) -> CropStore:

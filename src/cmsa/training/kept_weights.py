@@ -9,15 +9,14 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from cmsa.models.create import save_weights
-from cmsa.models.network import CMSA
+from cmsa.models.weights import save_weights
 from cmsa.training.module import TrainingModule
 
 
 class BestWeights(Callback):
     """Writes ``best.safetensors`` and ``last.safetensors`` beside the checkpoints, after each validation.
 
-    Without a validation store there are none. Networks of other kinds than CMSA only have their checkpoints.
+    Without a validation store there are none.
 
     Args:
         folder: where they go.
@@ -43,7 +42,7 @@ class BestWeights(Callback):
         """Keep the weights that were just scored."""
         assert isinstance(pl_module, TrainingModule)
         network = pl_module.evaluated
-        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(network, CMSA):
+        if trainer.sanity_checking or not trainer.is_global_zero:
             return
         scores = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
         training = {

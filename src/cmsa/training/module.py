@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from timm.optim._param_groups import param_groups_weight_decay
+from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -26,9 +26,9 @@ TAUGHT = "taught/"
 
 
 def build_optimizer(network: nn.Module, weight_decay: float, learning_rate: float) -> torch.optim.AdamW:
-    """AdamW; biases, norms and the attention's bias tables do not decay."""
-    tables = {name for name, _ in network.named_parameters() if name.endswith(".table")}
-    groups = param_groups_weight_decay(network, weight_decay, no_weight_decay_list=tables)
+    """AdamW; biases, norms and what the network's ``no_weight_decay`` names do not decay."""
+    kept: Callable[[], set[str]] = getattr(network, "no_weight_decay", set)
+    groups = param_groups_weight_decay(network, weight_decay, no_weight_decay_list=kept())
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 

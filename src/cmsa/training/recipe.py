@@ -16,9 +16,10 @@ class ModelRecipe:
     """Which network.
 
     Attributes:
-        name: ``cmsa_n`` to ``cmsa_l``; for comparison ``simple_baseline_18`` (pose) or ``resnet18`` (the others).
+        name: ``cmsa_n`` to ``cmsa_l``, ``timm/NAME`` for any network of timm, or a registered backbone.
         task: pose, head_pose or classification.
         input_size: [H, W].
+        working_size: [H, W] that images are enlarged to inside the network; for other networks than CMSA.
         options: further arguments of ``create_model``, e.g. ``fusion`` of pose or ``head`` of head pose.
         init: weights file to start from; bias tables are resized to ``input_size``, a differing head is left out.
     """
@@ -26,8 +27,14 @@ class ModelRecipe:
     name: str = "cmsa_s"
     task: str = "pose"
     input_size: list[int] = field(default_factory=lambda: [32, 24])
+    working_size: list[int] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     init: str | None = None
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """Those of ``create_model``, ``working_size`` among them where there is one."""
+        return self.options | ({"working_size": self.working_size} if self.working_size else {})
 
 
 @dataclass

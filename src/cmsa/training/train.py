@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from cmsa.metrics.table import score_table
-from cmsa.models.network import CMSA
 from cmsa.runtime.feeding import check_alike, heatmap_size, open_for_evaluation, open_store
 from cmsa.tasks import task_of
 from cmsa.training.kept_weights import BestWeights
@@ -113,9 +112,8 @@ def build_module(recipe: Recipe) -> TrainingModule:
     if recipe.model.init:
         check_start(recipe, stores[0])
     network = build_network(recipe, description.options)
-    if isinstance(network, CMSA):
-        own = network.description
-        network.description = replace(description, options=own.options, mean=own.mean, std=own.std)
+    own = network.description
+    network.description = replace(description, options=own.options, mean=own.mean, std=own.std)
     task = task_of(description, heatmap_size(network))
     # Channels last is what convolutions are fastest with, on CPU and GPU.
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)

@@ -8,7 +8,8 @@ from PIL import Image
 from rich.console import Console
 
 from cmsa.inference.files import predict_files
-from cmsa.models.create import create_model, save_weights
+from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from PIL import Image
 
 from cmsa.inference.files import predict_files
 from cmsa.inference.predictor import Predictor
-from cmsa.models.create import create_model, save_weights
+from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
 from cmsa.tasks import TASKS
 
 SIZES = {"pose": (32, 24), "head_pose": (32, 32), "classification": (32, 32)}

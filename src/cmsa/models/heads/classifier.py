@@ -18,9 +18,13 @@ class ClassificationHead(nn.Module):
         nn.init.trunc_normal_(self.logits.weight, std=0.02)
         nn.init.zeros_(self.logits.bias)
 
+    def pool(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_i, H_i, W_i) -> (B, sum of C_i), normalised."""
+        return self.norm(torch.cat([x.mean((2, 3)) for x in maps], dim=1))  # type: ignore[no-any-return]
+
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_i, H_i, W_i) -> logits (B, num_classes)."""
-        return self.logits(self.norm(torch.cat([x.mean((2, 3)) for x in maps], dim=1)))  # type: ignore[no-any-return]
+        return self.logits(self.pool(maps))  # type: ignore[no-any-return]
 
 
 class LastMap(nn.Module):

@@ -54,11 +54,17 @@ class MixerFusion(nn.Module):
 
     S2 and S3 are enlarged by depth-wise transposed convolutions with BatchNorm, joined to S1, mixed by 1x1 conv-BN
     to half the channels, GELU, 1x1 conv-BN to ``num_outputs`` maps.
+
+    Args:
+        dims: channels of each map.
+        num_outputs: heatmaps.
+        scales: how many times each map after the first is enlarged; by default 2, 4, ...
     """
 
-    def __init__(self, dims: Sequence[int], num_outputs: int) -> None:
+    def __init__(self, dims: Sequence[int], num_outputs: int, scales: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.enlarge = nn.ModuleList(TransposeNorm(dim, 2 ** (index + 1)) for index, dim in enumerate(dims[1:]))
+        scales = [2 ** (index + 1) for index in range(len(dims) - 1)] if scales is None else scales
+        self.enlarge = nn.ModuleList(TransposeNorm(dim, scale) for dim, scale in zip(dims[1:], scales, strict=True))
         self.mix = ConvNorm(sum(dims), sum(dims) // 2, 1)
         self.score = ConvNorm(sum(dims) // 2, num_outputs, 1)
         # Heatmap targets have a mean square of about 0.004: unit gain would spend the first hundreds of steps on

@@ -32,7 +32,8 @@ class SimCCHead(nn.Module):
     has h·w·(bins of x + bins of y) numbers, 86 thousand at 32x24.
 
     Args:
-        fusion: the maps of the stages -> a map for each keypoint, (B, K, h, w) of the size of the first.
+        fusion: the maps of the stages -> a map for each keypoint, (B, K, h, w) of the size of the first,
+            or of its ``heatmap_size``.
         maps: what the fusion reads; the head fits no other sizes.
         split: bins per pixel.
 
@@ -42,7 +43,7 @@ class SimCCHead(nn.Module):
 
     def __init__(self, fusion: nn.Module, maps: MapShapes, split: float = BINS_PER_PIXEL) -> None:
         super().__init__()
-        self.input_size, self.map_size = maps.input_size, maps.sizes[0]
+        self.input_size, self.map_size = maps.input_size, _size_of(fusion, maps)
         self.fusion = fusion
         if isinstance(fusion, MixerFusion):
             fusion.start_with_logits()
@@ -56,7 +57,7 @@ class SimCCHead(nn.Module):
         Raises:
             ValueError: they are others.
         """
-        if (maps.input_size, maps.sizes[0]) != (self.input_size, self.map_size):
+        if (maps.input_size, _size_of(self.fusion, maps)) != (self.input_size, self.map_size):
             raise ValueError(
                 f"a SimCC head for images of {self.input_size} (HxW) takes no images of {maps.input_size}: its bins "
                 "are those of one size"
@@ -65,3 +66,8 @@ class SimCCHead(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_i, H_i, W_i) -> logits (B, K, bins of x + bins of y)."""
         return self.axes(self.fusion(maps).flatten(2))  # type: ignore[no-any-return]
+
+
+def _size_of(fusion: nn.Module, maps: MapShapes) -> tuple[int, int]:
+    size: tuple[int, int] = getattr(fusion, "heatmap_size", maps.sizes[0])
+    return size

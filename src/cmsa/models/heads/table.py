@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from cmsa.models.heads.classifier import ClassificationHead
+from cmsa.models.heads.deconvolution import Deconvolution
 from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
 from cmsa.models.heads.heatmap import LinearFusion, MixerFusion
 from cmsa.models.heads.map_shapes import MapShapes
@@ -16,8 +17,9 @@ from cmsa.models.heads.simcc import BINS_PER_PIXEL, SimCCHead
 from cmsa.models.installed_tasks import load_installed
 
 FUSIONS: dict[str, Callable[[MapShapes, int], nn.Module]] = {
-    "mixer": lambda maps, outputs: MixerFusion(maps.dims, outputs),
+    "mixer": lambda maps, outputs: MixerFusion(maps.dims, outputs, maps.scales),
     "linear": lambda maps, outputs: LinearFusion(maps.dims, outputs),
+    "deconvolution": Deconvolution,
 }
 """How maps of the stages become one for each keypoint: from the maps and the number of keypoints."""
 KEYPOINT_HEADS: dict[str, Callable[..., nn.Module]] = {

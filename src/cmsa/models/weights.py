@@ -1,0 +1,121 @@
+"""Weights files: safetensors with a description of the network they belong to. Nothing else reads or writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from cmsa.models.description import Description
+from cmsa.models.resizing import fit_bias_tables
+
+
+def describe(model: nn.Module) -> Description:
+    """What a network says of itself, at its present input size.
+
+    Raises:
+        ValueError: it was made without ``create_model`` and so does not say how it is fed.
+    """
+    description = getattr(model, "description", None)
+    if not isinstance(description, Description):
+        raise ValueError("the model has no description: make it with create_model or load_weights")
+    return replace(description, input_size=model.input_size)  # type: ignore[arg-type]
+
+
+def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None = None, **changes: Any) -> None:
+    """Write a network's tensors and description as safetensors.
+
+    Args:
+        path: file to write; it appears whole or not at all.
+        model: of ``create_model`` or ``load_weights``.
+        dtype: of floating-point tensors, e.g. ``torch.float16`` for shipping; as they are by default.
+        changes: fields of the description to replace, e.g. ``training=...``.
+
+    Raises:
+        ValueError: the network has no description.
+    """
+    path = Path(path)
+    tensors = {
+        key: (value.to(dtype) if dtype and value.is_floating_point() else value).contiguous().cpu()
+        for key, value in model.state_dict().items()
+    }
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata=replace(describe(model), **changes).to_metadata())
+    partial.replace(path)
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[Any, Description]]:
+    """A weights file and its description; errors are those of :func:`read_weights`."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no weights file {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            yield file, Description.from_metadata(file.metadata(), str(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+
+
+def read_description(path: Path | str) -> Description:
+    """What a weights file says of itself, its tensors left unread. Errors are those of :func:`read_weights`."""
+    with _opened(path) as (_, description):
+        return description
+
+
+def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Description]:
+    """Tensors and description of a weights file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a weights file of cmsa.
+    """
+    with _opened(path) as (file, description):
+        return {key: file.get_tensor(key) for key in file.keys()}, description  # noqa: SIM118
+
+
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Load a state dict, every key accounted for.
+
+    Raises:
+        ValueError: keys are missing or unexpected, or shapes differ; all are listed, with ``where``.
+    """
+    own = model.state_dict()
+    missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    differing = [
+        f"{key}: expected {tuple(own[key].shape)}, got {tuple(tensors[key].shape)}"
+        for key in sorted(own.keys() & tensors.keys())
+        if own[key].shape != tensors[key].shape
+    ]
+    if missing or unexpected or differing:
+        lines = [f"missing {key}" for key in missing] + [f"unexpected {key}" for key in unexpected] + differing
+        raise ValueError(f"{where}: does not fit the model\n  " + "\n  ".join(lines))
+    model.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()})
+
+
+def initialise(model: nn.Module, path: Path | str) -> list[str]:
+    """Start from a weights file; bias tables are resized, tensors that do not fit stay as they are.
+
+    Returns:
+        The names of the tensors that stayed.
+
+    Raises:
+        ValueError: nothing fits, or it is not a weights file.
+        FileNotFoundError: there is no such file.
+    """
+    tensors, _ = read_weights(path)
+    own = model.state_dict()
+    # float16 weights are widened first: tables are resized in the network's own precision.
+    known = {key: value.to(own[key].dtype) for key, value in tensors.items() if key in own}
+    fit_bias_tables(model, known)
+    fitting = {key: value for key, value in known.items() if own[key].shape == value.shape}
+    if not fitting:
+        raise ValueError(f"{path}: none of its tensors fits {type(model).__name__}")
+    model.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())
