@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from cmsa.export.graph import ExportedGraph
 from cmsa.export.run import ExportOptions, export_formats
 from cmsa.models import create_model
 from cmsa.models.registry import VARIANTS
+from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.sessions import open_exported
 from cmsa.tasks import task_of
 
@@ -117,6 +119,28 @@ def test_pixels_in_and_values_out(task, small, tmp_path):
 def test_angles_of_the_other_heads_in_the_graph(head, small, tmp_path):
     exported = export(small("head_pose", head=head), tmp_path / "angles.onnx", options=ExportOptions(decode=True))
     assert exported.difference.decoded < 1e-2
+
+
+@pytest.mark.slow
+def test_simcc_as_bins_and_as_keypoints(small, tmp_path):
+    model = small("pose", head="simcc")
+    model.description = replace(model.description, decoding={"codec": "simcc", "loss": "cross_entropy"})
+    pixels = random_pixels(model, 4)
+    raw = export(model, tmp_path / "bins.onnx", options=ExportOptions(pixels=pixels))
+    assert raw.difference.raw < 1e-4
+    assert raw.difference.decoded < 1e-2
+    entries = read_constants(raw.path)
+    assert entries["outputs"] == {"bins": "(B, keypoints, bins of x + bins of y): logits"}
+    decoding = entries["decoding"]
+    assert (decoding["codec"], decoding["split"], decoding["bins_x"], decoding["bins_y"]) == ("SimCC", 2, 48, 32)
+    whole = export(model, tmp_path / "points.onnx", options=ExportOptions(normalise=True, decode=True, pixels=pixels))
+    assert list(read_constants(whole.path)["outputs"]) == ["keypoints", "scores"]
+    xy, scores = open_exported(whole.path, threads=1).run(pixels)
+    task = task_of(model.description, heatmap_size(model))
+    with torch.no_grad():
+        expected = task.decode(model(network_input(model, pixels)))
+    torch.testing.assert_close(xy, expected[0], rtol=0, atol=0.02)
+    torch.testing.assert_close(scores, expected[1], rtol=1e-3, atol=1e-3)
 
 
 def test_a_wrong_file_is_refused_and_not_written(small, tmp_path, monkeypatch):
