@@ -96,3 +96,9 @@ def test_the_table_knows_tasks_by_their_own_names():
     assert list(commands()) == ["pose", "head-pose", "classify"]
     with pytest.raises(ValueError, match="no task 'depth'; there are pose, head_pose, classification"):
         task_named("depth")
+
+
+def test_a_model_that_names_no_codec_has_one_that_reads_its_head():
+    simcc = described("pose", (32, 24), {"head": "simcc", "split": 3.0}).codec
+    assert (type(simcc).__name__, simcc.bins) == ("SimCC", (72, 96))
+    assert type(described("pose", (32, 24)).codec).__name__ == "UDP"

@@ -20,7 +20,7 @@ from cmsa.models.description import Description
 from cmsa.structures import COCO, Box, Keypoints, KeypointSet, Value
 from cmsa.structures.keypoint_set import changed
 from cmsa.tasks.foreign import Anchor, Foreign
-from cmsa.tasks.pose.codecs import codec_class, codec_options, create_codec, with_head
+from cmsa.tasks.pose.codecs import codec_class, codec_of, codec_options, create_codec, with_head
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
 from cmsa.tasks.task import Output, Targets, Task, numbers
 from cmsa.visualization.annotate import Crop, annotate
@@ -76,7 +76,7 @@ class PoseTask(Task):
     @classmethod
     def from_description(cls, description: Description, map_size: tuple[int, int]) -> Self:
         """As ``Task.from_description``; heatmaps are as large as the first map."""
-        options = {"codec": "udp"} | description.decoding
+        options = {"codec": codec_of(description.options)} | description.decoding
         shared = codec_class(options["codec"]).head_options
         options |= {key: value for key, value in description.options.items() if key in shared}
         return cls(description.input_size, map_size, keypoint_set=description.keypoint_set(), **options)

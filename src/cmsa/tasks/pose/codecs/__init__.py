@@ -11,7 +11,7 @@ from cmsa.tasks.pose.codecs.codec import Codec
 from cmsa.tasks.pose.codecs.heatmaps import UDP, Dark, ExactQuarterOffset, QuarterOffset
 from cmsa.tasks.pose.codecs.simcc import SimCC
 
-__all__ = ["CODECS", "Codec", "codec_class", "codec_options", "create_codec", "with_head"]
+__all__ = ["CODECS", "Codec", "codec_class", "codec_of", "codec_options", "create_codec", "with_head"]
 
 ENTRY_POINTS = "cmsa.codecs"
 
@@ -58,6 +58,12 @@ def create_codec(name: str, input_size: tuple[int, int], map_size: tuple[int, in
     if unknown:
         raise ValueError(f"codec {name!r} has no option {', '.join(unknown)}")
     return kind(input_size, map_size, **given)
+
+
+def codec_of(options: Mapping[str, Any]) -> str:
+    """The codec of a model that names none, from its options: UDP of heatmaps, else the first that reads its head."""
+    head = options.get("head", "heatmap")
+    return "udp" if head in UDP.heads else next((name for name, kind in CODECS.items() if head in kind.heads), "udp")
 
 
 def with_head(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
