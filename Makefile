@@ -14,10 +14,10 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 demo: $(INSTALLED)
-	$(BIN)/cmsa predict pose examples/people --boxes examples/people/boxes.json --out out/demo/pose
+	$(BIN)/cmsa predict pose examples/people --boxes examples/people/boxes.json --save-pictures --out out/demo/pose
 	$(BIN)/cmsa predict head-pose examples/people/astronaut.jpg examples/people/photographer.jpg \
-		--boxes examples/people/faces.json --out out/demo/heads
-	$(BIN)/cmsa predict classify examples/things --boxes examples/things/boxes.json --top 3 --out out/demo/things
+		--boxes examples/people/faces.json --save-pictures --out out/demo/heads
+	$(BIN)/cmsa predict classify examples/things --boxes examples/things/boxes.json --top 3 --save-pictures --out out/demo/things
 
 test: check
 	$(BIN)/python -m pytest -n auto

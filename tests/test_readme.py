@@ -29,7 +29,7 @@ SHORTER = {
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with all that the README takes for granted: the photos, COCO's layout, a released checkpoint."""
+    """A folder with all that the README needs: the photos, a video, COCO's layout, a released checkpoint."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "examples").symlink_to(ROOT / "examples")
     random = np.random.default_rng(0)
@@ -58,6 +58,12 @@ def workplace(tmp_path_factory):
         content = {"images": images, "annotations": annotations, "categories": [category]}
         (folder / "coco" / "annotations").mkdir(exist_ok=True)
         (folder / "coco" / "annotations" / f"person_keypoints_{split}.json").write_text(json.dumps(content))
+    door = cv2.VideoWriter(str(folder / "door.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
+    for number in range(20):
+        frame = np.full((120, 160, 3), 60, np.uint8)
+        frame[40:100, 4 * number : 4 * number + 20] = 230
+        door.write(frame)
+    door.release()
     released = load_file(next((ROOT / "tests" / "models" / "data").glob("*.safetensors")))
     # Inputs and expected outputs lie beside the checkpoint's tensors, under names without a dot.
     tensors = {key: value for key, value in released.items() if "." in key}
@@ -83,7 +89,7 @@ def test_every_command_runs(workplace):
         )
         assert done.returncode == 0, f"{command} {more}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     assert json.loads((workplace / "scores.json").read_text())["flip_test"] is True
-    assert (workplace / "out" / "pose" / "annotated" / "park.png").is_file()
+    assert (workplace / "out" / "pose" / "annotated" / "park.jpg").is_file()
 
 
 @pytest.mark.slow
@@ -91,7 +97,7 @@ def test_make_demo_draws_the_photos():
     if not (ROOT / ".venv" / "installed").is_file():
         pytest.skip("not installed by make: the demo would install first")
     pairs = {
-        ROOT / "out" / "demo" / task / "annotated" / f"{name}.png": ROOT / "examples" / folder / f"{name}.jpg"
+        ROOT / "out" / "demo" / task / "annotated" / f"{name}.jpg": ROOT / "examples" / folder / f"{name}.jpg"
         for task, folder, name in (
             ("pose", "people", "park"),
             ("heads", "people", "photographer"),

@@ -105,6 +105,15 @@ def test_predict(folder: Path) -> None:
     assert [entry["bbox"] for entry in found] == [[5, 8, 45, 60], [65, 8, 45, 60]]
 
 
+def test_predict_says_what_is_wrong_before_it_starts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["predict", "pose", str(folder / "images"), "--out", str(folder / "none")]
+    assert "fps must be a positive number, got -1.0" in fails([*given, "--fps=-1"], capsys)
+    assert "greatest number of boxes must be at least 1, got 0" in fails([*given, "--max-people", "0"], capsys)
+    assert main([*given, "--detector", "dance"]) == 2
+    assert "no detector 'dance'; there are none, motion" in capsys.readouterr().err
+    assert not (folder / "none").exists()
+
+
 def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     assert "weights" in capsys.readouterr().out

@@ -54,8 +54,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from rich.progress import track
 
     from cmsa.data.boxes import DetectionFile
-    from cmsa.inference.files.inputs import find_pictures
     from cmsa.inference.label import LabelRule, label_photos, write_labels
+    from cmsa.inference.streams import Notice, SourceFinder
     from cmsa.tasks.pose.foreign import ForeignOptions
     from cmsa.tasks.pose.trained import open_pose
 
@@ -65,21 +65,22 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     if options.fill:
         return _fill(options, teachers, rule, console)
     boxes = DetectionFile.read(options.boxes, 1)
-    found = find_pictures(options.photos, options.out.parent / "annotated")
-    photos = [picture.path for picture in found.pictures]
+    found = list(SourceFinder(exclude=(options.out.parent / "annotated",)).find(options.photos))
+    photos = [Path(source.target) for source in found if not isinstance(source, Notice) and source.kind == "picture"]
+    missing = [(notice.source, notice.text) for notice in found if isinstance(notice, Notice)]
     folders = [given for given in options.photos if given.is_dir()]
     # Several pictures may have one name in different folders.
     root = folders[0] if len(options.photos) == 1 and folders else None
     labels = label_photos(track(photos, "labelling", console=console, transient=True), boxes, teachers, rule, root=root)
     write_labels(labels, options.out)
-    _name(found.missing + labels.left_out, console)
+    _name(missing + labels.left_out, console)
     people = labels.content["annotations"]
     keypoints = sum(person["num_keypoints"] for person in people)
     print(
         f"{options.out}: {len(people):,} people in {len(labels.content['images']):,} photos, "
         f"{keypoints / max(1, len(people)):.1f} keypoints each"
     )
-    return 0 if people and not found.missing else 1
+    return 0 if people and not missing else 1
 
 
 def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelRule, console: Console) -> int:

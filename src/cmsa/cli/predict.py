@@ -3,41 +3,134 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cmsa.cli.arguments import parse_box
 
-TEXT = "Pictures and boxes to keypoints, head pose or classes."
+TEXT = "Pictures, videos and cameras to keypoints, head pose or classes."
+EXAMPLES = """
+examples:
+  cmsa predict pose photos --detector nanodet.onnx --save-pictures
+  cmsa predict pose door.mp4 --detector motion --track --smooth --save-video
+  cmsa predict pose rtsp://10.0.0.7/live --detector motion --fps 5 --out runs/door
+  cmsa predict pose photos --boxes boxes.json --resume
+  find photos -name '*.jpg' | cmsa predict classify - --quiet
+
+detectors: none, motion, torchvision:NAME (downloads its weights), face:FILE.onnx (OpenCV's YuNet), FILE.onnx
+(torchvision, YOLO, NanoDet), FILE.json (COCO); options as in yolo.onnx?layout=yolov8&classes=0&score=0.4
+
+exit codes: 0 all done; 1 something was left out, and is named; 2 nothing was done, or an argument is wrong; 130 stopped
+by Ctrl-C or SIGTERM, what was done is kept and --resume goes on
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    from cmsa.tasks import commands
-
-    parser.add_argument("task", choices=list(commands()))
-    parser.add_argument("inputs", nargs="+", type=Path, help="pictures or folders of pictures")
+    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("task", choices=["pose", "head-pose", "classify"])
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        help="pictures, videos, folders, globs, .txt lists, - for paths on standard input, the number of a camera, "
+        "rtsp:// or http:// addresses",
+    )
     parser.add_argument("--weights", help="a shipped name, a weights file, a folder or a hub id")
-    boxes = parser.add_mutually_exclusive_group()
+    where = parser.add_argument_group("where to look")
+    boxes = where.add_mutually_exclusive_group()
     boxes.add_argument("--boxes", type=Path, help="COCO detection results with file_name or image_id")
     boxes.add_argument("--box", type=parse_box, action="append", help="x,y,width,height in pixels; may be repeated")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for results and pictures")
-    parser.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
-    parser.add_argument("--top", type=int, default=5, help="classes to list")
-    parser.add_argument("--cube", action="store_true", help="draw a cube instead of axes")
+    boxes.add_argument("--detector", help="what finds the boxes, see below; without one each whole picture is one box")
+    where.add_argument("--threshold", type=float, default=0.0, help="least score of a box, e.g. 0.5")
+    where.add_argument("--min-size", type=float, default=0.0, help="least longer side of a box in pixels, e.g. 16")
+    where.add_argument("--max-people", type=int, help="boxes in a picture, the best first, e.g. 10")
+    where.add_argument("--expand", type=float, default=1.0, help="factor by which boxes grow, e.g. 1.1")
+    what = parser.add_argument_group("what to read")
+    what.add_argument(
+        "--recursive", action=argparse.BooleanOptionalAction, default=True, help="look into sub-folders (the default)"
+    )
+    what.add_argument("--every", type=int, default=1, help="of videos and cameras every n-th frame, e.g. 5")
+    what.add_argument("--fps", type=float, help="at most so many frames a second, e.g. 10")
+    what.add_argument("--start", type=float, default=0.0, help="seconds of a video to leave out, e.g. 60")
+    what.add_argument("--end", type=float, help="second of a video at which to stop, e.g. 90")
+    what.add_argument("--drop", action="store_true", help="of cameras take the newest frame, drop what is missed")
+    made = parser.add_argument_group("what to make of it")
+    made.add_argument("--out", type=Path, default=Path("out"), help="folder for results and pictures")
+    made.add_argument("--resume", action="store_true", help="go on after the last line of results.jsonl in --out")
+    made.add_argument(
+        "--save-pictures",
+        nargs="?",
+        const="jpg",
+        choices=["jpg", "png"],
+        help="draw annotated pictures, beside them the crops that the network saw; jpg if no format is given",
+    )
+    made.add_argument("--save-video", action="store_true", help="write an annotated MP4 of each video and camera")
+    made.add_argument("--track", action="store_true", help="give people in videos ids")
+    made.add_argument("--smooth", action="store_true", help="smooth keypoints over time (One-Euro); tracks, too")
+    made.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
+    made.add_argument("--top", type=int, default=5, help="classes to list")
+    made.add_argument("--cube", action="store_true", help="draw a cube instead of axes")
+    how = parser.add_argument_group("how to run it")
+    how.add_argument(
+        "--runtime",
+        choices=["torch", "onnxruntime", "openvino"],
+        help="by default the fastest that is installed; for a few pictures the fastest that needs no export first",
+    )
+    how.add_argument("--device", default="cpu", help="where PyTorch runs, e.g. cuda")
+    how.add_argument("--threads", type=int, help="CPU threads of the network, e.g. 1")
+    how.add_argument("--batch-size", type=int, default=32, help="crops at a time, across pictures")
+    how.add_argument("--quiet", action="store_true", help="say nothing but errors")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
+    from cmsa.inference.detectors import Selection
     from cmsa.inference.files import predict_files
+    from cmsa.inference.streams import Reading
 
-    return predict_files(
-        options.task,
-        options.inputs,
-        weights=options.weights,
-        boxes=options.boxes,
-        box=options.box,
-        out=options.out,
-        flip_test=options.flip_test,
-        top=options.top,
-        cube=options.cube,
-    )
+    with _stopped_like_interrupted():
+        return predict_files(
+            options.task,
+            options.inputs,
+            weights=options.weights,
+            boxes=options.boxes,
+            box=options.box,
+            detector=options.detector,
+            selection=Selection(options.threshold, options.min_size, options.max_people, options.expand),
+            reading=Reading(options.every, options.fps, options.start, options.end, options.drop),
+            recursive=options.recursive,
+            out=options.out,
+            save_pictures=options.save_pictures,
+            save_video=options.save_video,
+            resume=options.resume,
+            track=options.track,
+            smooth=options.smooth,
+            flip_test=options.flip_test,
+            top=options.top,
+            cube=options.cube,
+            runtime=options.runtime,
+            device=options.device,
+            threads=options.threads,
+            batch_size=options.batch_size,
+            quiet=options.quiet,
+        )
+
+
+@contextmanager
+def _stopped_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: files are closed, and results written."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

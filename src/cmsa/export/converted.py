@@ -75,12 +75,23 @@ class ConvertedNetwork:
     def _file(self, model: BaseNetwork) -> Path:
         from cmsa.export import export
 
-        path = cache_folder() / f"{fingerprint(model)}{SUFFIXES[self.runtime]}"
+        path = cached_file(model, self.runtime)
         if not path.is_file():
             # Exporting records operations, which does not go together with the caller's inference mode.
             with torch.inference_mode(False):
                 export(model, path)
         return path
+
+
+def fastest_at_hand(model: BaseNetwork) -> Runtime:
+    """The fastest runtime on a CPU that needs no export first: a converted file is in the cache, or PyTorch."""
+    converted = [name for name in available_runtimes() if name in SUFFIXES and cached_file(model, name).is_file()]
+    return converted[0] if converted else "torch"
+
+
+def cached_file(model: BaseNetwork, runtime: Runtime) -> Path:
+    """Where a model's file for another runtime is kept, whether or not it is there."""
+    return cache_folder() / f"{fingerprint(model)}{SUFFIXES[runtime]}"
 
 
 def cache_folder() -> Path:

@@ -93,7 +93,7 @@ class Pipeline:
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
 
-    def run(self, items: Iterator[Frame | Notice]) -> Iterator[FrameResult | Notice]:
+    def run(self, items: Iterator[Frame | Notice]) -> Generator[FrameResult | Notice, None, None]:
         """Results and notices, in the order of what they are of.
 
         A frame that a detector fails on, and one that cannot be cut, becomes a notice; the others go on.

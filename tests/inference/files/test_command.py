@@ -1,13 +1,17 @@
 import io
 import json
+import os
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from rich.console import Console
 
+from cmsa.inference.detectors import Selection
 from cmsa.inference.files import predict_files
+from cmsa.inference.streams import Reading
 from cmsa.models.create import create_model
 from cmsa.models.weights import save_weights
 
@@ -41,7 +45,8 @@ class Shown:
         self.out, self.err = io.StringIO(), io.StringIO()
 
     def consoles(self):
-        return {"console": Console(file=self.out, width=300), "errors": Console(file=self.err, width=300)}
+        consoles = {"console": Console(file=self.out, width=300), "errors": Console(file=self.err, width=300)}
+        return consoles | {"runtime": "torch"}
 
 
 @pytest.fixture
@@ -61,7 +66,8 @@ def results(out, name="keypoints.json"):
 
 def test_folder_with_a_bad_file(weights, photos, tmp_path, shown):
     out = tmp_path / "out"
-    code = predict_files("pose", [photos], weights=weights / "pose.safetensors", out=out, **shown.consoles())
+    options = {"weights": weights / "pose.safetensors", "out": out, "save_pictures": "png"}
+    code = predict_files("pose", [photos], **options, **shown.consoles())
     assert code == 1
     records = results(out)
     assert [record["file_name"] for record in records] == [
@@ -90,7 +96,7 @@ def test_boxes_of_a_file_bring_ids_and_scores(weights, photos, tmp_path, shown):
             {"file_name": "weiß/木.png", "image_id": 77, "bbox": [-5, 2, 30, 40]},
         ],
     )
-    out, options = tmp_path / "out", {"weights": weights / "pose.safetensors", "boxes": boxes}
+    out, options = tmp_path / "out", {"weights": weights / "pose.safetensors", "boxes": boxes, "save_pictures": "jpg"}
     inputs = [photos / "a.png", photos / "b.png", photos / "weiß"]
     assert predict_files("pose", inputs, out=out, **options, **shown.consoles()) == 1
     records = results(out)
@@ -103,7 +109,7 @@ def test_boxes_of_a_file_bring_ids_and_scores(weights, photos, tmp_path, shown):
     assert "3 of 3 done" in printed
     assert f"without a box  {photos / 'a.png'}" in printed
     assert f"{photos / 'b.png'}, box 1: box (1.0, 2.0, 0.0, 0.0): width and height must be positive" in printed
-    assert (out / "annotated" / "a.png").is_file()
+    assert (out / "annotated" / "a.jpg").is_file()
     # Its own results are a boxes file again.
     again = options | {"boxes": out / "keypoints.json"}
     assert predict_files("pose", inputs, out=tmp_path / "again", **again, **shown.consoles()) == 0
@@ -117,10 +123,10 @@ def test_running_ids_stay_clear_of_the_files(weights, photos, tmp_path, shown):
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "b.png").write_bytes((photos / "b.png").read_bytes())
-    out, options = tmp_path / "out", {"weights": weights / "pose.safetensors", "boxes": boxes}
+    out, options = tmp_path / "out", {"weights": weights / "pose.safetensors", "boxes": boxes, "save_pictures": "jpg"}
     assert predict_files("pose", [photos / "b.png", copy], out=out, **options, **shown.consoles()) == 0
     assert [record["image_id"] for record in results(out)] == [1, 2]
-    assert sorted(path.name for path in (out / "annotated").iterdir()) == ["b-2.png", "b.png"]
+    assert sorted(path.name for path in (out / "annotated").iterdir()) == ["b-2.jpg", "b.jpg"]
 
 
 @pytest.mark.parametrize("cube", [False, True])
@@ -152,7 +158,7 @@ def test_classes_keep_top(weights, photos, tmp_path, shown):
     ("task", "options", "message"),
     [
         ("dance", {}, "no task 'dance'; there are pose, head-pose, classify"),
-        ("pose", {"box": (1, 2, 3, 4), "boxes": "boxes.json"}, "not both"),
+        ("pose", {"box": (1, 2, 3, 4), "boxes": "boxes.json"}, "not two of them"),
         ("pose", {"boxes": "missing.json"}, "missing.json: cannot be read"),
         ("pose", {"weights": "missing.safetensors"}, "no weights 'missing.safetensors'"),
         ("pose", {"top": 0}, "top and batch size must be at least 1, got 0 and 32"),
@@ -193,17 +199,16 @@ def test_a_second_run_does_not_predict_the_first_one_s_pictures(weights, photos,
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_what_is_done_is_kept_when_the_run_ends_early(weights, photos, tmp_path, shown, monkeypatch, error):
-    from cmsa.inference.files import run
+    from cmsa.inference.jsonl import ResultLines
 
-    save, saved = run._save, []
+    write = ResultLines.write
 
-    def interrupted(picture, path):
-        if saved:
+    def interrupted(lines, record):
+        if lines.lines == 1:
             raise error("no space left")
-        saved.append(path)
-        save(picture, path)
+        write(lines, record)
 
-    monkeypatch.setattr(run, "_save", interrupted)
+    monkeypatch.setattr(ResultLines, "write", interrupted)
     options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out"}
     if error is KeyboardInterrupt:
         with pytest.raises(KeyboardInterrupt):
@@ -213,6 +218,127 @@ def test_what_is_done_is_kept_when_the_run_ends_early(weights, photos, tmp_path,
         assert "results cannot be written (no space left)" in shown.err.getvalue()
     assert [record["file_name"] for record in results(tmp_path / "out")] == [(photos / "a.png").as_posix()]
     assert "1 of 4 done" in shown.out.getvalue()
+    # The next run goes on with the others.
+    monkeypatch.setattr(ResultLines, "write", write)
+    assert predict_files("pose", [photos], resume=True, **options, **shown.consoles()) == 1
+    assert "2 of 4 done, 1 before" in shown.out.getvalue()
+    records = results(tmp_path / "out")
+    assert [record["image_id"] for record in records] == [1, 2, 3]
+    assert [record["file_name"] for record in records] == [
+        (photos / name).as_posix() for name in ("a.png", "b.png", "weiß/木.png")
+    ]
+
+
+def test_a_picture_that_cannot_be_drawn_is_predicted_all_the_same(weights, photos, tmp_path, shown, monkeypatch):
+    from cmsa.tasks.pose.task import PoseTask
+
+    def burnt(*arguments, **options):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(PoseTask, "draw", burnt)
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "save_pictures": "jpg"}
+    assert predict_files("pose", [photos / "a.png"], **options, **shown.consoles()) == 1
+    assert "a.png: cannot be drawn (no ink)" in shown.out.getvalue()
+    assert len(results(tmp_path / "out")) == 1
+
+
+def test_a_disk_that_is_full_for_pictures_ends_the_run(weights, photos, tmp_path, shown, monkeypatch):
+    from cmsa.inference.files import drawing
+
+    def full(picture, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(drawing, "save_picture", full)
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "save_pictures": "jpg"}
+    assert predict_files("pose", [photos], **options, **shown.consoles()) == 2
+    assert "No space left on device" in shown.err.getvalue()
+    assert len(results(tmp_path / "out")) >= 1
+
+
+def test_whole_pictures_are_said_to_be(weights, photos, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out"}
+    assert predict_files("pose", [photos / "a.png"], **options, **shown.consoles()) == 0
+    assert "1 taken as one person: no boxes were given and no detector" in shown.out.getvalue()
+    assert '"detector": "whole picture"' in (tmp_path / "out" / "results.jsonl").read_text()
+
+
+def test_quiet_says_nothing(weights, photos, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "quiet": True}
+    assert predict_files("pose", [photos], **options, **shown.consoles()) == 1
+    assert shown.out.getvalue() == shown.err.getvalue() == ""
+
+
+@pytest.fixture
+def walk(tmp_path):
+    """A second of a bright block that walks before a wall."""
+    path = tmp_path / "walk.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
+    for number in range(25):
+        frame = np.full((120, 160, 3), 60, np.uint8)
+        if number >= 5:
+            frame[40:100, 2 * number : 2 * number + 20] = 230
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_a_video_to_tracks_a_video_and_pictures(weights, walk, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "detector": "motion"}
+    made = {"smooth": True, "save_video": True, "save_pictures": "jpg", "reading": Reading(every=2)}
+    assert predict_files("pose", [walk], **options, **made, **shown.consoles()) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(0, 25, 2))
+    assert [len(line["predictions"]) for line in lines] == [0] * 3 + [1] * 10
+    assert {line["predictions"][0]["id"] for line in lines[3:]} == {1}
+    assert "13 done, 10 predictions" in shown.out.getvalue()
+    video = cv2.VideoCapture(str(tmp_path / "out" / "annotated" / "walk.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 13
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 160
+    pictures = sorted(path.name for path in (tmp_path / "out" / "annotated" / "walk").iterdir())
+    assert pictures == [f"{number:06d}.jpg" for number in range(0, 25, 2)]
+
+
+def test_a_video_goes_on_where_it_was_stopped(weights, walk, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "box": (10, 10, 40, 60)}
+    assert predict_files("pose", [walk], **options, **shown.consoles()) == 0
+    path = tmp_path / "out" / "results.jsonl"
+    whole = path.read_text()
+    everything = results(tmp_path / "out")
+    path.write_text(whole[: len(whole) // 2])
+    assert predict_files("pose", [walk], resume=True, **options, **shown.consoles()) == 0
+    assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == list(range(25))
+    keys = "image_id", "file_name", "frame", "time", "bbox", "score"
+    for record, other in zip(results(tmp_path / "out"), everything, strict=True):
+        assert {key: record[key] for key in keys} == {key: other[key] for key in keys}
+
+
+def test_a_selection_counts(weights, photos, tmp_path, shown):
+    boxes = boxes_file(
+        tmp_path,
+        [{"file_name": "a.png", "bbox": [1, 2, side, 40], "score": score} for side, score in ((5, 0.9), (6, 0.1))],
+    )
+    options = {"weights": weights / "pose.safetensors", "boxes": boxes, "selection": Selection(score=0.5)}
+    assert predict_files("pose", [photos / "a.png"], out=tmp_path / "out", **options, **shown.consoles()) == 0
+    assert [record["bbox"] for record in results(tmp_path / "out")] == [[1, 2, 5, 40]]
+
+
+def test_odd_names_cost_the_others_nothing(weights, photos, tmp_path, shown):
+    """Names that are no UTF-8, as long as a file system allows, links that lead nowhere or to one's own folder."""
+    long = "b" * 250 + ".png"
+    (photos / "b.png").rename(photos / long)
+    os.rename(os.fsencode(photos / "a.png"), os.fsencode(photos) + b"/caf\xe9.png")
+    (photos / "loop.png").symlink_to("loop.png")
+    (photos / "link.png").symlink_to(long)
+    (photos / "weiß" / "up").symlink_to(photos / "weiß")
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "save_pictures": "jpg"}
+    assert predict_files("pose", [photos], **options, **shown.consoles()) == 1
+    names = [record["file_name"].rpartition("/")[2] for record in results(tmp_path / "out")]
+    assert names == [long, "caf\\xe9.png", "link.png", "木.png"]
+    assert len(list((tmp_path / "out" / "annotated").rglob("*.jpg"))) == 4
+    printed = shown.out.getvalue()
+    assert "weiß/up: leads to the same folder as" in printed
+    assert "loop.png: cannot be read (Too many levels of symbolic links)" in printed
 
 
 def test_progress_counts_on_a_terminal(weights, photos, tmp_path, shown):

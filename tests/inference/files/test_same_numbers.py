@@ -36,7 +36,7 @@ def test_the_command_says_what_the_library_says(task, boxes, flip_test, photo, t
     margin = {"margin": "fsanet"} if task == "head_pose" else {}
     weights = tmp_path / "weights.safetensors"
     save_weights(weights, model, crop={"padding": TASKS[task].padding, **margin})
-    options = {"weights": weights, "box": boxes, "flip_test": flip_test, "out": tmp_path / "out"}
+    options = {"weights": weights, "box": boxes, "flip_test": flip_test, "out": tmp_path / "out", "runtime": "torch"}
     assert predict_files(TASKS[task].command, [photo], **options) == 0
     records = json.loads((tmp_path / "out" / f"{TASKS[task].result_name}.json").read_text(encoding="utf-8"))
     predictor = Predictor.from_pretrained(weights)
@@ -60,7 +60,8 @@ def test_a_whole_picture_is_not_widened_by_the_margin_of_faces(photo, tmp_path, 
         return draw(task, image, values, crops, **options)
 
     monkeypatch.setattr(TASKS["head_pose"], "draw", spy)
-    assert predict_files("head-pose", [photo], weights=weights, out=tmp_path / "out") == 0
+    options = {"weights": weights, "out": tmp_path / "out", "runtime": "torch", "save_pictures": "png"}
+    assert predict_files("head-pose", [photo], **options) == 0
     ((_, matrix),) = drawn
     # 90 pixels of the picture on 32 of the crop: the longer side, and nothing around it.
     assert matrix[0, 0] == pytest.approx(32 / 90)

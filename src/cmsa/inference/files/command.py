@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
-from cmsa.inference.files.inputs import PictureFile, find_pictures
-from cmsa.inference.files.results import ResultFiles
-from cmsa.inference.files.run import ANNOTATED, FileRun, PictureBoxes, Summary
+from cmsa.export.converted import fastest_at_hand
+from cmsa.inference.detectors import Detector, Selection, make_detector
+from cmsa.inference.detectors.looked_up import DetectionFileDetector, GivenBoxes
+from cmsa.inference.detectors.selection import SelectiveDetector
+from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat
+from cmsa.inference.files.run import FileRun
+from cmsa.inference.files.summary import Summary
+from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
-from cmsa.models.pretrained import default_weights
+from cmsa.inference.streams import Notice, Reading, Source, SourceFinder, read_frames
+from cmsa.models.create import load_weights
+from cmsa.models.pretrained import default_weights, find_weights
+from cmsa.models.weights import describe
+from cmsa.runtime.sessions import Runtime
 from cmsa.tasks import Task, commands
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_FEW = 300
+"""Pictures. PyTorch has done so many before another runtime's file is exported, which takes ten seconds and more."""
 
 
 def predict_files(
@@ -25,36 +38,57 @@ def predict_files(
     weights: str | Path | None = None,
     boxes: str | Path | None = None,
     box: Sequence[float] | Sequence[Sequence[float]] | None = None,
+    detector: str | None = None,
+    selection: Selection | None = None,
+    reading: Reading | None = None,
+    recursive: bool = True,
     out: str | Path = "out",
+    save_pictures: PictureFormat | None = None,
+    save_video: bool = False,
+    resume: bool = False,
+    track: bool = False,
+    smooth: bool = False,
     top: int = 5,
     cube: bool = False,
     flip_test: bool = False,
     batch_size: int = 32,
+    runtime: Runtime | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    quiet: bool = False,
     console: Console | None = None,
     errors: Console | None = None,
 ) -> int:
-    """Predict files and folders; write results and annotated pictures.
+    """Predict pictures, videos and cameras; write results, and annotated pictures where asked for.
 
-    Results are ``keypoints.json`` (COCO's result format, with file_name and bbox), ``head_pose.json`` and ``.csv``, or
-    ``classes.json`` and ``.csv``; pictures are in the sub-folder ``annotated``. What is done is kept if the run is
-    interrupted.
+    ``results.jsonl`` grows line by line while it runs. At the end ``keypoints.json`` (COCO's result format, with
+    file_name and bbox), ``head_pose.json`` and ``.csv``, or ``classes.json`` and ``.csv`` are written from it; also if
+    the run is interrupted.
 
     Args:
         task: what the command line calls it: ``pose``, ``head-pose``, ``classify``, or another's ``command``.
-        inputs: pictures, and folders that are searched with their sub-folders.
+        inputs: what ``SourceFinder.find`` takes.
         weights: what ``Predictor.from_pretrained`` takes; by default those of the task.
         boxes: a COCO detection file, see ``DetectionFile``.
-        box: one box x, y, width, height or several of them, the same for every picture, instead of ``boxes``.
-            Without either, the whole picture.
+        box: one box x, y, width, height or several of them, the same for every picture.
+        detector: what ``make_detector`` takes. Without boxes and detector, each whole picture is one box.
+        selection: which of the boxes count.
+        reading: how videos and cameras are read.
+        recursive: look into sub-folders.
         out: folder of the results; made where it is missing.
+        save_pictures: draw annotated pictures, in this format, into the sub-folder ``annotated``.
+        save_video: write an annotated MP4 of each video and camera, there too.
+        resume: go on after the last whole line of the ``results.jsonl`` in ``out``.
+        track: give ids to the boxes of videos and cameras.
+        smooth: smooth keypoints over time; tracks, too.
         top: classes to keep and to show.
         cube: draw heads as cubes.
         flip_test: average with the mirrored crops.
         batch_size: crops at a time.
+        runtime: None takes the fastest that is installed; for a few pictures, the fastest that needs no export first.
         device: where to run.
-        threads: of PyTorch on the CPU; None leaves them as they are.
+        threads: of the runtime on the CPU; None leaves them as they are.
+        quiet: no progress bar and no tables; errors are still said.
         console: where the table goes, standard output by default.
         errors: where the progress bar and errors go, standard error by default.
 
@@ -67,34 +101,46 @@ def predict_files(
 
     console, errors = console or Console(), errors or Console(stderr=True)
     folder = Path(out)
+    summary = Summary()
     try:
         kind = _task(task)
         if top < 1 or batch_size < 1:
             raise ValueError(f"top and batch size must be at least 1, got {top} and {batch_size}")
-        found = find_pictures(inputs, folder / ANNOTATED)
-        summary = Summary(skipped=found.missing)
-        if found.pictures:
-            predictor = _predictor(kind, weights, device, threads)
-        chosen = _boxes(predictor.task if found.pictures else kind, boxes, box, found.pictures)
-        if found.pictures:
-            folder.mkdir(parents=True, exist_ok=True)
+        sources, count = _sources(inputs, recursive, folder / ANNOTATED)
+        listed = sources if isinstance(sources, list) else []
+        predictor = _predictor(kind, weights, device, threads, runtime, count)
+        found, file = _detector(predictor.task, boxes, box, detector, selection, threads)
+        _check_names(file, listed)
+        drawing = None
+        if save_pictures or save_video:
+            summary.drawn = folder / ANNOTATED
+            drawing = Drawing(
+                summary.drawn,
+                predictor.task,
+                save_pictures,
+                save_video,
+                top=top,
+                cube=cube,
+                inputs=[source.target for source in listed if isinstance(source, Source)],
+                failed=summary.skipped.add,
+            )
+        pipeline = Pipeline(predictor, found, track or smooth, smooth, flip_test, batch_size)
+        run = FileRun(folder, predictor.task, file, drawing, top, resume, summary)
     except (ValueError, OSError) as error:
         _complain(errors, str(error))
         return 2
     try:
-        if found.pictures:
-            run = FileRun(
-                predictor, chosen, ResultFiles(folder, predictor.task, top), cube, flip_test, batch_size, summary
-            )
-            with progress(errors, len(found.pictures)) as advance:
-                run.run(found.pictures, advance)
+        frames = read_frames(sources, reading, run.done)
+        with closing(pipeline.run(frames)) as results, progress(errors, count, quiet) as advance:
+            run.run(results, advance)
     except OSError as error:
         _complain(errors, f"results cannot be written ({error})")
         return 2
     finally:
-        if summary.shown:
-            console.print(value_table(predictor.task, summary, top))
-        console.print(summary_table(summary, len(found.pictures), folder))
+        if not quiet:
+            if summary.shown:
+                console.print(value_table(predictor.task, summary, top))
+            console.print(summary_table(summary, count, predictor.task))
     return summary.exit_code
 
 
@@ -109,22 +155,66 @@ def _task(command: str) -> type[Task]:
     return tasks[command]
 
 
-def _boxes(
-    task: Task | type[Task], path: str | Path | None, box: Sequence[object] | None, pictures: Sequence[PictureFile]
-) -> PictureBoxes:
-    if path is not None and box is not None:
-        raise ValueError("give a file of boxes or the boxes themselves, not both")
-    if path is None:
-        return PictureBoxes(same=None if box is None else list_boxes(box))
-    file = DetectionFile.read(path, task.category)
-    if pictures and not any(file.find(picture.path) for picture in pictures):
-        raise BoxesError(f"{path}: names none of the {len(pictures)} pictures, but {file.named() or 'nothing'}")
-    return PictureBoxes(file)
+def _sources(
+    inputs: Sequence[str | Path], recursive: bool, exclude: Path
+) -> tuple[Iterable[Source | Notice], int | None]:
+    """The sources, and how many pictures they are, if that can be known before they are read."""
+    found = SourceFinder(recursive, (exclude,)).find(inputs)
+    if any(str(given) == "-" for given in inputs):
+        # Whoever writes the names may go on doing so.
+        return found, None
+    listed = list(found)
+    sources = [source for source in listed if isinstance(source, Source)]
+    return listed, len(sources) if all(source.kind == "picture" for source in sources) else None
 
 
-def _predictor(task: type[Task], weights: str | Path | None, device: str, threads: int | None) -> Predictor:
+def _detector(
+    task: Task,
+    path: str | Path | None,
+    box: Sequence[object] | None,
+    detector: str | None,
+    selection: Selection | None,
+    threads: int | None,
+) -> tuple[Detector | None, DetectionFile | None]:
+    """What finds the boxes, and the file of boxes, if it is one."""
+    if sum(given is not None for given in (path, box, detector)) > 1:
+        raise ValueError("give a file of boxes, the boxes themselves or a detector, not two of them")
+    if box is not None:
+        return GivenBoxes(list_boxes(box)), None
+    if path is not None:
+        found: Detector = DetectionFileDetector(path, task.category)
+    elif detector is not None:
+        defaults: dict[str, object] = {"category": task.category, "threads": threads}
+        if selection is not None and selection.score > 0:
+            defaults["score"] = selection.score
+        found = make_detector(detector, **defaults)
+    else:
+        return None, None
+    file = found.file if isinstance(found, DetectionFileDetector) else None
+    return (SelectiveDetector(found, selection) if selection is not None else found), file
+
+
+def _check_names(file: DetectionFile | None, sources: Sequence[Source | Notice]) -> None:
+    if file is None:
+        return
+    pictures = [source for source in sources if isinstance(source, Source) and source.kind == "picture"]
+    if pictures and not any(file.find(source.target) for source in pictures):
+        raise BoxesError(f"{file.path}: names none of the {len(pictures)} pictures, but {file.named() or 'nothing'}")
+
+
+def _predictor(
+    task: type[Task],
+    weights: str | Path | None,
+    device: str,
+    threads: int | None,
+    runtime: Runtime | None,
+    count: int | None,
+) -> Predictor:
     name = weights or default_weights(task.name)
-    predictor = Predictor.from_pretrained(name, device=device, threads=threads)
-    if predictor.description.task != task.name:
-        raise ValueError(f"weights {name}: they are for {predictor.description.task}, not for {task.name}")
-    return predictor
+    model = load_weights(find_weights(name))
+    found = describe(model).task
+    if found != task.name:
+        raise ValueError(f"weights {name}: they are for {found}, not for {task.name}")
+    if runtime is None and device == "cpu" and count is not None and count < _FEW:
+        runtime = fastest_at_hand(model)
+    return Predictor(model, device=device, threads=threads, runtime=runtime)

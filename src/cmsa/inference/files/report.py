@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
-from cmsa.inference.files.run import Summary
+from cmsa.inference.files.summary import Some, Summary
 from cmsa.structures import Box
 from cmsa.tasks import Task
 
@@ -20,17 +19,18 @@ _SHOWN = 20
 
 
 @contextmanager
-def progress(console: Console, count: int) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar over ``count`` pictures, and what to call before each: how many are done, its name."""
+def progress(console: Console, count: int | None, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar over ``count`` pictures, if that is known, and what to call with how many are done and a name."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("", total=count)
         yield lambda done, name: bar.update(task, completed=done, description=escape(name))
 
 
 def value_table(task: Task, summary: Summary, top: int) -> Table:
     """The first predictions, one row each."""
-    table = Table("picture", "box", *task.headings())
+    # A name is there to be found again: it is folded, and not cut.
+    table = Table(Column("picture", overflow="fold"), "box", *task.headings())
     rows = [(name, value) for name, values in summary.shown for value in values]
     for name, value in rows[:_SHOWN]:
         table.add_row(escape(name), _box_text(value.box), *(escape(cell) for cell in task.cells(value, top)))
@@ -39,27 +39,47 @@ def value_table(task: Task, summary: Summary, top: int) -> Table:
     return table
 
 
-def summary_table(summary: Summary, count: int, folder: Path) -> Table:
-    """How much was done, what was left out and why, and where the results are."""
+def summary_table(summary: Summary, count: int | None, task: Task) -> Table:
+    """How much was done, what was left out and why, and where the results are.
+
+    Args:
+        summary: what became of the inputs.
+        count: how many pictures there are; None where that cannot be known.
+        task: that the predictions are of.
+    """
     table = Table.grid(padding=(0, 2))
-    table.add_row("pictures", f"{summary.done:,} of {count:,} done, {summary.values:,} predictions")
-    if summary.without_box:
-        table.add_row("without a box", _some(summary.without_box))
-    if summary.skipped:
-        table.add_row("[yellow]left out[/]", f"{len(summary.skipped):,}")
-    for name, reason in summary.skipped[:_SHOWN]:
-        table.add_row("", escape(f"{name}: {reason}"))
-    if len(summary.skipped) > _SHOWN:
-        table.add_row("", f"and {len(summary.skipped) - _SHOWN:,} more")
+    of = "" if count is None else f" of {count:,}"
+    before = f", {summary.before:,} before" if summary.before else ""
+    table.add_row("pictures", f"{summary.done:,}{of} done{before}, {summary.values:,} predictions")
+    if summary.whole:
+        what = "person" if task.category is not None else "box"
+        table.add_row("whole picture", f"{summary.whole:,} taken as one {what}: no boxes were given and no detector")
+    if summary.empty.count:
+        table.add_row("without a box", _some(summary.empty))
+    if summary.told.count:
+        table.add_row("told", f"{summary.told.count:,}")
+        _list(table, summary.told)
+    if summary.skipped.count:
+        table.add_row("[yellow]left out[/]", f"{summary.skipped.count:,}")
+        _list(table, summary.skipped)
     if summary.files:
         table.add_row("results", escape(", ".join(map(str, summary.files))))
-        table.add_row("annotated", escape(str(folder / "annotated")))
+    if summary.drawn is not None:
+        table.add_row("annotated", escape(str(summary.drawn)))
     return table
+
+
+def _list(table: Table, some: Some) -> None:
+    for name, text in some.first:
+        table.add_row("", escape(f"{name}: {text}"))
+    if some.count > len(some.first):
+        table.add_row("", f"and {some.count - len(some.first):,} more")
 
 
 def _box_text(box: Box) -> str:
     return " ".join(f"{number:g}" for number in box.xywh)
 
 
-def _some(names: list[str]) -> str:
-    return escape(", ".join(names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+def _some(some: Some) -> str:
+    names = [name for name, _ in some.first[:5]]
+    return escape(", ".join(names)) + (f" and {some.count - 5:,} more" if some.count > 5 else "")

@@ -1,87 +1,82 @@
-"""Predictions -> the files that other programs read: COCO results, JSON and CSV."""
+"""``results.jsonl`` -> the files that other programs read: COCO results, JSON and CSV. One line in memory at a time."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from cmsa.structures import Value
+from cmsa.inference.jsonl import read_results
 from cmsa.tasks import Task
 
 Record = dict[str, Any]
 
+RESULTS = "results.jsonl"
+"""Name of the file that grows while a run goes on."""
 
-@dataclass
-class ResultFiles:
-    """Collects predictions and writes them, whole or not at all: a JSON file, and a CSV file if the task has columns.
+
+def write_results(lines: Path, task: Task) -> list[Path]:
+    """Write the files that a task has, each whole or not at all, beside the lines.
 
     ``keypoints.json`` is a COCO result file with the picture's name and the box added to each entry;
     ``head_pose.json`` and ``classes.json`` hold one entry for each box, and beside them is a CSV of the same numbers,
-    for classes one row for each of the most likely ones.
+    for classes one row for each of the most likely ones. Entries of videos also have the frame and its time, and the
+    id where people were tracked.
 
-    Attributes:
-        folder: where the files go.
-        task: decides which files, and what is in them.
-        top: how many classes to keep for each box.
-        records: entries of the JSON file so far.
+    Args:
+        lines: of the ``results.jsonl``.
+        task: decides which files, and what is in them: a CSV file if the task has columns.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        OSError: the folder cannot be written to.
     """
-
-    folder: Path
-    task: Task
-    top: int = 5
-    records: list[Record] = field(default_factory=list)
-
-    def add(self, file_name: str, image_id: int, values: Sequence[Value], box_scores: Sequence[float]) -> None:
-        """Add the predictions of one picture.
-
-        Args:
-            file_name: of the picture.
-            image_id: of the picture.
-            values: its predictions.
-            box_scores: a score for each of their boxes; a person's score is multiplied by it (HRNet's rescoring).
-        """
-        for value, score in zip(values, box_scores, strict=True):
-            record = {"image_id": image_id, "file_name": file_name, "bbox": _rounded(value.box.xywh)}
-            self.records.append(record | self.task.record(value, score, self.top))
-
-    def write(self) -> list[Path]:
-        """Write everything so far, and return the files' paths.
-
-        Raises:
-            OSError: the folder cannot be written to.
-        """
-        base = self.folder / self.task.result_name
-        lines = ",\n".join(json.dumps(record, ensure_ascii=False) for record in self.records)
-        written = [_write(base.with_suffix(".json"), f"[\n{lines}\n]\n" if lines else "[]\n")]
-        if self.task.columns:
-            written.append(_write(base.with_suffix(".csv"), _table(self._rows())))
-        return written
-
-    def _rows(self) -> list[list[Any]]:
-        rows: list[list[Any]] = [["image_id", "file_name", "x", "y", "width", "height", *self.task.columns]]
-        for record in self.records:
-            start = [record["image_id"], record["file_name"], *record["bbox"]]
-            rows += [[*start, *row] for row in self.task.rows(record)]
-        return rows
+    base = lines.parent / task.result_name
+    written = [_whole(base.with_suffix(".json"), lambda file: _write_entries(file, lines))]
+    if task.columns:
+        written.append(_whole(base.with_suffix(".csv"), lambda file: _write_table(file, lines, task)))
+    return written
 
 
-def _table(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def entries(lines: Path) -> Iterator[Record]:
+    """The entries of the JSON file, one for each box."""
+    for line in read_results(lines):
+        start = {"image_id": line.get("image_id"), "file_name": line["file"]}
+        start |= {key: line[key] for key in ("frame", "time") if key in line}
+        for prediction in line.get("predictions", ()):
+            yield start | {key: value for key, value in prediction.items() if key != "box_score"}
 
 
-def _write(path: Path, text: str) -> Path:
+def _write_entries(file: TextIO, lines: Path) -> None:
+    file.write("[")
+    first = True
+    for entry in entries(lines):
+        file.write(("\n" if first else ",\n") + json.dumps(entry, ensure_ascii=False))
+        first = False
+    file.write("]\n" if first else "\n]\n")
+
+
+def _write_table(file: TextIO, lines: Path, task: Task) -> None:
+    of_video = any("frame" in line for line in read_results(lines))
+    more = ("frame", "time", "id") if of_video else ()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["image_id", "file_name", *more, "x", "y", "width", "height", *task.columns])
+    for entry in entries(lines):
+        start = [entry["image_id"], entry["file_name"], *(entry.get(name, "") for name in more), *entry["bbox"]]
+        rows.writerows([*start, *row] for row in task.rows(entry))
+
+
+def _whole(path: Path, write: Any) -> Path:
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            write(file)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     return path
-
-
-def _rounded(numbers: Sequence[float]) -> list[float]:
-    return [round(float(number), 4) for number in numbers]

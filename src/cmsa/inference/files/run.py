@@ -1,69 +1,20 @@
-"""Pictures, one after the other: read, predict, draw, keep. A bad one costs the others nothing."""
+"""Results of a stream, one after the other: kept line by line, counted, drawn; the files at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
-from cmsa.data.boxes import DetectionFile, usable_boxes
-from cmsa.data.image import read_image
-from cmsa.inference.files.inputs import PictureFile, annotated_paths
-from cmsa.inference.files.results import ResultFiles
-from cmsa.inference.predictor import Predictor
-from cmsa.structures import Box, Value
-from cmsa.visualization.panel import Picture
-
-ANNOTATED = "annotated"
-"""The sub-folder of annotated pictures."""
-
-_SHOWN = 20
-
-
-@dataclass
-class Summary:
-    """What became of the inputs.
-
-    Attributes:
-        done: pictures predicted.
-        values: predictions made.
-        without_box: names of pictures that the boxes file has no box for; they count as done.
-        skipped: what was left out, a file or one of its boxes, and why.
-        files: result files written.
-        shown: names and predictions of the first few pictures, for a table.
-    """
-
-    done: int = 0
-    values: int = 0
-    without_box: list[str] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
-    shown: list[tuple[str, Sequence[Value]]] = field(default_factory=list)
-
-    @property
-    def exit_code(self) -> int:
-        """0: all done; 1: something was left out; 2: nothing was done."""
-        if not self.done:
-            return 2
-        return 1 if self.skipped else 0
-
-
-@dataclass(frozen=True, eq=False)
-class PictureBoxes:
-    """Which boxes a picture has: those of a file, the same for every picture, or none: the whole picture."""
-
-    file: DetectionFile | None = None
-    same: Sequence[object] | None = None
-
-    def of(self, path: Path) -> tuple[int | None, list[object] | None, list[float]]:
-        """Image id, boxes (None: the whole picture) and their scores."""
-        if self.file is None:
-            boxes = None if self.same is None else list(self.same)
-            return None, boxes, [1.0] * (1 if boxes is None else len(boxes))
-        found = self.file.find(path)
-        return (None, [], []) if found is None else (found.image_id, found.boxes, found.scores)
+from cmsa.data.boxes import DetectionFile
+from cmsa.inference.files.drawing import Drawing
+from cmsa.inference.files.lines import notice_line, result_line
+from cmsa.inference.files.results import RESULTS, write_results
+from cmsa.inference.files.summary import KEPT, Summary
+from cmsa.inference.jsonl import Record, ResultLines, read_results
+from cmsa.inference.pipeline import FrameResult
+from cmsa.inference.streams import Notice
+from cmsa.tasks import Task
 
 
 @dataclass
@@ -75,89 +26,122 @@ class ImageIds:
     last: int = 0
 
     def take(self, wanted: int | None) -> int:
-        """The wanted id if no picture has it yet, else the next running one."""
-        if wanted is None or wanted in self.used:
+        """The wanted id if it is one of the file's and no picture has it yet, else the next running one."""
+        if wanted is not None and wanted in self.reserved and wanted not in self.used:
+            self.used.add(wanted)
+            return wanted
+        self.last += 1
+        while self.last in self.reserved:
             self.last += 1
-            while self.last in self.reserved or self.last in self.used:
-                self.last += 1
-            wanted = self.last
-        self.used.add(wanted)
-        return wanted
+        return self.last
+
+    def known(self, taken: int) -> None:
+        """An id that an earlier run took."""
+        if taken in self.reserved:
+            self.used.add(taken)
+        else:
+            self.last = max(self.last, taken)
 
 
 @dataclass
 class FileRun:
-    """Predicts pictures and writes results and annotated pictures.
+    """Writes what a stream's results say.
 
     Attributes:
-        predictor: what predicts.
-        boxes: whose boxes.
-        results: where predictions are kept; its folder must exist.
-        cube: draw heads as cubes.
-        flip_test: average with the mirrored crops.
-        batch_size: crops at a time.
-        summary: what became of the pictures so far.
+        folder: of the results; made with the first one.
+        task: that the values are of.
+        boxes: a file of boxes, whose image ids count.
+        drawing: draws annotated pictures.
+        top: classes to keep.
+        resume: go on with the results that are there.
+        summary: what became of the inputs so far.
     """
 
-    predictor: Predictor
-    boxes: PictureBoxes
-    results: ResultFiles
-    cube: bool = False
-    flip_test: bool = False
-    batch_size: int = 32
+    folder: Path
+    task: Task
+    boxes: DetectionFile | None = None
+    drawing: Drawing | None = None
+    top: int = 5
+    resume: bool = False
     summary: Summary = field(default_factory=Summary)
 
+    def __post_init__(self) -> None:
+        self.path = self.folder / RESULTS
+        self._lines: ResultLines | None = None
+        self._early: list[Record] = []
+        self._ids = ImageIds(self.boxes.image_ids if self.boxes else set())
+        if self.resume and self.path.exists():
+            self._lines = ResultLines(self.path, resume=True)
+            for record in read_results(self.path):
+                if isinstance(record.get("image_id"), int):
+                    self._ids.known(record["image_id"])
+                    self.summary.before += 1
+
+    @property
+    def done(self) -> dict[str, int]:
+        """Of an earlier run, the number of the last frame of each source."""
+        return dict(self._lines.done) if self._lines else {}
+
     def run(
-        self, pictures: Sequence[PictureFile], advance: Callable[[int, str], None] = lambda count, name: None
+        self, items: Iterator[FrameResult | Notice], advance: Callable[[int, str], None] = lambda count, name: None
     ) -> None:
-        """Predict pictures. Results are written at the end, also where an error or Ctrl-C brings it early.
+        """Keep all results. The files at the end are also written where an error or Ctrl-C brings it early.
 
         Args:
-            pictures: what to predict.
-            advance: told before each picture how many are done, and its name; for a progress bar.
+            items: of ``Pipeline.run``.
+            advance: told after each picture how many are done, and its name; for a progress bar.
 
         Raises:
-            OSError: results cannot be written.
+            OSError: results cannot be written; those up to the last whole line are kept.
         """
-        ids = ImageIds(self.boxes.file.image_ids if self.boxes.file else set())
-        paths = annotated_paths(pictures, self.results.folder / ANNOTATED)
         try:
-            for place, (picture, path) in enumerate(zip(pictures, paths, strict=True)):
-                advance(place, picture.name)
-                self._predict(picture, path, ids)
-            advance(len(pictures), "")
+            for item in items:
+                if isinstance(item, Notice):
+                    self._told(item)
+                else:
+                    self._keep(item)
+                advance(self.summary.done, item.source if isinstance(item, Notice) else item.frame.source)
         finally:
-            if self.summary.done:
-                self.summary.files = self.results.write()
+            try:
+                if self.drawing is not None:
+                    self.drawing.close()
+            finally:
+                if self._lines is not None:
+                    self._lines.close()
+                    self.summary.files = [self.path, *write_results(self.path, self.task)]
 
-    def _predict(self, picture: PictureFile, path: Path, ids: ImageIds) -> None:
-        image_id, given, scores = self.boxes.of(picture.path)
-        summary = self.summary
-        try:
-            image = read_image(picture.path)
-            height, width = image.shape[:2]
-            usable, reasons = usable_boxes([Box(0, 0, width, height)] if given is None else given, height, width)
-            # The whole picture is not a box: no margin is added to it.
-            boxes = None if given is None else list(usable.values())
-            values = self.predictor(image, boxes, flip_test=self.flip_test, batch_size=self.batch_size)
-            crops = self.predictor.crops(image, boxes)
-            drawing = self.results.task.draw(image, values, crops, top=self.results.top, cube=self.cube)
-        except Exception as error:  # whatever is wrong with this picture, the others are not to suffer
-            summary.skipped.append((picture.name, str(error).removeprefix(f"{picture.path}: ")))
-            return
-        _save(drawing, path)
-        self.results.add(picture.name, ids.take(image_id), values, [scores[place] for place in usable])
-        summary.skipped += [(f"{picture.name}, box {place}", reason) for place, reason in reasons.items()]
+    def _told(self, notice: Notice) -> None:
+        if notice.failed:
+            self.summary.skipped.add(notice.source, notice.text)
+            self._write(notice_line(notice))
+        else:
+            self.summary.told.add(notice.source, notice.text)
+
+    def _keep(self, result: FrameResult) -> None:
+        frame, summary = result.frame, self.summary
+        found = self.boxes.find(frame.path) if self.boxes and frame.path else None
+        line = result_line(result, self.task, self.top, self._ids.take(found.image_id if found else None))
+        if self._lines is None:
+            # Only now, for a run that does nothing must not take away what an earlier one did.
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lines = ResultLines(self.path)
+            for early in self._early:
+                self._lines.write(early)
+        self._write(line)
+        if self.drawing is not None:
+            self.drawing.add(result)
+        for left_out in line.get("skipped", ()):
+            summary.skipped.add(f"{frame.source}, box {left_out['box']}", left_out["reason"])
         summary.done += 1
-        summary.values += len(values)
-        if given == []:
-            summary.without_box.append(picture.name)
-        if len(summary.shown) < _SHOWN:
-            summary.shown.append((picture.name, values))
+        summary.values += len(result.values)
+        summary.whole += result.whole
+        if not result.detections.boxes and not line.get("skipped"):
+            summary.empty.add(frame.source)
+        if len(summary.shown) < KEPT:
+            summary.shown.append((frame.source, list(result.values)))
 
-
-def _save(picture: Picture, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    Image.fromarray(picture).save(partial, format="PNG")
-    partial.replace(path)
+    def _write(self, record: Record) -> None:
+        if self._lines is not None:
+            self._lines.write(record)
+        elif len(self._early) < KEPT:
+            self._early.append(record)

@@ -21,6 +21,7 @@ class Frame:
         number: of the frame in its source, counting skipped ones, from 0; 0 for a picture file.
         time: in seconds: of a video from its beginning, of a camera since its first frame; None for a picture file.
         path: of a picture file.
+        place: where what is made of it goes below a folder of results, without suffix; all frames of a source have one.
         live: it comes from a camera, and whoever watches does not want to wait.
     """
 
@@ -29,6 +30,7 @@ class Frame:
     number: int = 0
     time: float | None = None
     path: Path | None = None
+    place: Path = Path()
     live: bool = False
 
 

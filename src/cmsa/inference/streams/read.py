@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cmsa.data.image import ImageError, read_image
@@ -69,7 +69,8 @@ def read_frames(
                 yield _picture(source)
         elif source.kind == "video":
             after = done.get(source.name, -1)
-            yield from read_video(source.target, source.name, reading.pace(), reading.start, reading.end, after)
+            frames = read_video(source.target, source.name, reading.pace(), reading.start, reading.end, after)
+            yield from _placed(frames, source)
         else:
             target = int(source.target) if source.kind == "camera" else source.target
             frames = read_live(
@@ -81,12 +82,17 @@ def read_frames(
                 start=reading.start,
                 after=done.get(source.name, -1),
             )
-            yield from latest(frames) if reading.drop else frames
+            yield from _placed(latest(frames) if reading.drop else frames, source)
+
+
+def _placed(items: Iterator[Item], source: Source) -> Iterator[Item]:
+    for item in items:
+        yield replace(item, place=source.place) if isinstance(item, Frame) else item
 
 
 def _picture(source: Source) -> Item:
     try:
-        return Frame(read_image(source.target), source.name, path=Path(source.target))
+        return Frame(read_image(source.target), source.name, path=Path(source.target), place=source.place)
     except ImageError as error:
         return Notice(source.name, str(error).removeprefix(f"{source.target}: "))
     except (OSError, MemoryError) as error:
