@@ -10,9 +10,11 @@ from scipy.spatial.transform import Rotation
 from cmsa.geometry.rotations import (
     euler_to_matrix,
     flip_angles,
+    flip_rotation,
     geodesic_distance,
     matrix_to_euler,
     matrix_to_rotation_6d,
+    mean_rotation,
     rotate_in_plane,
     rotation_6d_to_matrix,
     transform_angles,
@@ -179,3 +181,25 @@ def test_warped_pictures_show_the_warped_axes(
     before, after = euler_to_matrix(angles), euler_to_matrix(transform_angles(angles, warp))
     # The nose's and the chin's directions in the picture move with the picture.
     torch.testing.assert_close(scale * after[:2, 1:], linear @ before[:2, 1:], atol=1e-9, rtol=0)
+
+
+@given(angle_triples)
+def test_a_mirrored_rotation_is_that_of_mirrored_angles(angles: torch.Tensor) -> None:
+    torch.testing.assert_close(flip_rotation(euler_to_matrix(angles)), euler_to_matrix(flip_angles(angles)))
+
+
+@given(angle_triples, st.floats(0, 175), quaternions)
+def test_the_mean_rotation_is_half_way(angles: torch.Tensor, turn: float, axis: tuple[float, ...]) -> None:
+    first = euler_to_matrix(angles)
+    direction = np.array(axis[:3]) + 1e-3
+    vector = direction / np.linalg.norm(direction)
+    half, whole = (
+        torch.from_numpy(Rotation.from_rotvec(vector * math.radians(share * turn)).as_matrix()) for share in (0.5, 1)
+    )
+    torch.testing.assert_close(mean_rotation(first, first @ whole), first @ half, atol=1e-9, rtol=0)
+
+
+def test_half_a_turn_still_has_a_rotation_between() -> None:
+    between = mean_rotation(torch.eye(3, dtype=torch.float64), torch.diag(torch.tensor([1.0, -1.0, -1.0]).double()))
+    torch.testing.assert_close(between @ between.T, torch.eye(3, dtype=torch.float64))
+    assert torch.linalg.det(between) == pytest.approx(1)
