@@ -3,7 +3,7 @@ import torch
 
 from cmsa.benchmark.noise import noise_store
 from cmsa.data.datasets import FACES
-from cmsa.data.transforms.affine import transform_points
+from cmsa.geometry.affine import apply_affine
 
 
 @pytest.mark.parametrize("task", ["pose", "head_pose", "classification"])
@@ -20,7 +20,7 @@ def test_batches_are_as_if_prepared(task):
 def test_keypoints_lie_in_the_middle_of_the_stored_crop():
     store = noise_store("pose", (16, 12), 50)
     batch = store.read(slice(None))
-    points = transform_points(batch["keypoints"][..., :2], batch["matrix"])
+    points = apply_affine(batch["matrix"], batch["keypoints"][..., :2])
     height, width = store.spec.store_size
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
     # The input is 12 x 16 pixels, 1.5 stored ones each; a place of 0..12 is at most 6.5 from 5.5.

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.geometry.crops import CropConvention, apply_affine, crop_affine
+from cmsa.geometry.affine import apply_affine
+from cmsa.geometry.crops import CropConvention, crop_affine
 
 
 def psnr(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:

@@ -14,7 +14,7 @@ from cmsa.data.datasets.faces import HeadPoseDataError
 from cmsa.data.image import read_image
 from cmsa.data.prepare import prepare
 from cmsa.data.store import StoreError
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 
 SIZE = (32, 32)
 

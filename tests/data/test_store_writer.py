@@ -19,7 +19,7 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.image import read_image
 from cmsa.data.store import CropStore, StoreError
 from cmsa.data.store_writer import CropSource, build_store
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 
 
 @pytest.fixture

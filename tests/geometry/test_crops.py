@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmsa.geometry.crops import apply_affine, crop_affine, extend_to_aspect, invert_affine, region_center
+from cmsa.geometry.affine import apply_affine, invert_affine
+from cmsa.geometry.crops import crop_affine, extend_to_aspect, region_center
 from cmsa.structures import Box
 
 BOX = Box(10, 20, 30, 60)

@@ -7,7 +7,7 @@ from tiny_people import people_store, write_people
 from torch import Tensor
 
 from cmsa.data.store import CropStore
-from cmsa.data.transforms.affine import transform_points
+from cmsa.geometry.affine import apply_affine
 from cmsa.metrics.keypoints import PoseScore
 from cmsa.structures import COCO
 from cmsa.tasks.pose.task import PoseTask
@@ -100,7 +100,7 @@ def test_people_who_were_detected_twice_count_once(task: PoseTask, folder: Path)
     annotations = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))["annotations"]
     truth = torch.tensor([annotations[index]["keypoints"] for index in (0, 0, 1)]).reshape(3, 17, 3)
     batch = found.read(slice(None))
-    heatmaps, _ = task.codec.encode(transform_points(truth[..., :2], batch["matrix"]), torch.ones(3, 17))
+    heatmaps = task.codec.encode(apply_affine(batch["matrix"], truth[..., :2]), torch.ones(3, 17))["heatmaps"]
     score = PoseScore(task.keypoint_set, found)
     score.update(batch, task.decode(heatmaps))
     collected = {name: value.double().numpy() for name, value in score.batches[0].items()}

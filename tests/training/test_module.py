@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import torch
 from tiny_people import SIZE, people_store, tiny_recipe, write_people
+from torch.overrides import TorchFunctionMode
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import AffineRange
 from cmsa.models.network import CMSA
-from cmsa.training.module import TrainingModule, build_augmentation
+from cmsa.tasks.pose.codecs import CODECS
+from cmsa.training.half_network import HalfNetwork
+from cmsa.training.module import TrainingModule, build_augmentation, step_seed
 from cmsa.training.train import build_module
 
 
@@ -51,7 +54,8 @@ def test_training_and_validation_normalise_as_the_weights_will_say(stores: list[
     batch = stores[1].read(slice(2))
     expected = (batch["crops"] / 255 - torch.tensor([0.3, 0.5, 0.6])) / torch.tensor([0.2, 0.4, 0.1])
     torch.testing.assert_close(module.preprocess(batch["crops"]), expected.permute(0, 3, 1, 2))
-    still = replace(module.augmentation, affine=AffineRange.still(), density=1.0, supersample=1)
+    still = module.augmentation
+    still.affine, still.density, still.supersample = AffineRange.still(), 1.0, 1
     images, _ = still(batch["crops"], torch.Generator())
     torch.testing.assert_close(images, expected.permute(0, 3, 1, 2), rtol=1e-4, atol=1e-4)
 
@@ -156,5 +160,81 @@ def test_stores_and_recipe_must_fit(stores: list[CropStore]) -> None:
 def test_a_loss_that_is_no_number_names_its_step(module: TrainingModule, stores: list[CropStore]) -> None:
     with torch.no_grad():
         next(module.network.parameters()).fill_(np.nan)
-    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 0 \(epoch 0, batch 7\)"):
+    with pytest.raises(FloatingPointError, match=r"the loss is not finite at step 0 \(epoch 0\)"):
         module.training_step(stores[0].read(slice(4)), 7)
+
+
+class HostNumbers(TorchFunctionMode):
+    """Notes each tensor that is made from numbers of the host, and each number that is read back."""
+
+    MAKERS = ("tensor", "as_tensor", "from_numpy", "new_tensor", "asarray", "scalar_tensor")
+    READERS = ("item", "tolist", "nonzero", "__bool__", "__float__", "__int__", "cpu", "numpy")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        name = getattr(func, "__name__", "")
+        if name in self.MAKERS + self.READERS:
+            self.made.append(name)
+        if name in ("__getitem__", "__setitem__"):
+            indices = args[1] if isinstance(args[1], tuple) else (args[1],)
+            if any(isinstance(index, list | np.ndarray) for index in indices):
+                self.made.append(f"{name} by a list")
+        return func(*args, **(kwargs or {}))
+
+
+def host_numbers(module: TrainingModule, batch: dict[str, torch.Tensor]) -> list[str]:
+    """What a training step makes from the host's numbers, once constants are where they belong."""
+    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    module.stop_if_not_finite = lambda: None  # type: ignore[method-assign]
+    module.training_step(batch, 0).backward()
+    with HostNumbers() as seen:
+        module.training_step(batch, 1).backward()
+    return seen.made
+
+
+@pytest.mark.parametrize(("codec", "loss"), [("udp", "mse"), *((codec, "cross_entropy") for codec in CODECS)])
+def test_a_step_makes_no_tensor_from_the_host_s_numbers(stores: list[CropStore], codec: str, loss: str) -> None:
+    recipe = tiny_recipe(*stores, ema_decay=0.9)
+    recipe.codec, recipe.loss = codec, loss  # type: ignore[assignment]
+    recipe.augment.jitter, recipe.augment.erasing_probability, recipe.augment.translation = 0.2, 0.5, 0.1
+    assert host_numbers(build_module(recipe), stores[0].read(slice(4))) == []
+
+
+def test_the_count_of_host_numbers_counts() -> None:
+    with HostNumbers() as seen:
+        torch.zeros(3)[[0, 2]] + torch.zeros(2).new_tensor([1, 2]) + torch.tensor(1)
+    assert seen.made == ["__getitem__ by a list", "new_tensor", "tensor"]
+
+
+def test_random_numbers_depend_on_seed_step_and_process(module: TrainingModule, stores: list[CropStore]) -> None:
+    batch = stores[0].read(slice(None))
+    first, _ = module.augment(batch)
+    module.generator = None
+    again, _ = module.augment(batch)
+    assert torch.equal(first, again)
+    module.recipe.seed += 1
+    assert not torch.equal(module.augment(batch)[0], first)
+    seeds = [step_seed(seed, step, rank) for seed in range(4) for step in range(4) for rank in range(4)]
+    assert len(set(seeds)) == 64
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_processes_are_sent_no_constants(module: TrainingModule) -> None:
+    ignored = set(module._ddp_params_and_buffers_to_ignore)
+    sent = {name for name, _ in module.named_buffers()} - ignored
+    assert any(name.endswith("relative_position_index") for name in ignored)
+    assert all(name.endswith(("running_mean", "running_var", "num_batches_tracked")) for name in sent)
+
+
+def test_half_precision_leaves_labels_alone(module: TrainingModule, stores: list[CropStore]) -> None:
+    plugin = HalfNetwork("bf16-true")
+    plugin.convert_module(module)
+    batch = plugin.convert_input(stores[0].read(slice(4)))
+    assert all(value.dtype != torch.bfloat16 for value in batch.values())
+    with plugin.forward_context():
+        images, targets = module.augment(batch)
+    assert {images.dtype, *(value.dtype for value in targets.values())} == {torch.float32}
+    assert {parameter.dtype for parameter in module.network.parameters()} == {torch.bfloat16}

@@ -117,6 +117,42 @@ def test_an_interrupted_epoch_goes_on_in_the_middle(
     assert torch.load(tmp_path / "last.ckpt", weights_only=False)["global_step"] == 4
 
 
+@pytest.mark.parametrize("stopped_at", [2, 3])
+def test_a_resumed_run_ends_as_the_unbroken_one(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int
+) -> None:
+    """Samples, augmentation and stochastic depth follow from seed and step: at an epoch's end and in its middle."""
+    train(recipe, tmp_path / "whole", **OPTIONS)
+    step = TrainingModule.training_step
+
+    def crash(self: TrainingModule, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        if self.global_step == stopped_at:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", crash)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(recipe, tmp_path / "broken", checkpoint_minutes=0, **OPTIONS)
+    torch.manual_seed(99)
+    train(recipe, tmp_path / "broken", resume=True, **OPTIONS)
+    whole, broken = (
+        torch.load(tmp_path / name / "last.ckpt", weights_only=False)["state_dict"] for name in ("whole", "broken")
+    )
+    assert whole.keys() == broken.keys()
+    assert [key for key, value in whole.items() if not torch.equal(value, broken[key])] == []
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_clipping_goes_with_every_precision(recipe: Recipe, tmp_path: Path, precision: str) -> None:
+    recipe.optimizer.epochs, recipe.optimizer.clip_norm = 1, 1.0
+    try:
+        train(recipe, tmp_path, precision=precision, **OPTIONS)
+    finally:
+        recipe.optimizer.epochs, recipe.optimizer.clip_norm = 2, 0.0
+    assert len(rows(tmp_path, "val/AP")) == 1
+
+
 @pytest.mark.slow
 def test_the_baseline_trains_too(recipe: Recipe, tmp_path: Path) -> None:
     model, recipe.model.name = recipe.model.name, "timm/resnet18"

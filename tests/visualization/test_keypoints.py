@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from cmsa.geometry.crops import apply_affine, crop_affine, extend_to_aspect
+from cmsa.geometry.affine import apply_affine
+from cmsa.geometry.crops import crop_affine, extend_to_aspect
 from cmsa.structures import COCO, Box, ClassScores, Keypoints
 from cmsa.visualization.keypoints import draw_boxes, draw_class_scores, draw_crop_panel, draw_keypoints
 from cmsa.visualization.panel import BACKGROUND, enlarge

@@ -20,7 +20,7 @@ from cmsa.benchmark.measure import machine
 from cmsa.benchmark.written import write_rows
 from cmsa.data.prepare import prepare
 from cmsa.data.store import CropStore
-from cmsa.geometry.crops import apply_affine, invert_affine
+from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck_of_set, rescore
 from cmsa.structures import COCO, FloatArray

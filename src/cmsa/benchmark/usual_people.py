@@ -14,8 +14,9 @@ from torchvision.transforms import Compose, Normalize, ToTensor  # type: ignore[
 
 from cmsa.data.datasets.coco_entries import Person
 from cmsa.data.transforms.augment import AffineRange
-from cmsa.geometry.crops import FloatArray, apply_affine, crop_affine, extend_to_aspect, region_center
-from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, KeypointSet
+from cmsa.geometry.affine import apply_affine
+from cmsa.geometry.crops import crop_affine, extend_to_aspect, region_center
+from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, FloatArray, KeypointSet
 
 
 class UsualPeople(Dataset[tuple[Tensor, Tensor]]):

@@ -17,6 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", default="1", help="number of GPUs, or auto")
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--precision", default="32-true", help="e.g. bf16-mixed")
+    parser.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm counts over all GPUs")
     parser.add_argument("--max-time", help="stop after DD:HH:MM:SS")
     parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
     parser.add_argument("--threads", type=int, help="CPU threads")
@@ -50,5 +51,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         compile_network=options.compile,
         limit_batches=options.limit_batches,
         checkpoint_minutes=options.checkpoint_minutes,
+        sync_batchnorm=options.sync_batchnorm,
     )
     return 0

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.geometry.crops import BOX_PADDING, CropConvention, FloatArray, crop_affine, extend_to_aspect, invert_affine
-from cmsa.structures import Box
+from cmsa.geometry.affine import compose_affine, invert_affine
+from cmsa.geometry.crops import BOX_PADDING, CropConvention, crop_affine, extend_to_aspect
+from cmsa.structures import Box, FloatArray
 
 _LARGEST_CANVAS = 8192
 """A region far larger than its picture must not ask for gigabytes of intermediate pixels."""
@@ -140,9 +141,7 @@ class CropSpec:
 
     def store_matrix(self, center: tuple[float, float], extent: tuple[float, float]) -> FloatArray:
         """2x3 map from the picture to the store crop of the same region."""
-        base, inner = self.base_matrix(center, extent), self.base_to_store
-        linear = inner[:, :2] @ base[:, :2]
-        return np.concatenate([linear, inner[:, :2] @ base[:, 2:] + inner[:, 2:]], axis=1)
+        return compose_affine(self.base_to_store, self.base_matrix(center, extent))
 
 
 def _turned_side(along: float, across: float, degrees: float) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cmsa.data.store import CropStore
 
@@ -48,6 +48,41 @@ class StoreDataset(Dataset[dict[str, Tensor]]):
         return {name: torch.cat([part[name] for part in parts])[order] for name in sorted(self.names)}
 
 
+class EpochSampler(Sampler[int]):
+    """A process's part of a shuffled epoch, which depends on seed and epoch only.
+
+    Batch by batch, the processes together see what a single one would see in batches as large as theirs together.
+
+    Args:
+        count: samples of an epoch.
+        shard: number of this process and how many there are; what does not divide among them is left out.
+        seed: of the shuffling.
+    """
+
+    def __init__(self, count: int, shard: tuple[int, int], seed: int) -> None:
+        self.count, self.shard, self.seed = count, shard, seed
+        self.epoch = self.start = 0
+
+    def __len__(self) -> int:
+        return self.count // self.shard[1]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of another epoch; Lightning says which, and without it each is the one after the last."""
+        self.epoch = epoch
+
+    def skip(self, samples: int) -> None:
+        """Leave out so many of this process's samples the next time: an interrupted run has seen them."""
+        self.start = samples
+
+    def __iter__(self) -> Iterator[int]:
+        rank, processes = self.shard
+        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        own = order[: len(self) * processes][rank::processes]
+        start, self.start = self.start, 0
+        self.epoch += 1
+        yield from own[start:].tolist()
+
+
 def _as_is(batch: Any) -> Any:
     return batch
 
@@ -69,24 +104,20 @@ def store_loader(
         training: shuffled, without the last short batch; else in order, and all of them.
         workers: processes that read.
         shard: number of this process and how many there are; each gets another part of the same shuffled epoch.
-        seed: of that shuffling, where there are several processes.
+        seed: of that shuffling.
 
     Raises:
         ValueError: there is no store, the stores differ, or training has fewer crops than one batch.
     """
     dataset = StoreDataset(stores)
-    rank, processes = shard
+    processes = shard[1]
     if training and len(dataset) // processes < batch_size:
         share = f"{len(dataset)} crops" + (f" for {processes} processes" if processes > 1 else "")
         raise ValueError(f"{stores[0].folder}: {share} do not fill one batch of {batch_size}")
-    sampler: DistributedSampler[dict[str, Tensor]] | None = None
-    if training and processes > 1:
-        sampler = DistributedSampler(dataset, processes, rank, shuffle=True, seed=seed, drop_last=True)
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        shuffle=training and sampler is None,
-        sampler=sampler,
+        sampler=EpochSampler(len(dataset), shard, seed) if training else None,
         drop_last=training,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import warp
+from cmsa.geometry.affine import invert_affine
 
 CALIBRATION_CROPS = 300
 """More of them hardly move the ranges (NNCF's own default)."""
@@ -38,9 +39,7 @@ def calibration_pixels(store: CropStore, size: tuple[int, int], count: int = CAL
     crops = store.read(chosen.numpy())["crops"]
     if store.spec.store_size == size:
         return crops
-    base = torch.from_numpy(store.spec.base_to_store).float()
-    linear = torch.linalg.inv(base[:, :2])
-    inverse = torch.cat([linear, -linear @ base[:, 2:]], dim=1)
+    inverse = torch.from_numpy(invert_affine(store.spec.base_to_store)).float()
     images = warp(crops, inverse.expand(len(crops), 2, 3), size)
     return (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 

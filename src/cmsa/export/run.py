@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,9 @@ def export_formats(
 ) -> list[Exported]:
     """As :func:`export`, several formats of one model; the graph is traced once."""
     options = options or ExportOptions()
+    # Files are traced and compared on the CPU, wherever the model is.
+    if any(parameter.device.type != "cpu" for parameter in model.parameters()):
+        model = copy.deepcopy(model).cpu()
     if options.calibration is not None and "torch" in paths:
         raise ValueError("int8 is for onnx and openvino, not for torch")
     graph = ExportedGraph(model, normalise=options.normalise, decode=options.decode)

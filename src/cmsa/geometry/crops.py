@@ -10,11 +10,10 @@ import math
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cmsa.structures import Box
+from cmsa.geometry.affine import invert_affine
+from cmsa.structures import Box, FloatArray
 
-FloatArray = NDArray[np.float64]
 CropConvention = Literal["pixel", "udp", "hrnet"]
 
 BOX_PADDING = 1.25
@@ -70,18 +69,3 @@ def crop_affine(
     linear = turn @ np.diag(step)
     to_picture = np.concatenate([linear, (np.array(center) - linear @ np.array(anchor))[:, None]], axis=1)
     return invert_affine(to_picture)
-
-
-def invert_affine(matrix: FloatArray) -> FloatArray:
-    """Inverse of a 2x3 affine map.
-
-    Raises:
-        numpy.linalg.LinAlgError: the map is singular.
-    """
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.concatenate([linear, -(linear @ matrix[:, 2:])], axis=1)
-
-
-def apply_affine(matrix: FloatArray, points: FloatArray) -> FloatArray:
-    """Map points (..., 2) with a 2x3 affine map."""
-    return points @ matrix[:, :2].T + matrix[:, 2]

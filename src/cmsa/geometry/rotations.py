@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from cmsa.geometry.constants import constant
+
 LARGEST_ANGLE = 99.0
 """Degrees. The protocols of the field leave out heads with an angle beyond ± this (Hopenet, FSA-Net)."""
 
@@ -93,12 +95,12 @@ def wrap_degrees(angles: Tensor) -> Tensor:
 
 def flip_angles(angles: Tensor) -> Tensor:
     """Angles (..., 3) of the head in the mirrored picture: yaw and roll change sign."""
-    return angles * angles.new_tensor(_FLIP_SIGNS)
+    return angles * constant(_FLIP_SIGNS, angles)
 
 
 def flip_rotation(matrix: Tensor) -> Tensor:
     """Rotation matrices (..., 3, 3) of the head in the mirrored picture, as ``flip_angles`` of its angles."""
-    signs = matrix.new_tensor([-1.0, 1.0, 1.0])
+    signs = constant((-1.0, 1.0, 1.0), matrix)
     return matrix * signs[:, None] * signs
 
 
@@ -122,7 +124,7 @@ def rotate_in_plane(angles: Tensor, degrees: Tensor | float) -> Tensor:
     to roll.
     """
     turn = torch.zeros_like(angles)
-    turn[..., 2] = torch.as_tensor(degrees, dtype=angles.dtype, device=angles.device)
+    turn[..., 2] = degrees
     return matrix_to_euler(euler_to_matrix(turn) @ euler_to_matrix(angles))
 
 
@@ -135,7 +137,7 @@ def transform_angles(angles: Tensor, matrices: Tensor) -> Tensor:
     linear = matrices[..., :2].to(angles.dtype)
     mirrored = torch.linalg.det(linear) < 0
     # A mirroring map is (flip left-right) · (rotation): undo the flip, turn the head, then flip the head.
-    linear = torch.where(mirrored[..., None, None], linear * linear.new_tensor([[-1.0], [1.0]]), linear)
+    linear = torch.where(mirrored[..., None, None], linear * constant((-1.0, 1.0), linear)[:, None], linear)
     clockwise = torch.atan2(linear[..., 1, 0] - linear[..., 0, 1], linear[..., 0, 0] + linear[..., 1, 1])
     turned = rotate_in_plane(angles, torch.rad2deg(clockwise))
     return torch.where(mirrored[..., None], flip_angles(turned), turned)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.geometry.crops import FloatArray
-from cmsa.structures import Box
+from cmsa.structures import Box, FloatArray
 
 Picture = NDArray[np.uint8]
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from cmsa.data.boxes import DetectionFile, usable_boxes
 from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.image import ImageError, read_image
-from cmsa.geometry.crops import apply_affine, invert_affine, region_center
+from cmsa.geometry.affine import apply_affine, invert_affine
+from cmsa.geometry.crops import region_center
 from cmsa.structures import COCO, Box, FloatArray, KeypointSet
 
 AREA_OF_BOX = 0.53

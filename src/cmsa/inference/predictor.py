@@ -25,7 +25,7 @@ from cmsa.data.boxes import DetectionFile, list_boxes, usable_boxes
 from cmsa.data.crops import cut_crop
 from cmsa.data.image import ImageError, ImageSource, read_image
 from cmsa.export.converted import network_for
-from cmsa.geometry.crops import FloatArray, region_center
+from cmsa.geometry.crops import region_center
 from cmsa.inference.cuts import CutPicture, Region
 from cmsa.inference.detectors import Detections, Detector, make_detector
 from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
@@ -36,7 +36,7 @@ from cmsa.models.weights import describe
 from cmsa.runtime.feeding import crop_spec, face_margin_of, heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.runtime.sessions import Runtime
-from cmsa.structures import Box
+from cmsa.structures import Box, FloatArray
 from cmsa.tasks import task_of
 from cmsa.tasks.task import Network
 

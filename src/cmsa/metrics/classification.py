@@ -100,7 +100,7 @@ class ClassificationScore(Score):
         (probabilities,) = decoded
         # A probability of 0 is one that float32 cannot hold.
         smallest = torch.finfo(torch.float32).tiny
-        self.errors.update(probabilities.double().clamp(min=smallest).log(), batch["label"])
+        self.errors.update(probabilities.cpu().double().clamp(min=smallest).log(), batch["label"])
 
     def compute(self) -> dict[str, Any]:
         """What ``ClassificationErrors`` has, and the data's own name."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cmsa.data.store import CropStore
-from cmsa.data.transforms.augment import invert, transform_points
+from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.metrics.oks import coco_results, evaluate_keypoints, oks_nms, pck_of_set, rescore
 from cmsa.metrics.score import Batch, Decoded, Score
@@ -45,7 +45,7 @@ class PoseScore(Score):
     def update(self, batch: Batch, decoded: Decoded) -> None:
         """Take keypoints (B, K, 2) in pixels of the crops, and their scores (B, K)."""
         xy, scores = decoded
-        picture = transform_points(xy, invert(batch["matrix"].float()))
+        picture = apply_affine(invert_affine(batch["matrix"].float()), xy)
         kept = {name: batch[name] for name in ("image_id", "keypoints", "area", "score", "box")}
         self.batches.append({name: value.cpu() for name, value in (kept | {"xy": picture, "scores": scores}).items()})
 

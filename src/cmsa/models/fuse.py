@@ -57,12 +57,12 @@ def _fuse_children(parent: nn.Module) -> None:
             setattr(parent, name, child.fuse())
         elif not (name == "backbone" and isinstance(parent, BackboneNetwork)):
             _fuse_children(child)
-    if isinstance(parent, Block) and isinstance(parent.norm1, nn.BatchNorm2d):
+    if isinstance(parent, Block) and isinstance(parent.norm1, _BatchNorm):
         _fold_into_attention(parent.norm1, parent.attention)
         parent.norm1 = nn.Identity()
 
 
-def _fold_into_attention(norm: nn.BatchNorm2d, attention: CascadedMultiScaleAttention) -> None:
+def _fold_into_attention(norm: _BatchNorm, attention: CascadedMultiScaleAttention) -> None:
     """W (scale x + shift) + b is (W scale) x + (W shift + b)."""
     scale, shift = norm_scale_shift(norm)
     for linear in (attention.q, attention.kv):

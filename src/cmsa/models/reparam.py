@@ -10,9 +10,10 @@ import copy
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def norm_scale_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def norm_scale_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
     """A BatchNorm in eval mode as ``scale * x + shift``, both (C,)."""
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("a BatchNorm without running statistics cannot be folded")

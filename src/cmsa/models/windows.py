@@ -111,5 +111,6 @@ def resize_bias(table: Tensor, size: tuple[int, int]) -> Tensor:
     """A (heads, s, t) bias table resized to (heads, *size); offset 0 stays offset 0, the largest stays the largest."""
     if tuple(table.shape[1:]) == size:
         return table
-    resized = F.interpolate(table[None].double(), size=size, mode="bilinear", align_corners=True)[0]
-    return resized.to(table.dtype)
+    # On the CPU, for not every device has float64.
+    resized = F.interpolate(table[None].cpu().double(), size=size, mode="bilinear", align_corners=True)[0]
+    return resized.to(table.dtype).to(table.device)

@@ -12,11 +12,10 @@ from torch.nn import functional
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.mixup import mixup
-from cmsa.geometry.crops import FloatArray
 from cmsa.metrics.classification import ClassificationScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
-from cmsa.structures import Box, ClassScores
+from cmsa.structures import Box, ClassScores, FloatArray
 from cmsa.tasks.task import Output, Targets, Task, numbers
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from cmsa.data.store import CropStore
-from cmsa.geometry.crops import FloatArray
 from cmsa.geometry.rotations import (
     LARGEST_ANGLE,
     euler_to_matrix,
@@ -31,7 +30,7 @@ from cmsa.geometry.rotations import (
 from cmsa.metrics.head_pose import HeadPoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
-from cmsa.structures import Box, HeadPose
+from cmsa.structures import Box, FloatArray, HeadPose
 from cmsa.tasks.task import Output, Targets, Task, numbers
 
 HeadKind = Literal["ssr", "bins", "rotation_6d"]

@@ -21,10 +21,9 @@ import torch
 from torch import Tensor
 
 from cmsa.data.store import CropStore
-from cmsa.geometry.crops import FloatArray
 from cmsa.metrics.score import Batch, Decoded, Score
 from cmsa.models.description import Description
-from cmsa.structures import Box, Value
+from cmsa.structures import Box, FloatArray, Value
 from cmsa.tasks.foreign import Anchor, Foreign, ForeignNetwork
 from cmsa.visualization.annotate import Crop, annotate
 from cmsa.visualization.panel import Picture
@@ -276,4 +275,4 @@ class Task(ABC):
 
 def numbers(values: Tensor) -> FloatArray:
     """A tensor of any device and precision as NumPy's float64."""
-    return np.asarray(values.detach().to("cpu", torch.float64).numpy(), dtype=np.float64)
+    return np.asarray(values.detach().cpu().double().numpy(), dtype=np.float64)

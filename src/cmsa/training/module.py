@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,10 +13,12 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from cmsa.data.loader import store_loader
+from cmsa.data.loader import EpochSampler, store_loader
 from cmsa.data.store import CropStore, store_names
-from cmsa.data.transforms.augment import AffineRange, Augmentation, compose
+from cmsa.data.transforms.augment import AffineRange, Augmentation
+from cmsa.geometry.affine import compose_affine
 from cmsa.models.description import Description
+from cmsa.models.network import constant_buffers
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.tasks import Task
 from cmsa.training.recipe import Recipe
@@ -24,12 +27,24 @@ from cmsa.training.teacher import Teacher
 TAUGHT = "taught/"
 """What a teacher says stands in the targets under names that begin so."""
 
+NO_STEP = 2**62
+CHECKED_EVERY = 20
+"""Steps between two looks at the loss on a GPU."""
 
-def build_optimizer(network: nn.Module, weight_decay: float, learning_rate: float) -> torch.optim.AdamW:
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of one step's random numbers in one process, so that a resumed run draws what the unbroken one draws."""
+    digest = hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def build_optimizer(
+    network: nn.Module, weight_decay: float, learning_rate: float, fused: bool = True
+) -> torch.optim.AdamW:
     """AdamW; biases, norms and what the network's ``no_weight_decay`` names do not decay."""
     kept: Callable[[], set[str]] = getattr(network, "no_weight_decay", set)
     groups = param_groups_weight_decay(network, weight_decay, no_weight_decay_list=kept())
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=fused)
 
 
 def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess | None = None) -> Augmentation:
@@ -98,6 +113,9 @@ class TrainingModule(LightningModule):
         self.latest: dict[str, dict[str, Any]] = {}
         """The scores of the latest validation, by data set."""
         self.generator: torch.Generator | None = None
+        self.steps_before = 0
+        self.first_bad_step: Tensor
+        self.register_buffer("first_bad_step", torch.full((), NO_STEP), persistent=False)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -105,12 +123,17 @@ class TrainingModule(LightningModule):
         return self.network if self.average is None else self.average.module
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Each process reads its own part of an epoch."""
+        """Each process reads its own part of an epoch; a resumed epoch goes on with what is left of it."""
         data, size = self.recipe.data, self.recipe.optimizer.batch_size
         shard = (self.trainer.global_rank, self.trainer.world_size)
-        return store_loader(
+        loader = store_loader(
             self.train_stores, size, training=True, workers=data.workers, shard=shard, seed=self.recipe.seed
         )
+        limit = self.trainer.limit_train_batches
+        batches = min(len(loader), limit) if isinstance(limit, int) else len(loader)
+        assert isinstance(loader.sampler, EpochSampler)
+        loader.sampler.skip(self.steps_before % max(1, batches) * size)
+        return loader
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
         """Each process scores everything: an average precision cannot be put together from parts."""
@@ -120,11 +143,13 @@ class TrainingModule(LightningModule):
     def augment(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Stored crops and labels -> images (B, 3, H, W) and the task's targets."""
         crops = batch["crops"]
-        if self.generator is None:
-            seed = self.recipe.seed + 1_000_003 * self.global_rank + self.global_step
-            self.generator = torch.Generator(crops.device).manual_seed(seed)
+        seed = step_seed(self.recipe.seed, self.global_step, self.global_rank)
+        self.generator = self.generator or torch.Generator(crops.device)
+        self.generator.manual_seed(seed)
+        # Stochastic depth draws from PyTorch's own generator.
+        torch.manual_seed(seed)
         images, sample = self.augmentation(crops, self.generator, *self.task.body_points(batch))
-        moved = dict(batch) | {"matrices": compose(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
+        moved = dict(batch) | {"matrices": compose_affine(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
         strength, state = self.recipe.augment.mixup, self.generator.get_state() if self.teacher else None
         mixed, targets = self.task.mix(images, self.task.encode(moved), strength, self.generator)
         if self.teacher is not None and state is not None:
@@ -143,6 +168,10 @@ class TrainingModule(LightningModule):
         taught = {name.removeprefix(TAUGHT): value for name, value in targets.items() if name.startswith(TAUGHT)}
         return (1 - share) * loss + share * self.task.loss(output, taught)
 
+    def fed(self, images: Tensor) -> Tensor:
+        """Images in the precision of the network's weights, which is float32 but in ``bf16-true``."""
+        return images.to(next(self.network.parameters()).dtype)
+
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Loss of one batch.
 
@@ -151,19 +180,48 @@ class TrainingModule(LightningModule):
         """
         with torch.autocast(self.device.type, enabled=False):
             images, targets = self.augment(batch)
-        loss = self.loss(self.network(images), targets)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, batch {index}); "
-                "the last checkpoint is from before it: resume with a lower learning rate or in float32"
-            )
+        loss = self.loss(self.network(self.fed(images)), targets)
+        bad = torch.where(torch.isfinite(loss.detach()), NO_STEP, self.global_step)
+        self.first_bad_step = torch.minimum(self.first_bad_step, bad)
+        # To look at a number makes a GPU wait, so it is looked at now and then.
+        if self.device.type == "cpu" or self.global_step % CHECKED_EVERY == 0:
+            self.stop_if_not_finite()
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
-        """Follow with the moving average."""
+    def stop_if_not_finite(self) -> None:
+        """Stop, in all processes, if the loss of any of them was not finite.
+
+        Raises:
+            FloatingPointError: it was; the first such step is named.
+        """
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(self.first_bad_step, torch.distributed.ReduceOp.MIN)
+        step = int(self.first_bad_step)
+        if step != NO_STEP:
+            raise FloatingPointError(
+                f"the loss is not finite at step {step} (epoch {self.current_epoch}); "
+                "the last checkpoint is from before it: resume with a lower learning rate or in float32"
+            )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning asks for the samples before it sets its own counters."""
+        self.steps_before = checkpoint["global_step"]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What is written is from before a loss that is not finite."""
+        self.stop_if_not_finite()
+
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """What DistributedDataParallel need not send from process to process before each step: constants."""
+        return constant_buffers(self)
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """Follow with the moving average, at once: a checkpoint is written before ``on_train_batch_end``."""
+        super().optimizer_step(*arguments, **options)
         if self.average is not None:
-            self.average.update(self.network, step=self.global_step)
+            self.average.update(self.network, step=self.global_step + 1)
 
     def on_validation_epoch_start(self) -> None:
         """Begin counting."""
@@ -174,7 +232,7 @@ class TrainingModule(LightningModule):
     def validation_step(self, batch: dict[str, Tensor], index: int, dataloader_idx: int = 0) -> None:
         """Score one batch of a validation store."""
         images = self.preprocess(batch["crops"])
-        self.scores[dataloader_idx].update(batch, self.task.predict(self.evaluated, images))
+        self.scores[dataloader_idx].update(batch, self.task.predict(self.evaluated, self.fed(images)))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores."""
@@ -188,14 +246,12 @@ class TrainingModule(LightningModule):
             if isinstance(value, float):
                 self.log(key, value, prog_bar=key == decisive)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with other random numbers than those that the run began with."""
-        torch.manual_seed(self.recipe.seed + checkpoint["global_step"])
-
     def configure_optimizers(self) -> Any:
         """AdamW with the recipe's schedule, stepped every batch."""
         settings = self.recipe.optimizer
-        optimizer = build_optimizer(self.network, settings.weight_decay, settings.learning_rate)
+        # Lightning will not clip gradients that a fused optimizer scales itself, as it may in mixed precision.
+        fused = not (settings.clip_norm and "mixed" in str(self.trainer.precision))
+        optimizer = build_optimizer(self.network, settings.weight_decay, settings.learning_rate, fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.learning_rate_factor(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -17,7 +17,7 @@ _EXPECTED = (
     r"Checkpoint directory .* exists and is not empty",
     r"Experiment logs directory .* exists",
     r"The number of training batches .* is smaller than the logging interval",
-    # A resumed epoch goes on with newly shuffled samples, for as many batches as it had left.
+    # A resumed epoch goes on with the samples that it had left.
     r"You're resuming from a checkpoint that ended before the epoch ended",
     r"Be aware that when using `ckpt_path`",
     # Every process scores every sample on purpose.

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from cmsa.metrics.table import score_table
 from cmsa.runtime.feeding import check_alike, heatmap_size, open_for_evaluation, open_store
 from cmsa.tasks import task_of
+from cmsa.training.half_network import HalfNetwork
 from cmsa.training.kept_weights import BestWeights
 from cmsa.training.module import TrainingModule
 from cmsa.training.quiet import quiet_lightning
@@ -38,6 +39,7 @@ def train(
     progress: bool = True,
     limit_batches: int | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    sync_batchnorm: bool = False,
 ) -> Path:
     """Train a recipe.
 
@@ -47,12 +49,14 @@ def train(
         resume: go on from ``out/last.ckpt``.
         devices: number of GPUs (or processes on CPU); each takes batches of the recipe's size.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        precision: Lightning's name, e.g. ``32-true`` or ``bf16-mixed``.
+        precision: Lightning's name, e.g. ``32-true`` or ``bf16-mixed``. In ``bf16-true`` the network is in bfloat16,
+            labels and augmentation in float32.
         max_time: stop after DD:HH:MM:SS.
         compile_network: run the network through ``torch.compile``.
         progress: show a progress bar.
         limit_batches: train on so many batches an epoch only, for a trial.
         checkpoint_minutes: how often ``last.ckpt`` is written, besides at the end of each epoch.
+        sync_batchnorm: BatchNorm counts over the batches of all GPUs, as if they were one.
 
     Returns:
         ``out``.
@@ -75,11 +79,14 @@ def train(
         if compile_network:
             module.network.compile()
         best = BestWeights(out, module.task.monitored)
+        halved = precision in ("bf16-true", "16-true")
         trainer = Trainer(
             max_epochs=recipe.optimizer.epochs,
             devices=devices,
             accelerator=accelerator,
-            precision=precision,  # type: ignore[arg-type]
+            precision=None if halved else precision,  # type: ignore[arg-type]
+            plugins=[HalfNetwork(precision)] if halved else None,  # type: ignore[arg-type]
+            sync_batchnorm=sync_batchnorm,
             max_time=max_time,
             gradient_clip_val=recipe.optimizer.clip_norm or None,
             callbacks=[LearningRateMonitor("step"), best, *_checkpoints(out, checkpoint_minutes)],

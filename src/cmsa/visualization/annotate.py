@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cmsa.geometry.crops import FloatArray, apply_affine
-from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints, KeypointSet, Value
+from cmsa.geometry.affine import apply_affine
+from cmsa.structures import COCO, Box, ClassScores, FloatArray, HeadPose, Keypoints, KeypointSet, Value
 from cmsa.visualization.head_pose import draw_axes, draw_cube
 from cmsa.visualization.keypoints import draw_boxes, draw_class_scores, draw_crop_panel
 from cmsa.visualization.panel import Picture, draw_panel, enlarge, size_text

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 from cmsa.structures import COCO, Box, ClassScores, Keypoints, KeypointSet
 from cmsa.visualization.panel import (
     BACKGROUND,

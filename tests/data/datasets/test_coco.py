@@ -13,7 +13,7 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.datasets.coco import CocoError, CocoPeople, load_people, load_truth
 from cmsa.data.samples import sources_of
 from cmsa.data.store_writer import build_store
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 from cmsa.structures import COCO, KeypointSet
 
 HEIGHT, WIDTH = 60, 90

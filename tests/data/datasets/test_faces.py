@@ -8,7 +8,7 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.datasets.faces import Face, Faces, as_samples, face_samples
 from cmsa.data.samples import sources_of
 from cmsa.data.store_writer import build_store
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 from cmsa.structures import Box
 
 

@@ -7,16 +7,14 @@ from cmsa.data.transforms.augment import (
     AffineRange,
     Augmentation,
     color_jitter,
-    compose,
-    invert,
     random_erasing,
     sample_affine,
     to_images,
     transform_keypoints,
-    transform_points,
     warp,
 )
 from cmsa.data.transforms.preprocess import Preprocess
+from cmsa.geometry.affine import apply_affine
 from cmsa.geometry.crops import crop_affine
 
 STORE, SIZE, DENSITY = (90, 76), (40, 28), 1.5
@@ -73,7 +71,7 @@ def test_image_and_label_move_together(name: str, supersample: int) -> None:
     sample = sample_affine(256, STORE, SIZE, DENSITY, CASES[name], generator(), keypoints, UPPER)
     points = keypoints[:, 3, :2]
     step = 1 / torch.linalg.det(sample.matrices[:, :, :2]).abs().sqrt()
-    expected = transform_points(points[:, None], sample.matrices)[:, 0]
+    expected = apply_affine(sample.matrices, points[:, None])[:, 0]
     # Spots are wide enough that even one bilinear sample per 2 store pixels finds their centroid.
     sigma = 1.6
     images = warp(blobs(points, sigma), sample.matrices, SIZE, supersample)
@@ -92,7 +90,7 @@ def test_each_draw_has_the_stated_effect() -> None:
     assert not sample.half_body[::2].any()
     plain = ~sample.half_body
     point = torch.tensor([[[50.0, 40.0]]]).expand(256, 1, 2)
-    got = transform_points(point, sample.matrices)[:, 0]
+    got = apply_affine(sample.matrices, point)[:, 0]
     offset = (point[:, 0] - torch.tensor([37.5, 44.5])) / (DENSITY * sample.scale[:, None])
     angle = torch.deg2rad(sample.rotation)
     # Clockwise in the image: what points right (+x) turns towards the bottom (+y).
@@ -170,7 +168,7 @@ def test_left_and_right_change_places_in_mirrored_samples() -> None:
     keypoints[:, :, 2] = torch.arange(11.0)
     sample = sample_affine(64, STORE, SIZE, DENSITY, AffineRange(), generator(), keypoints, UPPER)
     got = transform_keypoints(keypoints, sample, FLIP_INDEX)
-    plain = transform_points(keypoints[..., :2], sample.matrices)
+    plain = apply_affine(sample.matrices, keypoints[..., :2])
     for person in range(64):
         order = list(FLIP_INDEX) if sample.flipped[person] else list(range(11))
         torch.testing.assert_close(got[person, :, :2], plain[person, order])
@@ -208,21 +206,6 @@ def test_supersampling_averages_what_a_plain_sample_misses() -> None:
     halve = torch.tensor([[[0.5, 0, -0.25], [0, 0.5, -0.25]]])
     images = warp(crops, halve, (32, 24), supersample=2)
     torch.testing.assert_close(images, torch.full_like(images, 100 / 255), atol=1e-4, rtol=0)
-
-
-def test_compose_and_invert() -> None:
-    first = sample_affine(16, STORE, SIZE, DENSITY, AffineRange(), generator(1)).matrices
-    second = sample_affine(16, STORE, SIZE, DENSITY, AffineRange(), generator(2)).matrices
-    points = torch.rand(16, 5, 2) * 40
-    torch.testing.assert_close(
-        transform_points(points, compose(second, first)),
-        transform_points(transform_points(points, first), second),
-        atol=1e-4,
-        rtol=0,
-    )
-    torch.testing.assert_close(
-        transform_points(transform_points(points, first), invert(first)), points, atol=1e-4, rtol=0
-    )
 
 
 def test_color_jitter_changes_one_thing_at_a_time() -> None:

@@ -1,8 +1,9 @@
 """Batched geometry of training crops: one affine map per sample moves the image and its labels together.
 
-Points are (x, y) in pixels with pixel centres at integers; sizes are (height, width). An affine map is a (2, 3)
-matrix ``A`` with ``q = A[:, :2] @ p + A[:, 2]``. Every random number comes from an explicit ``torch.Generator``,
-whose device is where the work is done.
+Points are (x, y) in pixels with pixel centres at integers; sizes are (height, width); maps are those of
+``cmsa.geometry.affine``. Every random number comes from an explicit ``torch.Generator``, whose device is where the work
+is done. A step makes no tensor from numbers of the host, for a GPU would wait for each: they are arguments of
+operations, or constants that are on the device already.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from functools import reduce
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from cmsa.geometry.affine import apply_affine, invert_affine
+from cmsa.geometry.constants import constant
 
 STRONGEST_ZOOM = 4.0
 """A half body is not magnified more than this against the plain crop: the store holds no finer detail."""
@@ -132,24 +136,28 @@ def sample_affine(
     device = generator.device
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=device)
+        return torch.rand(*shape, generator=generator, device=device, dtype=torch.float32)
 
     def normal() -> Tensor:
-        return torch.randn(batch, generator=generator, device=device)
+        return torch.randn(batch, generator=generator, device=device, dtype=torch.float32)
 
     scale = (normal() * limits.scale_std + 1).clamp(*limits.scale_limits)
     rotation = (normal() * limits.rotation_std).clamp(-limits.rotation_limit, limits.rotation_limit)
     rotation = rotation * (uniform(batch) < limits.rotation_probability)
     flipped = uniform(batch) < limits.flip_probability
-    reach = torch.tensor([size[1], size[0]], device=device) * limits.translation
-    if limits.whole_pixels:
-        reach = reach.round()
-        shift = (uniform(batch, 2) * (2 * reach + 1)).floor() - reach
-    else:
-        shift = (uniform(batch, 2) * 2 - 1) * reach
+    reaches = [limits.translation * side for side in (size[1], size[0])]
+    draws = uniform(batch, 2).unbind(1)
+    shifts = [
+        (draw * (2 * round(reach) + 1)).floor() - round(reach) if limits.whole_pixels else (draw * 2 - 1) * reach
+        for draw, reach in zip(draws, reaches, strict=True)
+    ]
+    shift = torch.stack(shifts, dim=1)
 
-    center = torch.tensor([(store_size[1] - 1) / 2, (store_size[0] - 1) / 2], device=device).expand(batch, 2)
-    step = torch.full((batch,), density, device=device)
+    def constant(number: float) -> Tensor:
+        return torch.full((batch,), number, device=device, dtype=torch.float32)
+
+    center = torch.stack([constant((store_size[1] - 1) / 2), constant((store_size[0] - 1) / 2)], dim=1)
+    step = constant(density)
     half_body = torch.zeros(batch, dtype=torch.bool, device=device)
     if keypoints is not None and limits.half_body_probability > 0:
         upper = uniform(batch) < limits.upper_body_probability
@@ -168,7 +176,7 @@ def _half_body_region(
     """Whether there are joints enough (B,), the half body's centre (B, 2), and store pixels per output pixel (B,)."""
     xy, visible = keypoints[..., :2].float(), keypoints[..., 2] > 0
     joint = torch.arange(keypoints.shape[1], device=keypoints.device)
-    in_upper = (joint[:, None] == torch.tensor(list(upper_body), device=joint.device)).any(dim=1)
+    in_upper = (joint[:, None] == constant(upper_body, joint)).any(dim=1)
     upper_count = (visible & in_upper).sum(dim=1)
     lower_count = (visible & ~in_upper).sum(dim=1)
     take_upper = (upper & (upper_count > 2)) | (lower_count <= 2)
@@ -194,37 +202,15 @@ def _region_matrices(
     linear = torch.stack([torch.stack([cosine, -sine], dim=-1), torch.stack([sine, cosine], dim=-1)], dim=-2)
     offset = shift - (linear * center[:, None, :]).sum(dim=-1)
     matrix = torch.cat([linear, offset[..., None]], dim=-1)
-    mirror = torch.ones_like(shift)
-    mirror[:, 0] = torch.where(flipped, -1.0, 1.0)
-    matrix = matrix * mirror[..., None]
-    matrix[:, :, 2] += torch.tensor([(size[1] - 1) / 2, (size[0] - 1) / 2], device=matrix.device)
+    matrix[:, 0] *= 1 - 2 * flipped[:, None].float()
+    matrix[:, 0, 2] += (size[1] - 1) / 2
+    matrix[:, 1, 2] += (size[0] - 1) / 2
     return matrix
-
-
-def compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """The maps (B, 2, 3) that apply ``inner`` (B, 2, 3) first, then ``outer`` (B, 2, 3)."""
-    linear = outer[..., :2] @ inner
-    return torch.cat([linear[..., :2], linear[..., 2:] + outer[..., 2:]], dim=-1)
-
-
-def invert(matrices: Tensor) -> Tensor:
-    """The inverse maps (B, 2, 3)."""
-    a, b, c, d = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 0], matrices[..., 1, 1]
-    adjugate = torch.stack([torch.stack([d, -b], dim=-1), torch.stack([-c, a], dim=-1)], dim=-2)
-    linear = adjugate / (a * d - b * c)[..., None, None]
-    return torch.cat([linear, -(linear * matrices[..., None, :, 2]).sum(dim=-1, keepdim=True)], dim=-1)
-
-
-def transform_points(points: Tensor, matrices: Tensor) -> Tensor:
-    """Map points (B, K, 2) with maps (B, 2, 3)."""
-    # Sums of products instead of a matrix product, which TF32 and autocast would make coarse.
-    moved = (points[..., None, :] * matrices[:, None, :, :2]).sum(dim=-1)
-    return moved + matrices[:, None, :, 2]
 
 
 def move_keypoints(keypoints: Tensor, matrices: Tensor) -> Tensor:
     """Map the points of keypoints (B, K, 3) of x, y and visibility with maps (B, 2, 3)."""
-    return torch.cat([transform_points(keypoints[..., :2], matrices), keypoints[..., 2:]], dim=-1)
+    return torch.cat([apply_affine(matrices, keypoints[..., :2]), keypoints[..., 2:]], dim=-1)
 
 
 def transform_keypoints(keypoints: Tensor, sample: AffineSample, flip_index: Sequence[int]) -> Tensor:
@@ -236,7 +222,7 @@ def transform_keypoints(keypoints: Tensor, sample: AffineSample, flip_index: Seq
         flip_index: for each keypoint the index of its mirror image.
     """
     moved = move_keypoints(keypoints, sample.matrices)
-    swapped = moved[:, list(flip_index)]
+    swapped = moved.index_select(1, constant(flip_index, moved, torch.long))
     return torch.where(sample.flipped[:, None, None], swapped, moved)
 
 
@@ -259,16 +245,15 @@ def warp(crops: Tensor, matrices: Tensor, size: tuple[int, int], supersample: in
     """
     height, width = size
     store_height, store_width = crops.shape[1:3]
-    to_grid = torch.tensor(
-        [[2 / store_width, 0, 1 / store_width - 1], [0, 2 / store_height, 1 / store_height - 1]], device=crops.device
-    )
-    backward = compose(to_grid.expand(len(crops), 2, 3), invert(matrices.float()))
-    columns = (torch.arange(width * supersample, device=crops.device) + 0.5) / supersample - 0.5
-    rows = (torch.arange(height * supersample, device=crops.device) + 0.5) / supersample - 0.5
+    backward = invert_affine(matrices.float())
+    columns = (torch.arange(width * supersample, device=crops.device, dtype=torch.float32) + 0.5) / supersample - 0.5
+    rows = (torch.arange(height * supersample, device=crops.device, dtype=torch.float32) + 0.5) / supersample - 0.5
     # x and y apart: with the two in the last axis each of these would be a loop over pairs of numbers.
-    grid = torch.empty(len(crops), len(rows), len(columns), 2, device=crops.device)
-    for axis in range(2):
-        linear_x, linear_y, offset = (backward[:, axis, index, None, None] for index in range(3))
+    grid = torch.empty(len(crops), len(rows), len(columns), 2, device=crops.device, dtype=torch.float32)
+    for axis, side in enumerate((store_width, store_height)):
+        # The grid counts from -1 to 1, from edge to edge.
+        linear_x, linear_y, offset = (backward[:, axis, index, None, None] * (2 / side) for index in range(3))
+        offset = offset + (1 / side - 1)
         torch.add(linear_x * columns[None, None, :], linear_y * rows[None, :, None] + offset, out=grid[..., axis])
     images = functional.grid_sample(to_images(crops), grid, "bilinear", "zeros", align_corners=False)
     return mean_of_cells(images, supersample)

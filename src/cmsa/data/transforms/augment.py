@@ -8,21 +8,17 @@ angles).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cmsa.data.transforms.affine import (
     AffineRange,
     AffineSample,
-    compose,
-    invert,
     move_keypoints,
     sample_affine,
     to_images,
     transform_keypoints,
-    transform_points,
     warp,
 )
 from cmsa.data.transforms.photometric import (
@@ -38,23 +34,19 @@ __all__ = [
     "Augmentation",
     "ErasingFill",
     "color_jitter",
-    "compose",
-    "invert",
     "move_keypoints",
     "random_erasing",
     "sample_affine",
     "to_images",
     "transform_keypoints",
-    "transform_points",
     "warp",
 ]
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """Augments batches of stored crops.
+class Augmentation(nn.Module):
+    """Augments batches of stored crops. Its constants are buffers: move it to the device of the crops.
 
-    Attributes:
+    Args:
         size: (H, W) of the images that come out.
         density: stored pixels per output pixel where nothing is scaled.
         affine: how far a crop may move.
@@ -64,21 +56,29 @@ class Augmentation:
         erasing_probability: the share of images with an erased rectangle.
         erasing_fill: what is written there.
         supersample: bilinear samples per output pixel, along each axis.
-        preprocess: how images are normalised; on the device of the crops.
+        preprocess: how images are normalised; by ImageNet's mean and spread if None.
     """
 
-    size: tuple[int, int]
-    density: float = 1.0
-    affine: AffineRange = field(default_factory=AffineRange)
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    erasing_probability: float = 0.0
-    erasing_fill: ErasingFill = "pixels"
-    supersample: int = 2
-    preprocess: Preprocess = field(default_factory=Preprocess)
+    def __init__(
+        self,
+        size: tuple[int, int],
+        density: float = 1.0,
+        affine: AffineRange | None = None,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        erasing_probability: float = 0.0,
+        erasing_fill: ErasingFill = "pixels",
+        supersample: int = 2,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        super().__init__()
+        self.size, self.density, self.affine, self.supersample = size, density, affine or AffineRange(), supersample
+        self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
+        self.erasing_probability, self.erasing_fill = erasing_probability, erasing_fill
+        self.preprocess = preprocess or Preprocess()
 
-    def __call__(
+    def forward(
         self,
         crops: Tensor,
         generator: torch.Generator,
@@ -102,8 +102,9 @@ class Augmentation:
         if crops.ndim != 4 or crops.shape[-1] != 3 or crops.dtype != torch.uint8:
             raise ValueError(f"crops must be (B, H, W, 3) uint8, got {tuple(crops.shape)} {crops.dtype}")
         batch, store_height, store_width, _ = crops.shape
+        store_size = (store_height, store_width)
         sample = sample_affine(
-            batch, (store_height, store_width), self.size, self.density, self.affine, generator, keypoints, upper_body
+            batch, store_size, self.size, self.density, self.affine, generator, keypoints, upper_body
         )
         images = warp(crops, sample.matrices, self.size, self.supersample)
         if self.brightness or self.contrast or self.saturation:

@@ -25,15 +25,16 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Genera
     if alpha <= 0:
         return images, targets
     # The quantile of a uniform number is drawn on the device; a CPU's Beta would make a GPU wait.
-    quantiles = _beta_quantiles(alpha).to(images.device)
-    place = torch.rand(1, generator=generator, device=images.device) * _STEPS
+    quantiles = _beta_quantiles(alpha, images.device)
+    place = torch.rand(1, generator=generator, device=images.device, dtype=torch.float32) * _STEPS
     low = place.floor().long().clamp(max=_STEPS - 1)
     share = torch.lerp(quantiles[low], quantiles[low + 1], place - low)
     return torch.lerp(images.flip(0), images, share), torch.lerp(targets.flip(0), targets, share)
 
 
 @lru_cache
-def _beta_quantiles(alpha: float) -> Tensor:
+def _beta_quantiles(alpha: float, device: torch.device) -> Tensor:
     from scipy.special import betaincinv
 
-    return torch.from_numpy(betaincinv(alpha, alpha, torch.linspace(0, 1, _STEPS + 1).double().numpy())).float()
+    quantiles = betaincinv(alpha, alpha, torch.linspace(0, 1, _STEPS + 1).double().numpy())
+    return torch.from_numpy(quantiles).float().to(device)

@@ -33,15 +33,19 @@ def color_jitter(
     Returns:
         (B, 3, H, W), clipped to 0..1.
     """
-    strengths = torch.tensor([brightness, contrast, saturation], device=images.device)
-    random = torch.rand(3, len(images), generator=generator, device=images.device)
-    bright, steep, vivid = (1 + (random * 2 - 1) * strengths[:, None])[..., None, None, None]
-    weights = torch.tensor(GREY_WEIGHTS, device=images.device).view(3, 1, 1)
+    random = torch.rand(3, len(images), 1, 1, 1, generator=generator, device=images.device, dtype=images.dtype)
+    strengths = (brightness, contrast, saturation)
+    bright, steep, vivid = (1 + (draw * 2 - 1) * strength for draw, strength in zip(random, strengths, strict=True))
     images = (images * bright).clamp(0, 1)
-    level = (images * weights).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    level = grey(images).mean(dim=(2, 3), keepdim=True)
     images = torch.lerp(level, images, steep).clamp(0, 1)
-    grey = (images * weights).sum(dim=1, keepdim=True)
-    return torch.lerp(grey, images, vivid).clamp(0, 1)
+    return torch.lerp(grey(images), images, vivid).clamp(0, 1)
+
+
+def grey(images: Tensor) -> Tensor:
+    """Luma (B, 1, H, W) of images (B, 3, H, W)."""
+    red, green, blue = (images[:, channel, None] for channel in range(3))
+    return GREY_WEIGHTS[0] * red + GREY_WEIGHTS[1] * green + GREY_WEIGHTS[2] * blue
 
 
 def random_erasing(

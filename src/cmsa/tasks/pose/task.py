@@ -13,11 +13,13 @@ from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.augment import move_keypoints
-from cmsa.geometry.crops import BOX_PADDING, FloatArray, apply_affine, invert_affine
+from cmsa.geometry.affine import apply_affine, invert_affine
+from cmsa.geometry.constants import constant
+from cmsa.geometry.crops import BOX_PADDING
 from cmsa.metrics.keypoints import PoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
-from cmsa.structures import COCO, Box, Keypoints, KeypointSet, Value
+from cmsa.structures import COCO, Box, FloatArray, Keypoints, KeypointSet, Value
 from cmsa.structures.keypoint_set import changed
 from cmsa.tasks.foreign import Anchor, Foreign
 from cmsa.tasks.pose.codecs import codec_class, codec_of, codec_options, create_codec, with_head
@@ -97,8 +99,7 @@ class PoseTask(Task):
             What the codec's ``encode`` returns, its ``weight`` (B, K) multiplied.
         """
         keypoints, matrices = batch["keypoints"].float(), batch["matrices"].float()
-        points = keypoints[..., :2] @ matrices[:, :, :2].transpose(1, 2) + matrices[:, None, :, 2]
-        moved = self._mirrored(torch.cat([points, keypoints[..., 2:]], dim=2), batch["flipped"])
+        moved = self._mirrored(move_keypoints(keypoints, matrices), batch["flipped"])
         targets = self.codec.encode(moved[..., :2], moved[..., 2])
         if "weight" in batch:
             targets["weight"] = targets["weight"] * self._mirrored(batch["weight"].float(), batch["flipped"])
@@ -106,7 +107,7 @@ class PoseTask(Task):
 
     def _mirrored(self, labels: Tensor, flipped: Tensor) -> Tensor:
         """Labels (B, K, ...), those of left and right exchanged where ``flipped`` (B,)."""
-        exchanged = labels[:, list(self.keypoint_set.flip_index)]
+        exchanged = labels.index_select(1, constant(self.keypoint_set.flip_index, labels, torch.long))
         return torch.where(flipped.bool().reshape(-1, *[1] * (labels.dim() - 1)), exchanged, labels)
 
     def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:

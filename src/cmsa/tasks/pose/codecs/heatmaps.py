@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cmsa.geometry.constants import constant
 from cmsa.tasks.pose.codecs.codec import Codec, clearly_highest, weighted_mean
 
 LONGEST_STEP = 2.0
@@ -199,9 +200,9 @@ class Dark(HeatmapCodec):
         peak, scores = _peaks(heatmaps)
         height, width = heatmaps.shape[-2:]
         # The gaussian's logarithm is one parabola everywhere, so a peak on the border is found from its neighbour.
-        center = peak.clamp(min=1).minimum(peak.new_tensor([width - 2, height - 2]))
+        center = peak.clamp(min=1).minimum(constant([width - 2, height - 2], peak))
         radius = _kernel_radius(self.sigma)
-        far = (center >= radius) & (center <= center.new_tensor([width - 1, height - 1]) - radius)
+        far = (center >= radius) & (center <= constant([width - 1, height - 1], center) - radius)
         # Near the border the blur would take in zeros from outside and pull the peak inwards.
         patch = torch.where(
             far.all(dim=-1)[..., None, None],
@@ -277,8 +278,8 @@ def _quarter_offset(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """
     peak, scores = _peaks(heatmaps)
     height, width = heatmaps.shape[-2:]
-    inside = (peak > 1) & (peak < peak.new_tensor([width - 1, height - 1]))
-    center = peak.clamp(min=1).minimum(peak.new_tensor([width - 2, height - 2]))
+    inside = (peak > 1) & (peak < constant([width - 1, height - 1], peak))
+    center = peak.clamp(min=1).minimum(constant([width - 2, height - 2], peak))
     patch = _patches(heatmaps, center)
     slope = torch.stack([patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1)
     return peak + 0.25 * slope.sign() * inside.all(dim=-1, keepdim=True), scores

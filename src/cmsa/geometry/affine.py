@@ -1,0 +1,65 @@
+"""The one algebra of affine maps, for NumPy arrays and tensors alike.
+
+A map is a 2x3 matrix ``A`` with ``q = A[:, :2] @ p + A[:, 2]``; points are (x, y). Leading dimensions are batches of
+maps. Everything is a sum of products, element by element, and no matrix product, which TF32 and autocast would make
+coarse; the precision that comes in goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cmsa.structures import FloatArray
+
+Array = TypeVar("Array", FloatArray, Tensor)
+
+
+def compose_affine(outer: Array, inner: Array) -> Array:
+    """The maps (..., 2, 3) that apply ``inner`` (..., 2, 3) first, then ``outer`` (..., 2, 3)."""
+    moved = outer[..., :, :1] * inner[..., :1, :] + outer[..., :, 1:2] * inner[..., 1:, :]
+    composed: Array = _join([moved[..., :2], moved[..., 2:] + outer[..., 2:]])
+    return composed
+
+
+def invert_affine(matrix: Array) -> Array:
+    """The inverse maps of (..., 2, 3).
+
+    Raises:
+        numpy.linalg.LinAlgError: an array's map is singular. A singular tensor gives infinite numbers: to look for one
+            would make a GPU wait.
+    """
+    a, b, c, d = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0], matrix[..., 1, 1]
+    determinant = a * d - b * c
+    if isinstance(determinant, np.ndarray | np.floating) and (determinant == 0).any():
+        raise np.linalg.LinAlgError("singular affine map")
+    linear = _stack([_stack([d, -b], -1), _stack([-c, a], -1)], -2) / determinant[..., None, None]
+    shift = linear[..., :, :1] * matrix[..., :1, 2:] + linear[..., :, 1:] * matrix[..., 1:, 2:]
+    inverse: Array = _join([linear, -shift])
+    return inverse
+
+
+def apply_affine(matrix: Array, points: Array) -> Array:
+    """Map points.
+
+    Args:
+        matrix: (*L, 2, 3).
+        points: (*L, ..., 2): one map for the points of each entry of L; all points where the map is a single one.
+    """
+    batch = matrix.shape[:-2]
+    a, b, shift = (
+        matrix[..., column].reshape(*batch, *(1,) * (points.ndim - 1 - len(batch)), 2) for column in range(3)
+    )
+    return a * points[..., :1] + b * points[..., 1:] + shift
+
+
+def _stack(parts: Sequence[Any], axis: int) -> Any:
+    return torch.stack(list(parts), axis) if isinstance(parts[0], Tensor) else np.stack(parts, axis)
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    return torch.cat(list(parts), -1) if isinstance(parts[0], Tensor) else np.concatenate(parts, -1)
