@@ -1,5 +1,6 @@
 # make demo   keypoints, head poses and things on the example photos, into out/demo
 # make test   style, types and tests: what continuous integration runs
+# make gpu    the tests that need a CUDA device, and a short timing of the training step on it
 # make check  style and types only
 # make clean  remove everything that this file makes
 
@@ -8,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test gpu check clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -21,6 +22,10 @@ demo: $(INSTALLED)
 
 test: check
 	$(BIN)/python -m pytest -n auto
+
+gpu: $(INSTALLED)
+	$(BIN)/python -m pytest -m cuda -rs
+	$(BIN)/cmsa benchmark training --compile --rounds 5
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

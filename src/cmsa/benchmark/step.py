@@ -59,7 +59,7 @@ class TrainingStep:
         self.optimizer.step()
 
     def wait(self) -> None:
-        """Until a GPU has done what it was told to: training waits in each step too, to see that the loss is finite."""
+        """Until a GPU has done what it was told to: else only the telling would be timed."""
         if self.images.is_cuda:
             torch.cuda.synchronize()
 

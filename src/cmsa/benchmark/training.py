@@ -41,7 +41,8 @@ class TrainingRow:
     Attributes:
         name, height, width: the network and its input.
         precision: ``float32`` or ``bf16`` (autocast).
-        implementation: ``plain``, ``ours`` or ``compiled``, which is ours through ``torch.compile``.
+        implementation: ``plain``, ``ours``, ``compiled``, which is ours through ``torch.compile``, or ``cuda graph``,
+            which is compiled ours whose kernels a CUDA device starts in one go.
         throughput: samples a second.
         speedup: the throughput against that of ``plain``.
         parts: of ``ours``, where a step's time goes.
@@ -80,7 +81,7 @@ def benchmark_training(
         precisions: ``float32`` and ``bf16``, which is autocast.
         task: whose head, augmentation and loss are trained.
         batch: samples of a step.
-        compile_network: measure ours through ``torch.compile`` too.
+        compile_network: measure ours through ``torch.compile`` too; on a CUDA device with CUDA graphs as well.
         threads: of the CPU.
         rounds: of which medians are taken.
         out: folder for ``training.json``.
@@ -111,7 +112,7 @@ class Trained:
     """A variant with all that a training has: recipe, task, stored crops of noise."""
 
     def __init__(self, variant: str, task: str, size: Size, batch: int, device: torch.device) -> None:
-        self.variant, self.size, self.batch = variant, size, batch
+        self.variant, self.size, self.batch, self.network_device = variant, size, batch, device
         recipe = load_recipe(RECIPES[task])
         recipe.model.name, recipe.model.input_size = variant, list(size)
         store = noise_store(task, size, batch)
@@ -119,7 +120,9 @@ class Trained:
         network = build_network(recipe, description.options)
         assert isinstance(network, CMSA)
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
-        self.module = TrainingModule(recipe, self.network, task_of(description, heatmap_size(network)), [store], [])
+        task_here = task_of(description, heatmap_size(network))
+        # Its constants belong where the crops are.
+        self.module = TrainingModule(recipe, self.network, task_here, [store], []).to(device)
         self.stored = {name: label.to(device) for name, label in store.read(slice(None)).items()}
 
     def measure(self, precision: TrainingPrecision, compile_network: bool, rounds: int) -> list[TrainingRow]:
@@ -131,6 +134,9 @@ class Trained:
             torch.compiler.reset()
             networks["compiled"] = copy.deepcopy(self.network)
             networks["compiled"].compile()
+            if self.network_device.type == "cuda":
+                networks["cuda graph"] = copy.deepcopy(self.network)
+                networks["cuda graph"].compile(mode="reduce-overhead")
         settings, task = self.module.recipe.optimizer, self.module.task
         steps = {
             name: TrainingStep(network, task, images, targets, precision, settings)
