@@ -8,8 +8,8 @@ import torch
 from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
 
 from cmsa.data.store import CropStore
-from cmsa.data.transforms.augment import transform_points
 from cmsa.evaluation.evaluate import evaluate_recipe
+from cmsa.geometry.affine import apply_affine
 from cmsa.inference.predictor import Predictor
 from cmsa.models.create import create_model, load_weights
 from cmsa.models.heads.simcc import SimCCHead
@@ -76,7 +76,7 @@ def test_two_hundred_steps_find_the_keypoints_of_eight_people(stores: list[CropS
     network = create_model("cmsa_n", "pose", SIZE, head="simcc", **TINY)
     batch = stores[1].read(slice(None))
     images = Preprocess()(batch["crops"])
-    points = transform_points(batch["keypoints"][..., :2], batch["matrix"].float())
+    points = apply_affine(batch["matrix"].float(), batch["keypoints"][..., :2])
     labels = {
         "keypoints": batch["keypoints"],
         "matrices": batch["matrix"],
