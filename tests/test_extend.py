@@ -36,6 +36,15 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     monkeypatch.delitem(sys.modules, "birds", raising=False)
 
 
+def test_a_backbone(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("A backbone", "python")
+    assert len(code.splitlines()) <= 30
+    exec(compile(code, str(PAGE), "exec"), {"__name__": "page"})
+    own, mobile = capsys.readouterr().out.splitlines()
+    assert own == "(16, 32) ((16, 12), (8, 6)) torch.Size([1, 17, 16, 12])"
+    assert mobile == "((32, 24), (16, 12), (8, 6), (4, 3)) (32, 24)"
+
+
 def test_a_keypoint_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     cow = {"id": 7, "name": "cow", "keypoints": ["nose", "tail", "horn_a", "horn_b"]}
     annotations, images = write_points(tmp_path, cow)

@@ -14,12 +14,12 @@ from cmsa.models.backbones import BackboneNetwork, find_backbone, register_backb
 from cmsa.models.heads.table import head_of
 
 NAMES = [
-    "hrnet_w32",
+    pytest.param("hrnet_w32", marks=pytest.mark.slow),
     "resnet50",
     "vit_base_patch16_224",
-    "swin_base_patch4_window7_224",
+    pytest.param("swin_base_patch4_window7_224", marks=pytest.mark.slow),
     "pvt_v2_b1",
-    "convnext_base",
+    pytest.param("convnext_base", marks=pytest.mark.slow),
     "mobilenetv4_conv_small",
 ]
 SMALL = ["resnet18", "mobilenetv4_conv_small", "pvt_v2_b0", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]

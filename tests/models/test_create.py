@@ -138,3 +138,12 @@ def test_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, unknown, metadata={"cmsa": "{not json"})
     with pytest.raises(ValueError, match=r"unknown\.safetensors"):
         load_weights(unknown)
+
+
+def test_timm_says_which_weights_there_are() -> None:
+    import timm
+
+    with pytest.raises(ValueError, match=r"no weights of cmsa_s.*cmsa_s_pose_32x24"):
+        timm.create_model("cmsa_s", pretrained=True)
+    model = create_model("cmsa_n", "classification", pretrained=True)
+    assert model.description.options == {"num_classes": 100}

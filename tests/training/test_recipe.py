@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from cmsa.training.recipe import SHIPPED, OptimizerRecipe, Recipe, load_recipe, recipe_path
+from cmsa.training.starting_point import build_network
 
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
@@ -106,3 +108,18 @@ def test_step_schedule() -> None:
     settings = OptimizerRecipe(epochs=10, schedule="step", step_epochs=[6, 8], warmup_epochs=0)
     factors = [settings.learning_rate_factor(step, 100) for step in (0, 59, 60, 79, 80, 99)]
     assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_builds_its_network(name: str) -> None:
+    """Without numbers: names and options that are not known are refused."""
+    recipe = load_recipe(name)
+    # Weights to start from come of other runs.
+    recipe.model.init = None
+    with torch.device("meta"):
+        network = build_network(recipe)
+        assert network.input_size == tuple(recipe.model.input_size)
+        assert network.description.task == recipe.model.task
+        recipe.model.options["fusoin"] = "linear"
+        with pytest.raises(ValueError, match="has no option fusoin; there are"):
+            build_network(recipe)

@@ -128,7 +128,7 @@ class CMSA(BaseNetwork):
         self.num_classes, self.num_features = num_classes, dims[-1]
         self.grad_checkpointing = False
         self._set_sizes(input_size)
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist()
         self.stem = Stem(in_chans, dims[0], self.reduction)
         self.downsample = nn.ModuleList(Embedding(narrow, wide, 2) for narrow, wide in pairwise(dims))
         self.stages = nn.ModuleList()

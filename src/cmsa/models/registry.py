@@ -8,6 +8,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from cmsa.models.network import CMSA
+from cmsa.models.pretrained import shipped_names
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -49,7 +50,7 @@ _DEFAULT_CONFIG = {
     "mean": IMAGENET_MEAN,
     "std": IMAGENET_STD,
     "first_conv": "stem.embedding1.depthwise.conv.conv",
-    "classifier": "head",
+    "classifier": "head.logits",
 }
 
 default_cfgs = generate_default_cfgs({name: _DEFAULT_CONFIG for name in VARIANTS})
@@ -62,6 +63,12 @@ def _build(variant: str, pretrained: bool, **options: Any) -> nn.Module:
         if size is not None:
             options["input_size"] = (size, size) if isinstance(size, int) else tuple(size)[-2:]
     options.setdefault("num_classes", 1000)
+    if pretrained:
+        raise ValueError(
+            f"timm's pretrained=True has no weights of {variant}: none were trained for ImageNet's classes. Take "
+            "cmsa.create_model(name, task, pretrained=True) or cmsa.load_weights; there are "
+            f"{', '.join(shipped_names())}"
+        )
     return build_model_with_cfg(
         CMSA,
         variant,
