@@ -31,7 +31,9 @@ by Ctrl-C or SIGTERM, what was done is kept and --resume goes on
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
-    parser.add_argument("task", choices=["pose", "head-pose", "classify"])
+    from cmsa.tasks import commands
+
+    parser.add_argument("task", choices=list(commands()))
     parser.add_argument(
         "inputs",
         nargs="+",
