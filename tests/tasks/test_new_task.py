@@ -118,7 +118,8 @@ def test_the_command_predicts_it(brightness, tmp_path):
     model = create_model("cmsa_n", "brightness", SIZE, **TINY).eval()
     save_weights(tmp_path / "grey.safetensors", model)
     out = tmp_path / "out"
-    assert predict_files("brightness", [tmp_path / "grey.png"], weights=tmp_path / "grey.safetensors", out=out) == 0
+    options = {"weights": tmp_path / "grey.safetensors", "out": out, "save_pictures": "png"}
+    assert predict_files("brightness", [tmp_path / "grey.png"], **options) == 0
     (record,) = json.loads((out / "brightness.json").read_text(encoding="utf-8"))
     (value,) = Predictor(model)(tmp_path / "grey.png")
     assert record["mean"] == pytest.approx(value.mean, abs=1e-4)
