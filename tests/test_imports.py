@@ -22,7 +22,7 @@ FLOORS = (
     {"tasks"},
     {"export"},
     {"training", "inference"},
-    {"evaluation", "benchmark"},
+    {"evaluation", "benchmark", "app"},
     {"cli"},
     {"", "__main__"},
 )

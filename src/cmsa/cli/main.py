@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from cmsa.cli import benchmark, convert, evaluate, export, label, models, predict, prepare, train
+from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, train
 
 COMMANDS: dict[str, ModuleType] = {
     "predict": predict,
@@ -19,6 +19,7 @@ COMMANDS: dict[str, ModuleType] = {
     "export": export,
     "benchmark": benchmark,
     "models": models,
+    "app": app,
 }
 """Each has ``TEXT``, ``add_options(parser)`` and ``run(options, rest) -> exit code``; one with ``TAKES_OVERRIDES`` is
 given the entries of a recipe that are not options of its own."""

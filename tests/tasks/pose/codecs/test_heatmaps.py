@@ -229,3 +229,13 @@ def test_impossible_codecs_are_refused() -> None:
         Dark((32, 24), (2, 24))
     with pytest.raises(ValueError, match="sigma"):
         Dark((32, 24), (32, 24), sigma=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_people_look_at_peaks_at_the_score(kind, generator):
+    output = torch.randn(2, 3, 32, 24, generator=generator)
+    plain, trained_by_softmax = (kind((32, 24), (32, 24), loss=loss) for loss in ("mse", "cross_entropy"))
+    torch.testing.assert_close(plain.heatmaps(output), output)
+    maps = trained_by_softmax.heatmaps(output)
+    torch.testing.assert_close(maps.sum((2, 3)), torch.full((2, 3), 2 * torch.pi * trained_by_softmax.sigma**2))
+    assert (maps.flatten(2).argmax(2) == output.flatten(2).argmax(2)).all()

@@ -170,3 +170,15 @@ def test_sigma_and_impossible_codecs() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             SimCC((32, 24), (32, 24), **options)
+
+
+def test_its_heatmap_is_the_product_of_both_axes() -> None:
+    codec = SimCC((16, 12), (16, 12), split=2.0)
+    points = torch.tensor([[[3.25, 9.75], [0.25, 1.25]]])
+    maps = codec.heatmaps(logits_of(codec, points))
+    assert tuple(maps.shape) == (1, 2, 32, 24)
+    # The points lie on bins: (p + 1/2) * 2 - 1/2.
+    highest = maps.flatten(2).max(dim=2)
+    assert highest.indices.tolist() == [[20 * 24 + 7, 3 * 24 + 1]]
+    torch.testing.assert_close(highest.values, codec.decode(logits_of(codec, points))[1])
+    assert highest.values[0, 0] == pytest.approx(1, abs=1e-3)

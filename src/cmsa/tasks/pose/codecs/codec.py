@@ -77,6 +77,11 @@ class Codec(ABC):
     def decode(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in input pixels and scores (B, K), about 0 to 1, of the output (B, *output_shape)."""
 
+    def heatmaps(self, output: Tensor) -> Tensor | None:
+        """What people look at: how sure the network is of each place, (B, K, h, w) stretched over the input, of the
+        output (B, *output_shape). Peaks are about 1. None where the output says nothing of the kind."""
+        return None
+
     @abstractmethod
     def flip_back(self, output: Tensor, flip_index: Sequence[int]) -> Tensor:
         """The output for mirrored pictures, brought onto that for the plain ones.

@@ -103,12 +103,15 @@ class HeatmapCodec(Codec):
 
     def decode(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """As ``Codec.decode``; a score is the height of the peak, about 1 in a target."""
-        heatmaps = output.float()
-        if self.kind == "cross_entropy":
-            # A target's peak holds 1 / (2 pi sigma^2) of its mass.
-            share = heatmaps.flatten(2).softmax(dim=2).reshape(heatmaps.shape)
-            heatmaps = share * (2 * math.pi * self.sigma**2)
-        return self._points(heatmaps)
+        return self._points(self.heatmaps(output))
+
+    def heatmaps(self, output: Tensor) -> Tensor:
+        """As ``Codec.heatmaps``: the output itself, or its softmax where it was trained through one."""
+        if self.kind != "cross_entropy":
+            return output.float()
+        share = output.float().flatten(2).softmax(dim=2).reshape(output.shape)
+        # A target's peak holds 1 / (2 pi sigma^2) of its mass.
+        return share * (2 * math.pi * self.sigma**2)
 
     @abstractmethod
     def _points(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:

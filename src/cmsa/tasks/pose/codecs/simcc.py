@@ -116,6 +116,11 @@ class SimCC(Codec):
             scores.append(score)
         return torch.stack(places, dim=-1), scores[0] * scores[1]
 
+    def heatmaps(self, output: Tensor) -> Tensor:
+        """As ``Codec.heatmaps``: the probability of each pair of bins, beside that of a target's peak."""
+        x, y = (axis.softmax(dim=-1) / self._target_peak(axis.shape[-1]) for axis in self._axes(output.float()))
+        return y[..., :, None] * x[..., None, :]
+
     def _peak(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Place (B, K) in bins and score (B, K) of logits (B, K, count)."""
         count = logits.shape[-1]

@@ -1,0 +1,51 @@
+"""``cmsa app``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+TEXT = (
+    "A page in the browser: a photo at any resolution, what the network sees of it and says of it, and where it looks. "
+    "Needs the extra app: pip install 'cmsa[app]'."
+)
+EXAMPLES = Path("examples")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; by default this machine alone can")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--weights", nargs="+", default=[], metavar="NAME", help="offered before those that came with cmsa"
+    )
+    parser.add_argument("--detector", help="of people, for pose: torchvision:NAME or FILE.onnx; tried on each upload")
+    parser.add_argument("--face-detector", help="for head pose: face:FILE.onnx")
+    parser.add_argument("--examples", type=Path, help="folder of photos to offer; examples, where there is one")
+    parser.add_argument("--max-megabytes", type=float, default=10.0, help="of an uploaded file")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU, for one look")
+
+
+def run(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the command until it is interrupted."""
+    import torch
+
+    from cmsa.app.page import Settings, import_gradio, serve
+    from cmsa.app.uploads import Limits
+    from cmsa.app.viewer import viewers_by_task
+    from cmsa.inference.detectors import make_detector
+    from cmsa.models.pretrained import DEFAULT_WEIGHTS, shipped_names
+
+    import_gradio()
+    torch.set_num_threads(options.threads)
+    asked = {"pose": options.detector, "head_pose": options.face_detector}
+    shipped = sorted(shipped_names(), key=lambda name: name not in DEFAULT_WEIGHTS.values())
+    settings = Settings(
+        weights=viewers_by_task([*options.weights, *shipped]),
+        detectors={task: make_detector(text) for task, text in asked.items() if text},
+        examples=options.examples or (EXAMPLES if EXAMPLES.is_dir() else None),
+        limits=Limits(megabytes=options.max_megabytes),
+    )
+    print(f"http://{options.host}:{options.port}  (Ctrl-C ends it)", flush=True)
+    serve(settings, options.host, options.port)
+    return 0
