@@ -6,7 +6,7 @@ import torch
 
 from cmsa.app.viewer import resized_matrix, viewers_by_task
 from cmsa.data.crops import cut_crop
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 from cmsa.structures import Box
 
 PEOPLE = [Box(260, 15, 106, 215), Box(662, 269, 88, 203)]

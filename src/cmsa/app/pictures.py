@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cmsa.app.tiles import LIMITS, MARK, heat_over, lay_tiles, outline
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 from cmsa.models.attention_maps import AttentionMap
 from cmsa.structures import Box, FloatArray, HeadPose, Keypoints
 from cmsa.visualization.head_pose import DOWN_COLOR, NOSE_COLOR, SIDE_COLOR, draw_axes

@@ -8,7 +8,7 @@ from typing import Any
 
 from cmsa.app.pictures import show_head, show_heatmaps
 from cmsa.app.viewer import Sight, Viewer
-from cmsa.geometry.crops import apply_affine
+from cmsa.geometry.affine import apply_affine
 from cmsa.structures import ClassScores, HeadPose, Keypoints
 from cmsa.tasks.pose.task import PoseTask
 from cmsa.tasks.task import numbers
