@@ -77,7 +77,7 @@ def _list(table: Table, some: Some) -> None:
 
 
 def _box_text(box: Box) -> str:
-    return " ".join(f"{number:g}" for number in box.xywh)
+    return " ".join(f"{number:.4g}" for number in box.xywh)
 
 
 def _some(some: Some) -> str:

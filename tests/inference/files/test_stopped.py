@@ -1,0 +1,77 @@
+"""Runs that are stopped from outside, as a user does it: what was done is kept, and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
+
+FRAMES = 600
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A video of 24 seconds, and weights."""
+    folder = tmp_path_factory.mktemp("stopped")
+    torch.manual_seed(0)
+    save_weights(folder / "pose.safetensors", create_model("cmsa_n", "pose", (32, 24), dims=(16, 16, 16)))
+    writer = cv2.VideoWriter(str(folder / "walk.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
+    for number in range(FRAMES):
+        frame = np.full((120, 160, 3), 60, np.uint8)
+        frame[40:100, number % 140 : number % 140 + 20] = 230
+        writer.write(frame)
+    writer.release()
+    return folder
+
+
+def command(folder, *more):
+    arguments = ["predict", "pose", str(folder / "walk.mp4"), "--weights", str(folder / "pose.safetensors")]
+    boxes = ["--box", "10,10,40,60", "--runtime", "torch", "--threads", "1", "--batch-size", "4"]
+    return [sys.executable, "-m", "cmsa", *arguments, *boxes, *more]
+
+
+def stopped(folder, number, *more):
+    """Start a run, stop it when it has done a hundred frames, and give its exit code."""
+    lines = folder / "out" / "results.jsonl"
+    lines.unlink(missing_ok=True)
+    with subprocess.Popen(command(folder, "--out", str(folder / "out"), *more), env=os.environ) as run:
+        while not lines.exists() or lines.stat().st_size < 100_000:
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(number)
+    return run.returncode
+
+
+def frames(folder):
+    return [json.loads(line)["frame"] for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_was(folder):
+    assert stopped(folder, signal.SIGKILL) == -signal.SIGKILL
+    assert 50 < len(list(folder.joinpath("out", "results.jsonl").open())) < FRAMES
+    assert subprocess.run(command(folder, "--out", str(folder / "out"), "--resume"), check=False).returncode == 0
+    assert frames(folder) == list(range(FRAMES))
+    assert len(json.loads((folder / "out" / "keypoints.json").read_text())) == FRAMES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_writes_its_results_and_a_video_that_plays(folder, number):
+    assert stopped(folder, number, "--save-video") == 130
+    done = frames(folder)
+    assert done == list(range(len(done)))
+    assert 50 < len(done) < FRAMES
+    assert len(json.loads((folder / "out" / "keypoints.json").read_text())) == len(done)
+    video = cv2.VideoCapture(str(folder / "out" / "annotated" / "walk.mp4"))
+    assert len(done) - 1 <= video.get(cv2.CAP_PROP_FRAME_COUNT) <= len(done)
+    assert video.read()[0]
