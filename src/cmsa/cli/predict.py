@@ -20,8 +20,9 @@ examples:
   cmsa predict pose photos --boxes boxes.json --resume
   find photos -name '*.jpg' | cmsa predict classify - --quiet
 
-detectors: none, motion, torchvision:NAME (downloads its weights), face:FILE.onnx (OpenCV's YuNet), FILE.onnx
-(torchvision, YOLO, NanoDet), FILE.json (COCO); options as in yolo.onnx?layout=yolov8&classes=0&score=0.4
+detectors: none, motion, torchvision:NAME (downloads its weights), face:FILE.onnx (OpenCV's YuNet), head:DETECTOR
+(the head part of the keypoints of whom it finds), FILE.onnx (torchvision, YOLO, NanoDet), FILE.json (COCO);
+options as in yolo.onnx?layout=yolov8&classes=0&score=0.4
 
 exit codes: 0 all done; 1 something was left out, and is named; 2 nothing was done, or an argument is wrong; 130 stopped
 by Ctrl-C or SIGTERM, what was done is kept and --resume goes on

@@ -15,6 +15,7 @@ from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat
 from cmsa.inference.files.run import FileRun
 from cmsa.inference.files.summary import Summary
+from cmsa.inference.heads import PREFIX, make_head_detector
 from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Notice, Reading, Source, SourceFinder, read_frames
@@ -22,7 +23,7 @@ from cmsa.models.create import load_weights
 from cmsa.models.pretrained import default_weights, find_weights
 from cmsa.models.weights import describe
 from cmsa.runtime.sessions import Runtime
-from cmsa.tasks import Task, commands
+from cmsa.tasks import TASKS, Task, commands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -184,10 +185,13 @@ def _detector(
     if path is not None:
         found: Detector = DetectionFileDetector(path, task.category)
     elif detector is not None:
-        defaults: dict[str, object] = {"category": task.category, "threads": threads}
+        defaults: dict[str, object] = {"category": task.category}
         if selection is not None and selection.score > 0:
             defaults["score"] = selection.score
-        found = make_detector(detector, **defaults)
+        if detector.startswith(PREFIX):
+            found = make_head_detector(detector, threads, category=TASKS["pose"].category)
+        else:
+            found = make_detector(detector, threads=threads, **defaults)
     else:
         return None, None
     file = found.file if isinstance(found, DetectionFileDetector) else None
