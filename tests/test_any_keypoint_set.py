@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny_people import SIZE, TINY
-from tiny_points import write_points
+from tiny_points import COW, LSP, write_points
 
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
@@ -22,22 +22,6 @@ from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
 from cmsa.models.weights import save_weights
 from cmsa.tasks import task_of
-
-LSP = {
-    "id": 1,
-    "name": "person",
-    "keypoints": [
-        *("Right ankle", "Right knee", "Right hip", "Left hip", "Left knee", "Left ankle", "Right wrist"),
-        *("Right elbow", "Right shoulder", "Left shoulder", "Left elbow", "Left wrist", "Neck", "Head top"),
-    ],
-    "skeleton": [[1, 2], [2, 3], [3, 4], [4, 5], [5, 6], [7, 8], [8, 9], [9, 10], [10, 11], [11, 12], [13, 14]],
-}
-COW = {
-    "id": 7,
-    "name": "cow",
-    "keypoints": ["nose", "tail", "L_ear", "R_ear"],
-    "skeleton": [[1, 2], [1, 3], [1, 4]],
-}
 
 
 def train_on(folder: Path, category: dict[str, Any], **settings: Any) -> Path:
@@ -89,7 +73,16 @@ def test_from_the_file_to_the_drawing(
     ]
     (tmp_path / "boxes.json").write_text(json.dumps(boxes), encoding="utf-8")
     out = tmp_path / "out"
-    arguments = ["--weights", str(weights), "--boxes", str(tmp_path / "boxes.json"), "--out", str(out)]
+    arguments = [
+        "--weights",
+        str(weights),
+        "--boxes",
+        str(tmp_path / "boxes.json"),
+        "--out",
+        str(out),
+        "--save-pictures",
+        "png",
+    ]
     assert main(["predict", "pose", str(tmp_path / "images" / "0.png"), *arguments]) == 0
     (record,) = json.loads((out / "keypoints.json").read_text())
     assert (record["category_id"], len(record["keypoints"])) == (category["id"], 3 * count)

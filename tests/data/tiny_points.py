@@ -11,6 +11,22 @@ from PIL import Image
 
 HEIGHT, WIDTH = 90, 130
 
+LSP = {
+    "id": 1,
+    "name": "person",
+    "keypoints": [
+        *("Right ankle", "Right knee", "Right hip", "Left hip", "Left knee", "Left ankle", "Right wrist"),
+        *("Right elbow", "Right shoulder", "Left shoulder", "Left elbow", "Left wrist", "Neck", "Head top"),
+    ],
+    "skeleton": [[1, 2], [2, 3], [3, 4], [4, 5], [5, 6], [7, 8], [8, 9], [9, 10], [10, 11], [11, 12], [13, 14]],
+}
+COW = {
+    "id": 7,
+    "name": "cow",
+    "keypoints": ["nose", "tail", "L_ear", "R_ear"],
+    "skeleton": [[1, 2], [1, 3], [1, 4]],
+}
+
 
 def write_points(folder: Path, category: dict[str, Any], pictures: int = 4, each: int = 2) -> tuple[Path, Path]:
     """Annotations and picture folder of ``pictures * each`` things of a category, beside one of cars without any."""

@@ -47,7 +47,8 @@ def summary_table(summary: Summary, count: int | None, task: Task) -> Table:
         count: how many pictures there are; None where that cannot be known.
         task: that the predictions are of.
     """
-    table = Table.grid(padding=(0, 2))
+    # Where results are must not be cut.
+    table = Table.grid(Column(), Column(overflow="fold"), padding=(0, 2))
     of = "" if count is None else f" of {count:,}"
     before = f", {summary.before:,} before" if summary.before else ""
     table.add_row("pictures", f"{summary.done:,}{of} done{before}, {summary.values:,} predictions")
@@ -63,7 +64,7 @@ def summary_table(summary: Summary, count: int | None, task: Task) -> Table:
         table.add_row("[yellow]left out[/]", f"{summary.skipped.count:,}")
         _list(table, summary.skipped)
     if summary.files:
-        table.add_row("results", escape(", ".join(map(str, summary.files))))
+        table.add_row("results", escape("\n".join(map(str, summary.files))))
     if summary.drawn is not None:
         table.add_row("annotated", escape(str(summary.drawn)))
     return table
