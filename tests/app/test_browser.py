@@ -39,7 +39,7 @@ def address(viewers, examples):
     weights = {task: {task: viewer} for task, viewer in viewers.items()}
     limits = Limits(megabytes=2)
     page = build(Settings(weights, examples=examples, limits=limits))
-    yield launch(page, limits, port=free_port(), wait=False)
+    yield launch(page, limits, port=free_port())
     page.close()
 
 

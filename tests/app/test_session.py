@@ -86,10 +86,17 @@ def test_what_a_detector_finds_replaces_the_boxes(session):
         source = "finder"
 
         def __call__(self, picture, name=None):
-            return Detections((Box(1.0, 2.0, 30.0, 40.0),), (0.9,), ("person",), self.source)
+            boxes = Box(1.0, 2.0, 30.0, 40.0), Box(5000.0, 0.0, 3.0, 3.0)
+            return Detections(boxes, (0.9, 0.8), ("person", "person"), self.source)
 
     found = session.detect(Finder())
     assert (found.boxes, found.source) == ((Box(1, 2, 30, 40),), "finder")
+
+
+@pytest.mark.parametrize("height", [15, 129, 10**9])
+def test_nobody_asks_for_huge_crops(park, height):
+    with pytest.raises(ValueError, match="crops are 16 to 128 pixels high"):
+        Session(park, height=height)
 
 
 def test_a_clicked_pixel_moves_the_attention_alone(viewers, session):

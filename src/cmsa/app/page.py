@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from cmsa.app.boxes import HEADINGS
 from cmsa.app.examples import find_examples
-from cmsa.app.session import Session, pixel_at, render, render_pixel
+from cmsa.app.session import SHORTEST, TALLEST, Session, pixel_at, render, render_pixel
 from cmsa.app.tabs import TABS, Tab
 from cmsa.app.uploads import FORMATS, Limits, UploadError, read_upload
 from cmsa.app.viewer import Viewer
@@ -20,12 +22,13 @@ from cmsa.data.boxes import BoxesError
 from cmsa.data.image import read_image
 from cmsa.inference.detectors import Detector, DetectorError
 
-TALLEST, SHORTEST, STEP, USUAL = 128, 16, 4, 32
-"""Of the crop, in pixels: the resolutions of the paper, from 128x96 to 16x12 for people."""
+STEP, USUAL = 4, 32
+"""Of the crop's height, in pixels."""
 LOOPBACK = "127.0.0.1"
 
 _TOLD = UploadError, BoxesError, DetectorError
 _KEPT_SECONDS = 3600
+_MOST_SESSIONS = 20
 _CSS = """
 .gradio-container {max-width: 1500px !important}
 .title {margin-bottom: -10px; overflow: visible !important}
@@ -66,29 +69,40 @@ def serve(settings: Settings, host: str = LOOPBACK, port: int = 7860) -> None:
         ImportError: Gradio is not installed.
         OSError: the port is taken.
     """
-    launch(build(settings), settings.limits, host, port)
+    page = build(settings)
+    print(f"{launch(page, settings.limits, host, port)}  (Ctrl-C ends it)", flush=True)
+    if not ip_address(socket.gethostbyname(host)).is_loopback:
+        print("Everybody who reaches this machine can use the page.", flush=True)
+    page.block_thread()
 
 
-def launch(page: Any, limits: Limits, host: str = LOOPBACK, port: int = 7860, *, wait: bool = True) -> str:
-    """Start the server of a built page; returns its address at once unless it is to ``wait``."""
+def launch(page: Any, limits: Limits, host: str = LOOPBACK, port: int = 7860) -> str:
+    """Start the server of a built page, and return its address.
+
+    Raises:
+        OSError: the port is taken.
+    """
     gradio = import_gradio()
     # Names of fonts that machines have: Gradio's own themes load theirs from the network.
     theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        quiet=True,
-        show_error=False,
-        prevent_thread_lock=not wait,
-        max_file_size=int(limits.megabytes * 1e6),
-        state_session_capacity=100,
-        ssr_mode=False,
-        enable_monitoring=False,
-        footer_links=[],
-        theme=theme,
-        css=_CSS,
-    )
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            quiet=True,
+            show_error=False,
+            prevent_thread_lock=True,
+            max_file_size=int(limits.megabytes * 1e6),
+            state_session_capacity=_MOST_SESSIONS,
+            ssr_mode=False,
+            enable_monitoring=False,
+            footer_links=[],
+            theme=theme,
+            css=_CSS,
+        )
+    except OSError as error:
+        raise OSError(f"{host}:{port} cannot be listened on, another program may do so: choose another port") from error
     return str(address)
 
 

@@ -13,12 +13,14 @@ from cmsa.app.boxes import MOST, Point, box_at, box_between, boxes_of_rows, rows
 from cmsa.app.pictures import CROP_SIDE, Blocks, Pixel, show_attention, show_crop, show_picture
 from cmsa.app.tabs import Tab
 from cmsa.app.viewer import Sight, Viewer
-from cmsa.data.boxes import BoxesError
+from cmsa.data.boxes import BoxesError, usable_boxes
 from cmsa.inference.detectors import Detector, Selection
 from cmsa.structures import Box
 from cmsa.visualization.panel import Picture, size_text
 
 Clicks = Literal["choose", "draw"]
+TALLEST, SHORTEST = 128, 16
+"""Of a crop, in pixels: the resolutions of the paper, from 128x96 to 16x12 for people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,9 @@ class Session:
         pixel: (column, row) of what the network is given; None for its middle.
         blocks: whose attention is shown, see ``show_attention``.
         scale: pixels of the picture for each pixel of it as it was shown last.
+
+    Raises:
+        ValueError: the height is not 16 to 128.
     """
 
     picture: Picture
@@ -46,6 +51,11 @@ class Session:
     pixel: Pixel | None = None
     blocks: Blocks = "last"
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        # Whoever talks to the server without the slider must not ask for gigabytes.
+        if not SHORTEST <= self.height <= TALLEST:
+            raise ValueError(f"crops are {SHORTEST} to {TALLEST} pixels high, got {self.height}")
 
     def with_boxes(self, boxes: Sequence[Box], source: str, chosen: int = 0) -> Session:
         """The same picture with other boxes."""
@@ -88,8 +98,8 @@ class Session:
             DetectorError: the detector cannot run.
         """
         found = Selection(maximum=MOST)(detector(self.picture))
-        size = self.picture.shape[0], self.picture.shape[1]
-        return self.with_boxes(boxes_of_rows([box.xywh for box in found.boxes], size), found.source)
+        usable, _ = usable_boxes(found.boxes, *self.picture.shape[:2])
+        return self.with_boxes(list(usable.values()), found.source)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ class Limits:
     """
 
     megabytes: float = 10.0
-    megapixels: float = 50.0
+    megapixels: float = 25.0
 
     def __post_init__(self) -> None:
         if not (self.megabytes > 0 and self.megapixels > 0):

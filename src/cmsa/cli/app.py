@@ -46,6 +46,5 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         examples=options.examples or (EXAMPLES if EXAMPLES.is_dir() else None),
         limits=Limits(megabytes=options.max_megabytes),
     )
-    print(f"http://{options.host}:{options.port}  (Ctrl-C ends it)", flush=True)
     serve(settings, options.host, options.port)
     return 0
