@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +96,10 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.inference.files import predict_files
     from cmsa.inference.streams import Reading
 
+    for output in (sys.stdout, sys.stderr):
+        # A terminal that lacks a degree sign is no reason to fail when all is done.
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")
     with _stopped_like_interrupted():
         return predict_files(
             options.task,

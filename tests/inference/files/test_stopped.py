@@ -75,3 +75,18 @@ def test_a_stopped_run_writes_its_results_and_a_video_that_plays(folder, number)
     video = cv2.VideoCapture(str(folder / "out" / "annotated" / "walk.mp4"))
     assert len(done) - 1 <= video.get(cv2.CAP_PROP_FRAME_COUNT) <= len(done)
     assert video.read()[0]
+
+
+@pytest.mark.slow
+def test_a_terminal_of_ascii_is_no_reason_to_fail(folder):
+    save_weights(folder / "head.safetensors", create_model("cmsa_n", "head_pose", (32, 32), dims=(16, 16, 16)))
+    cv2.imwrite(str(folder / "weiß.png"), np.zeros((40, 30, 3), np.uint8))
+    arguments = ["predict", "head-pose", str(folder / "weiß.png"), "--weights", str(folder / "head.safetensors")]
+    done = subprocess.run(
+        [sys.executable, "-m", "cmsa", *arguments, "--runtime", "torch", "--out", str(folder / "ascii")],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\\xb0" in done.stdout
