@@ -69,6 +69,7 @@ def test_flags_reach_the_trainer(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     flags = ["--devices", "2", "--accelerator", "gpu", "--precision", "bf16-mixed", "--max-time", "00:01:00:00"]
     more = ["--compile", "--resume", "--limit-batches", "7", "--checkpoint-minutes", "2.5", "--model.name", "cmsa_b"]
+    more += ["--sync-batchnorm"]
     assert main(["train", str(folder / "tiny.yaml"), *flags, *more]) == 0
     recipe = told.pop("recipe")
     assert recipe.model.name == "cmsa_b"
@@ -82,6 +83,7 @@ def test_flags_reach_the_trainer(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         "resume": True,
         "limit_batches": 7,
         "checkpoint_minutes": 2.5,
+        "sync_batchnorm": True,
     }
 
 
