@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmsa.app.page import Settings, build, launch
+from cmsa.app.page import Settings, build
+from cmsa.app.serve import launch
 from cmsa.app.uploads import Limits
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from cmsa.app.page import Settings, _take_files_as_they_are, _teller, build, import_gradio, launch
-from cmsa.app.uploads import Limits, UploadError
+from cmsa.app.page import Settings, _take_files_as_they_are, _teller, build, import_gradio
+from cmsa.app.uploads import UploadError
 from cmsa.cli.main import main
 
 
@@ -45,17 +44,6 @@ def test_tasks_without_weights_have_no_tab(viewers):
     page = build(Settings({"head_pose": {"named": viewers["head_pose"]}}))
     assert [block.label for block in page.blocks.values() if isinstance(block, gradio.Tab)] == ["Head pose"]
     assert page.analytics_enabled is False
-
-
-def test_a_port_that_is_taken_is_told(viewers):
-    pytest.importorskip("gradio")
-    page = build(Settings({"pose": {"named": viewers["pose"]}}))
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(OSError, match=f"127.0.0.1:{port} cannot be listened on"):
-            launch(page, Limits(), port=port)
 
 
 def test_pictures_are_not_fetched_for_visitors(tmp_path):

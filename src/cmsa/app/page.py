@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +22,9 @@ from cmsa.inference.detectors import Detector, DetectorError
 
 STEP, USUAL = 4, 32
 """Of the crop's height, in pixels."""
-LOOPBACK = "127.0.0.1"
 
 _TOLD = UploadError, BoxesError, DetectorError
 _KEPT_SECONDS = 3600
-_MOST_SESSIONS = 20
-_CSS = """
-.gradio-container {max-width: 1500px !important}
-.title {margin-bottom: -10px; overflow: visible !important}
-.title p {margin: 0; font-size: 13px; opacity: 0.75; white-space: nowrap}
-footer {display: none !important}
-"""
 _HEAD = "# cmsa: vision on low-resolution crops\nLower the resolution, and see what the network still knows."
 
 logger = logging.getLogger(__name__)
@@ -55,55 +45,6 @@ class Settings:
     detectors: Mapping[str, Detector] = field(default_factory=dict)
     examples: Path | None = None
     limits: Limits = field(default_factory=Limits)
-
-
-def serve(settings: Settings, host: str = LOOPBACK, port: int = 7860) -> None:
-    """Show the page until it is interrupted.
-
-    Args:
-        settings: what it offers.
-        host: the address to listen on; others than loopback show it to the network.
-        port: to listen on.
-
-    Raises:
-        ImportError: Gradio is not installed.
-        OSError: the port is taken.
-    """
-    page = build(settings)
-    print(f"{launch(page, settings.limits, host, port)}  (Ctrl-C ends it)", flush=True)
-    if not ip_address(socket.gethostbyname(host)).is_loopback:
-        print("Everybody who reaches this machine can use the page.", flush=True)
-    page.block_thread()
-
-
-def launch(page: Any, limits: Limits, host: str = LOOPBACK, port: int = 7860) -> str:
-    """Start the server of a built page, and return its address.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    gradio = import_gradio()
-    # Names of fonts that machines have: Gradio's own themes load theirs from the network.
-    theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    try:
-        _, address, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            quiet=True,
-            show_error=False,
-            prevent_thread_lock=True,
-            max_file_size=int(limits.megabytes * 1e6),
-            state_session_capacity=_MOST_SESSIONS,
-            ssr_mode=False,
-            enable_monitoring=False,
-            footer_links=[],
-            theme=theme,
-            css=_CSS,
-        )
-    except OSError as error:
-        raise OSError(f"{host}:{port} cannot be listened on, another program may do so: choose another port") from error
-    return str(address)
 
 
 def import_gradio() -> Any:
@@ -163,6 +104,8 @@ def _lay_out(gradio: Any, page: Any, tab: Tab, settings: Settings) -> None:
                 label=f"Photo: {', '.join(FORMATS[:3])}, at most {settings.limits.megabytes:g} MB",
                 type="filepath",
                 sources=["upload", "webcam", "clipboard"],
+                # A mirrored picture would exchange left and right.
+                webcam_options=gradio.WebcamOptions(mirror=False),
                 height=200,
                 buttons=[],
                 elem_id=f"{tab.task}-upload",

@@ -46,18 +46,18 @@ def lay_tiles(rows: Sequence[Sequence[Tile]]) -> Picture:
     return write(canvas, labels)
 
 
-def heat_over(picture: Picture, heat: NDArray[np.floating], factor: int, *, smooth: bool = False) -> Picture:
+def heat_over(picture: Picture, heat: NDArray[np.floating], factor: int) -> Picture:
     """A picture in dim grey under heat, enlarged.
 
     Args:
         picture: (H, W, 3) uint8 RGB.
-        heat: (h, w) from 0 to 1, stretched over the picture edges to edges.
+        heat: (h, w) from 0 to 1, stretched over the picture edges to edges; its cells stay visible.
         factor: pixels become squares of this side.
-        smooth: interpolate the heat; else its cells stay visible.
     """
     height, width = picture.shape[0] * factor, picture.shape[1] * factor
-    method = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
-    stretched = cv2.resize(np.ascontiguousarray(heat, dtype=np.float32), (width, height), interpolation=method)
+    stretched = cv2.resize(
+        np.ascontiguousarray(heat, dtype=np.float32), (width, height), interpolation=cv2.INTER_NEAREST
+    )
     stretched = stretched.clip(0, 1)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).repeat(factor, axis=0).repeat(factor, axis=1)
     colors = cv2.applyColorMap((stretched * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]

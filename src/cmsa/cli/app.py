@@ -30,7 +30,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command until it is interrupted."""
     import torch
 
-    from cmsa.app.page import Settings, import_gradio, serve
+    from cmsa.app.page import Settings, import_gradio
+    from cmsa.app.serve import serve
     from cmsa.app.uploads import Limits
     from cmsa.app.viewer import viewers_by_task
     from cmsa.inference.detectors import make_detector
