@@ -35,7 +35,7 @@ class HeatmapCodec(Codec):
         ValueError: a size is too small, sigma is not positive, or there is no such loss.
     """
 
-    heads = ("heatmap", "deconvolution")
+    heads = ("heatmap",)
     losses = ("mse", "cross_entropy")
     output_layout = "(B, keypoints, h, w)"
     sigma: float
@@ -119,7 +119,7 @@ class HeatmapCodec(Codec):
 
     def flip_back(self, output: Tensor, flip_index: Sequence[int]) -> Tensor:
         """As ``Codec.flip_back``: mirrored, and moved by ``flip_shift``."""
-        mirrored = output.float().flip(-1)[:, list(flip_index)]
+        mirrored = output.float().flip(-1).index_select(1, constant(flip_index, output, torch.long))
         if self.flip_shift == 0:
             return mirrored
         last = mirrored.shape[-1] - 1

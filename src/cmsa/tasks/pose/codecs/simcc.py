@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cmsa.geometry.constants import constant
 from cmsa.models.heads.simcc import BINS_PER_PIXEL, axis_bins
 from cmsa.tasks.pose.codecs.codec import Codec, clearly_highest, weighted_mean
 
@@ -142,7 +143,7 @@ class SimCC(Codec):
 
     def flip_back(self, output: Tensor, flip_index: Sequence[int]) -> Tensor:
         """As ``Codec.flip_back``: the bins of x in reversed order, exactly."""
-        x, y = self._axes(output[:, list(flip_index)])
+        x, y = self._axes(output.index_select(1, constant(flip_index, output, torch.long)))
         return torch.cat([x.flip(-1), y], dim=-1)
 
     def decided(self, output: Tensor, margin: float = 1e-5) -> Tensor:
