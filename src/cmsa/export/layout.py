@@ -40,7 +40,7 @@ def deploy(model: BaseNetwork) -> nn.Module:
     fused = fuse(model)
     if not isinstance(fused, CMSA):
         return fused
-    laid_out = fused.attention.spatial_fusion and fused.attention.cascade != "additive"
+    laid_out = fused.attention.spatial_fusion and fused.attention.cascade in ("none", "channel_fusion")
     return DeployedNetwork(fused).eval() if laid_out else fused
 
 
