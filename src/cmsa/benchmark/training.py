@@ -22,7 +22,7 @@ from cmsa.runtime.feeding import heatmap_size
 from cmsa.tasks import task_of
 from cmsa.training.module import TrainingModule
 from cmsa.training.recipe import load_recipe
-from cmsa.training.starting_point import build_network, describe
+from cmsa.training.starting_point import build_network, description_of
 
 Size = tuple[int, int]
 
@@ -116,7 +116,7 @@ class Trained:
         recipe = load_recipe(RECIPES[task])
         recipe.model.name, recipe.model.input_size = variant, list(size)
         store = noise_store(task, size, batch)
-        description = describe(recipe, store)
+        description = description_of(recipe, store)
         network = build_network(recipe, description.options)
         assert isinstance(network, CMSA)
         self.network = network.to(device).to(memory_format=torch.channels_last).train()

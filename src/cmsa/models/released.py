@@ -120,11 +120,11 @@ def _build(state: State) -> CMSA:
         if name.endswith(BIASES):
             given = given[:, _numbering(_window_of(model, key), state[name.removesuffix(BIASES) + INDICES], name)]
         value.copy_(given.reshape(value.shape))
-    model.description = _describe(model, configuration)
+    model.description = _variant_of(model, configuration)
     return model
 
 
-def _describe(model: CMSA, configuration: dict[str, Any]) -> Description:
+def _variant_of(model: CMSA, configuration: dict[str, Any]) -> Description:
     """The variant of this structure; or any, with the structure among the options."""
     options = {key: value for key, value in configuration.items() if key != "input_size"}
     structure = ("dims", "depths", "heads", "kv_strides")

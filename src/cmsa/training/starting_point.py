@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
+
+import torch
 
 from cmsa.data.store import CropStore
 from cmsa.models.base import BaseNetwork
 from cmsa.models.create import create_model
 from cmsa.models.description import Description
-from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.pretrained import find_weights
 from cmsa.models.weights import initialise, read_description
 from cmsa.runtime.feeding import check_crop
@@ -27,11 +29,30 @@ def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> Base
     size = (model.input_size[0], model.input_size[1])
     chosen = model.all_options if options is None else options
     network = create_model(model.name, model.task, size, **chosen)
-    if recipe.loss == "cross_entropy" and isinstance(network.head, MixerFusion):
-        network.head.start_with_logits()
+    start = getattr(network.head, "start_with_logits", None)
+    if recipe.loss == "cross_entropy" and callable(start):
+        start()
+    freeze_unused(network)
     if model.init:
         initialise(network, find_weights(model.init))
     return network
+
+
+def freeze_unused(network: BaseNetwork) -> list[str]:
+    """Freeze, in place, the parameters that the output does not depend on, and give their names.
+
+    HRNet's last exchange between resolutions has such parameters where a head reads one map only. Several processes
+    (DistributedDataParallel) would wait for their gradients.
+    """
+    trial = copy.deepcopy(network).train()
+    parameters = {name: value for name, value in trial.named_parameters() if value.requires_grad}
+    with torch.random.fork_rng(devices=[]):
+        output = trial(torch.zeros(2, 3, *network.input_size))
+    gradients = torch.autograd.grad(output.sum(), list(parameters.values()), allow_unused=True)
+    unused = [name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None]
+    for name in unused:
+        network.get_parameter(name).requires_grad_(False)
+    return unused
 
 
 def check_start(recipe: Recipe, store: CropStore) -> None:
@@ -46,7 +67,7 @@ def check_start(recipe: Recipe, store: CropStore) -> None:
         check_crop(store.spec, start, str(store.folder), remedy)
 
 
-def describe(recipe: Recipe, store: CropStore) -> Description:
+def description_of(recipe: Recipe, store: CropStore) -> Description:
     """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``."""
     model, spec = recipe.model, store.spec
     size = (model.input_size[0], model.input_size[1])

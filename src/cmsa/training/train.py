@@ -21,7 +21,7 @@ from cmsa.training.kept_weights import BestWeights
 from cmsa.training.module import TrainingModule
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
-from cmsa.training.starting_point import build_network, check_start, describe
+from cmsa.training.starting_point import build_network, check_start, description_of
 
 CHECKPOINT_MINUTES = 10.0
 
@@ -114,7 +114,7 @@ def build_module(recipe: Recipe) -> TrainingModule:
         raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
     stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
     check_alike(stores)
-    description = describe(recipe, stores[0])
+    description = description_of(recipe, stores[0])
     validate = [open_for_evaluation(folder, description) for folder in recipe.data.validate]
     if recipe.model.init:
         check_start(recipe, stores[0])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.heads.map_shapes import MapShapes
 
 BINS_PER_PIXEL = 2.0
@@ -45,8 +44,9 @@ class SimCCHead(nn.Module):
         super().__init__()
         self.input_size, self.map_size = maps.input_size, _size_of(fusion, maps)
         self.fusion = fusion
-        if isinstance(fusion, MixerFusion):
-            fusion.start_with_logits()
+        start = getattr(fusion, "start_with_logits", None)
+        if callable(start):
+            start()
         self.axes = nn.Linear(self.map_size[0] * self.map_size[1], sum(axis_bins(self.input_size, split)))
         nn.init.trunc_normal_(self.axes.weight, std=0.02)
         nn.init.zeros_(self.axes.bias)

@@ -21,7 +21,8 @@ FUSIONS: dict[str, Callable[[MapShapes, int], nn.Module]] = {
     "linear": lambda maps, outputs: LinearFusion(maps.dims, outputs),
     "deconvolution": Deconvolution,
 }
-"""How maps of the stages become one for each keypoint: from the maps and the number of keypoints."""
+"""How maps of the stages become one for each keypoint: from the maps and the number of keypoints. One whose maps would
+begin as heatmaps has ``start_with_logits``, which is called where a loss reads logits."""
 KEYPOINT_HEADS: dict[str, Callable[..., nn.Module]] = {
     "heatmap": lambda fusion, maps: fusion,
     "simcc": SimCCHead,

@@ -1,0 +1,58 @@
+"""The network that a recipe starts from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cmsa.models import backbones
+from cmsa.models.create import create_model
+from cmsa.models.heads.heatmap import MixerFusion
+from cmsa.training.recipe import Recipe
+from cmsa.training.starting_point import build_network
+
+
+class WithSideBranch(nn.Module):
+    """Two maps, of which the finer one ends in a convolution that the coarser one does not pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.side = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 1)
+        self.norm, self.coarse = nn.BatchNorm2d(8), nn.Conv2d(8, 16, 3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        x = self.norm(self.stem(x)).relu()
+        return [self.side(x), self.coarse(x)]
+
+
+@pytest.mark.parametrize(("fusion", "unused"), [("deconvolution", {"side.weight", "side.bias"}), ("mixer", set())])
+def test_what_no_gradient_reaches_is_frozen(monkeypatch: pytest.MonkeyPatch, fusion: str, unused: set[str]) -> None:
+    monkeypatch.setattr(backbones, "_BACKBONES", {"with_side_branch": WithSideBranch})
+    recipe = Recipe()
+    recipe.model.name, recipe.model.options = "with_side_branch", {"fusion": fusion}
+    torch.manual_seed(5)
+    plain = create_model("with_side_branch", "pose", (32, 24), fusion=fusion)
+    drawn = torch.rand(1)
+    torch.manual_seed(5)
+    network = build_network(recipe)
+    frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
+    assert frozen == {f"backbone.{name}" for name in unused}
+    # Nothing else came of the trial: neither numbers of the network nor random ones.
+    torch.testing.assert_close(network.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    assert torch.equal(torch.rand(1), drawn)
+
+
+@pytest.mark.parametrize("task", ["pose", "head_pose", "classification"])
+def test_cmsa_has_nothing_to_freeze(task: str) -> None:
+    recipe = Recipe()
+    recipe.model.name, recipe.model.task, recipe.model.input_size = "cmsa_n", task, [16, 12]
+    assert all(value.requires_grad for value in build_network(recipe).parameters())
+
+
+@pytest.mark.parametrize("fusion", ["mixer", "linear", "deconvolution"])
+def test_a_head_that_can_starts_with_logits(fusion: str) -> None:
+    recipe = Recipe(loss="cross_entropy")
+    recipe.model.name, recipe.model.options, recipe.model.input_size = "cmsa_n", {"fusion": fusion}, [16, 12]
+    head = build_network(recipe).head
+    assert not isinstance(head, MixerFusion) or (head.score.norm.weight == 1).all()
