@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from cmsa.export.converted import ConvertedNetwork, cache_folder, fingerprint, network_for
 from cmsa.inference.predictor import Predictor
 from cmsa.models import create_model
-from cmsa.runtime.sessions import available_runtimes
+from cmsa.runtime.sessions import available_runtimes, open_exported
 
 BOXES = [[10, 20, 48, 64], [60, 5, 30, 70]]
 
@@ -88,3 +90,70 @@ def test_what_cannot_be_is_told():
 def test_the_cache_is_in_the_home_by_default(monkeypatch):
     monkeypatch.delenv("CMSA_CACHE")
     assert cache_folder().parts[-2:] == (".cache", "cmsa")
+
+
+def products(folder, size=48, layers=30):
+    """An ONNX file that multiplies rows (B, size) by matrices, which takes a while; returns the whole product."""
+    import onnx
+
+    numbers = np.random.default_rng(0)
+    matrices = [np.linalg.qr(numbers.normal(size=(size, size)))[0].astype(np.float32) for _ in range(layers)]
+    names = ["images", *(f"x{layer}" for layer in range(layers))]
+    nodes = [onnx.helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]) for i in range(layers)]
+    rows = [onnx.helper.make_tensor_value_info(name, 1, ["batch", size]) for name in (names[0], names[-1])]
+    weights = [onnx.numpy_helper.from_array(matrix, f"w{i}") for i, matrix in enumerate(matrices)]
+    graph = onnx.helper.make_graph(nodes, "products", rows[:1], rows[1:], weights)
+    onnx.save_model(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9), folder
+    )
+    return np.linalg.multi_dot(matrices)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_threads_get_their_own_answers(runtime, tmp_path):
+    """Threads with inputs that differ share a network, and each call returns what it alone would have."""
+    product = products(tmp_path / "products.onnx")
+    network = open_exported(tmp_path / "products.onnx", threads=1, runtime=runtime)
+    inputs = np.random.default_rng(1).normal(size=(3, 200, 48)).astype(np.float32)
+
+    def wrong(place):
+        found = [network(torch.from_numpy(inputs[place])).numpy() for _ in range(100)]
+        return sum(not np.allclose(one, inputs[place] @ product, atol=1e-3) for one in found)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(wrong, range(3))) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["broken.onnx", "broken.xml", "broken.pt2"])
+@pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04 half an archive"])
+def test_a_damaged_file_is_told(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: cannot be opened, it may be damaged") as told:
+        open_exported(tmp_path / name)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.slow
+def test_threads_convert_a_model_once(picture, monkeypatch):
+    from cmsa.export import export
+
+    calls = []
+    monkeypatch.setattr("cmsa.export.export", lambda *arguments: calls.append(export(*arguments)))
+    predictor = Predictor(model("classification", (16, 16)), runtime="openvino", threads=1)
+    with ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(lambda _: predictor(picture), range(4)))) == 4
+    assert len(calls) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [b"", b"nonsense"])
+def test_a_damaged_file_of_the_cache_is_made_anew(damage, picture, cache, caplog):
+    network = model("classification", (16, 16))
+    expected = Predictor(network)(picture)[0].probabilities
+    cache.mkdir()
+    file = cache / f"{fingerprint(network)}.xml"
+    file.write_bytes(damage)
+    found = Predictor(network, runtime="openvino", threads=1)(picture)[0].probabilities
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert f"{file}: is damaged, and made anew" in caplog.text
+    assert file.stat().st_size > 1000

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import os
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +19,8 @@ from cmsa.models.fuse import fuse
 from cmsa.models.weights import describe
 from cmsa.runtime.sessions import Runtime, RuntimeNetwork, available_runtimes, open_exported
 from cmsa.tasks.task import Network
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "openvino": ".xml"}
 
@@ -63,24 +67,39 @@ class ConvertedNetwork:
         self.model: BaseNetwork | None = copy.deepcopy(model).eval()
         self.runtime, self.threads = runtime, threads
         self.opened: RuntimeNetwork | None = None
+        self.opening = threading.Lock()
 
     def __call__(self, images: Tensor) -> Tensor:
         """The head's output for normalised images (B, 3, H, W) float32."""
         if self.opened is None:
-            assert self.model is not None
-            self.opened = open_exported(self._file(self.model), self.threads)
-            self.model = None
+            with self.opening:
+                if self.opened is None:
+                    assert self.model is not None
+                    self.opened, self.model = self._open(self.model), None
         return self.opened(images)
 
-    def _file(self, model: BaseNetwork) -> Path:
+    def __getstate__(self) -> dict[str, Any]:
+        # The process that receives it opens the network itself.
+        if self.opened is not None:
+            raise TypeError("a predictor that has run in another runtime cannot be sent: make a new one there")
+        return {name: value for name, value in vars(self).items() if name != "opening"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, opening=threading.Lock())
+
+    def _open(self, model: BaseNetwork) -> RuntimeNetwork:
+        path = cached_file(model, self.runtime)
+        if path.is_file():
+            try:
+                return open_exported(path, self.threads)
+            except ValueError:
+                logger.warning("%s: is damaged, and made anew", path)
         from cmsa.export import export
 
-        path = cached_file(model, self.runtime)
-        if not path.is_file():
-            # Exporting records operations, which does not go together with the caller's inference mode.
-            with torch.inference_mode(False):
-                export(model, path)
-        return path
+        # Exporting records operations, which does not go together with the caller's inference mode.
+        with torch.inference_mode(False):
+            export(model, path)
+        return open_exported(path, self.threads)
 
 
 def fastest_at_hand(model: BaseNetwork) -> Runtime:

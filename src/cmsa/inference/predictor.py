@@ -34,6 +34,7 @@ from cmsa.models.create import load_weights
 from cmsa.models.pretrained import find_weights
 from cmsa.models.weights import describe
 from cmsa.runtime.feeding import crop_spec, face_margin_of, heatmap_size
+from cmsa.runtime.forks import about_to_compute
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.runtime.sessions import Runtime
 from cmsa.structures import Box, FloatArray
@@ -75,6 +76,9 @@ class _Waiting:
 
 class Predictor:
     """A model ready for pictures.
+
+    Threads may share one; only ``skipped`` is then that of whichever was last. A process forked after a prediction
+    predicts with one thread of PyTorch's, and not at all with the other runtimes: start it with spawn instead.
 
     Args:
         model: of ``create_model`` or ``load_weights``; a fused copy in eval mode is kept.
@@ -322,6 +326,7 @@ class Predictor:
         """Predict the crops that wait, and empty the batch."""
         if not batch:
             return
+        about_to_compute("torch")
         images = self._images([region.crop for region, _ in batch])
         matrices, boxes = [region.matrix for region, _ in batch], [region.box for region, _ in batch]
         values = self.task.values(self.task.predict(self.network, images, flip_test), matrices, boxes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmsa.runtime.forks import about_to_compute
+
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 RUNTIMES_BY_SPEED: tuple[Runtime, ...] = ("openvino", "onnxruntime", "torch")
 """On CPUs, float32, see docs/performance.md."""
@@ -19,7 +22,8 @@ RUNTIMES_BY_SPEED: tuple[Runtime, ...] = ("openvino", "onnxruntime", "torch")
 class RuntimeNetwork(ABC):
     """A network of another runtime, called like PyTorch's.
 
-    ``network(images)`` gives the first output, ``network.run(images)`` all of them. Tensors are on the CPU.
+    ``network(images)`` gives the first output, ``network.run(images)`` all of them. Tensors are on the CPU. Several
+    threads may call one network; what is computed for one never reaches another.
 
     Attributes:
         input_shape: of the only input, None for an axis of any length.
@@ -33,9 +37,18 @@ class RuntimeNetwork(ABC):
         """The first output for images (B, ...)."""
         return self.run(images)[0]
 
-    @abstractmethod
     def run(self, images: Tensor) -> list[Tensor]:
-        """All outputs for images (B, ...)."""
+        """All outputs for images (B, ...), whatever number of them the file takes at a time."""
+        count = self.input_shape[0]
+        if count is None or count == len(images) or not len(images):
+            return self._compute(images)
+        filled = torch.cat([images, images[-1:].expand(-len(images) % count, *images.shape[1:])])
+        parts = [self._compute(part) for part in torch.split(filled, count)]
+        return [torch.cat(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
+
+    @abstractmethod
+    def _compute(self, images: Tensor) -> list[Tensor]:
+        """All outputs for as many images as the file takes."""
 
 
 class TorchNetwork(RuntimeNetwork):
@@ -50,8 +63,8 @@ class TorchNetwork(RuntimeNetwork):
         self.input_shape = tuple(side if isinstance(side, int) else None for side in example.shape)
         self.input_type = str(example.dtype).removeprefix("torch.")
 
-    def run(self, images: Tensor) -> list[Tensor]:
-        """As ``RuntimeNetwork.run``."""
+    def _compute(self, images: Tensor) -> list[Tensor]:
+        about_to_compute("torch")
         # Tensors made under inference_mode cannot enter every exported program.
         with torch.no_grad():
             outputs = self.module(images)
@@ -80,8 +93,8 @@ class OnnxRuntimeNetwork(RuntimeNetwork):
         kind = entry.type.removeprefix("tensor(").removesuffix(")")
         self.input_type = {"float": "float32", "double": "float64"}.get(kind, kind)
 
-    def run(self, images: Tensor) -> list[Tensor]:
-        """As ``RuntimeNetwork.run``."""
+    def _compute(self, images: Tensor) -> list[Tensor]:
+        about_to_compute("onnxruntime")
         outputs = self.session.run(None, {self.input_name: images.contiguous().numpy()})
         return [torch.from_numpy(output) for output in outputs]
 
@@ -103,16 +116,19 @@ class OpenVinoNetwork(RuntimeNetwork):
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         self.compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-        self.request = self.compiled.create_infer_request()
+        # A request holds the input and output of one call, so two threads must not share one.
+        self.requests = threading.local()
         shape = self.compiled.input(0).get_partial_shape()
         self.input_shape = tuple(None if side.is_dynamic else side.get_length() for side in shape)
         self.input_type = str(np.dtype(self.compiled.input(0).get_element_type().to_dtype()))
 
-    def run(self, images: Tensor) -> list[Tensor]:
-        """As ``RuntimeNetwork.run``."""
-        self.request.infer([images.contiguous().numpy()])
+    def _compute(self, images: Tensor) -> list[Tensor]:
+        about_to_compute("openvino")
+        if not hasattr(self.requests, "own"):
+            self.requests.own = self.compiled.create_infer_request()
+        self.requests.own.infer([images.contiguous().numpy()])
         # The runtime writes the next results into the same memory.
-        return [torch.from_numpy(output.data.copy()) for output in self.request.output_tensors]
+        return [torch.from_numpy(output.data.copy()) for output in self.requests.own.output_tensors]
 
 
 def open_exported(path: str | Path, threads: int | None = None, runtime: Runtime | None = None) -> RuntimeNetwork:
@@ -126,20 +142,29 @@ def open_exported(path: str | Path, threads: int | None = None, runtime: Runtime
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of no known kind.
+        ValueError: it is of no known kind, or damaged.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no exported file {path}")
-    if path.suffix == ".pt2":
-        return TorchNetwork(path)
-    if path.suffix == ".xml" or (path.suffix == ".onnx" and runtime == "openvino"):
-        return OpenVinoNetwork(path, threads)
-    if path.suffix == ".onnx":
+    if path.suffix not in {".onnx", ".xml", ".pt2"}:
+        raise ValueError(f"{path}: an exported file ends in .onnx, .xml or .pt2")
+    try:
+        if path.suffix == ".pt2":
+            return TorchNetwork(path)
+        if path.suffix == ".xml" or runtime == "openvino":
+            return OpenVinoNetwork(path, threads)
         return OnnxRuntimeNetwork(path, threads)
-    raise ValueError(f"{path}: an exported file ends in .onnx, .xml or .pt2")
+    except ImportError:
+        raise
+    except Exception as error:  # each runtime has errors of its own for a damaged file
+        raise ValueError(f"{path}: cannot be opened, it may be damaged ({_first_line(error)})") from error
 
 
 def available_runtimes() -> list[Runtime]:
     """Those that are installed, the fastest on a CPU first."""
     return [name for name in RUNTIMES_BY_SPEED if find_spec(name) is not None]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
