@@ -15,7 +15,7 @@ PACKAGE = SOURCE / "cmsa"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"structures"},
+    {"structures", "files"},
     {"geometry"},
     {"models", "data", "visualization"},
     {"runtime", "metrics"},

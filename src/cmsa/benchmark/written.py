@@ -8,12 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmsa.files.whole import whole_file, without_nan
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
 def write_rows(path: Path, rows: Sequence[DataclassInstance], conditions: Mapping[str, Any]) -> None:
     """Write rows, and what they were measured on; the folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"conditions": dict(conditions), "rows": [asdict(row) for row in rows]}
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(without_nan(content), indent=1, allow_nan=False), encoding="utf-8")

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.image import ImageError, read_image
 from cmsa.data.store import FORMAT, READABLE_FORMATS, CropStore, StoreError, partial_folder, spec_to_json
+from cmsa.files.lock import only_process_in
 
 _TODO, _DONE, _UNREADABLE = 0, 1, 2
 _NAMED = 5
@@ -147,6 +148,7 @@ def build_store(
 
     Raises:
         StoreError: there is nothing to store, too many pictures are unreadable, or ``folder`` holds another store.
+        FolderInUseError: another process prepares this store.
     """
     folder = Path(folder)
     sources = [source for source in sources if len(source)]
@@ -163,11 +165,12 @@ def build_store(
         _refuse_changed_pictures(folder, sources)
         return CropStore.open(folder)
     work = partial_folder(folder)
-    _refuse_another(work, folder, fingerprint)
-    state = _open_work(work, sources, description, spec)
-    unreadable = _cut_all(work, sources, labels["matrix"], spec, state, progress, bad_budget, workers)
-    description["meta"]["unreadable"] = unreadable
-    _finish(work, folder, labels, truth, state == _DONE, description)
+    with only_process_in(work):
+        _refuse_another(work, folder, fingerprint)
+        state = _open_work(work, sources, description, spec)
+        unreadable = _cut_all(work, sources, labels["matrix"], spec, state, progress, bad_budget, workers)
+        description["meta"]["unreadable"] = unreadable
+        _finish(work, folder, labels, truth, state == _DONE, description)
     return CropStore.open(folder)
 
 

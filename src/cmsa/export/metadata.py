@@ -8,6 +8,7 @@ from typing import Any
 
 from cmsa.export.graph import ExportedGraph
 from cmsa.models.base import BaseNetwork
+from cmsa.models.description import other_format
 from cmsa.models.weights import describe
 from cmsa.runtime.feeding import crop_spec, face_margin_of
 
@@ -73,5 +74,5 @@ def from_text(text: str | None, where: str) -> dict[str, Any]:
         raise ValueError(f"{where}: no {KEY!r} entry in the metadata; this is not a file of cmsa export")
     entries: dict[str, Any] = json.loads(text)
     if entries.get("format") != FORMAT:
-        raise ValueError(f"{where}: exported in format {entries.get('format')}, this version reads {FORMAT}")
+        raise ValueError(f"{where}: {other_format('exported', entries.get('format'), FORMAT)}")
     return entries

@@ -13,6 +13,13 @@ KEY = "cmsa"
 """The entry of a safetensors file's metadata that holds the description."""
 
 
+def other_format(what: str, found: object, known: int) -> str:
+    """What to say of a file in another format than the one that this version knows."""
+    newer = isinstance(found, int) and found > known
+    written = f"{what} in format {found}, this version reads {known}"
+    return f"was written by a newer version of cmsa ({written}): upgrade cmsa" if newer else written
+
+
 @dataclass(frozen=True)
 class Description:
     """A model in words and numbers, as JSON in the metadata of its weights.
@@ -77,7 +84,7 @@ class Description:
         except (ValueError, AttributeError) as error:
             raise ValueError(f"{where}: the {KEY!r} entry of the metadata is damaged ({error})") from error
         if found != FORMAT:
-            raise ValueError(f"{where}: weights of format {found}, this version reads {FORMAT}")
+            raise ValueError(f"{where}: {other_format('weights', found, FORMAT)}")
         try:
             return cls(**entries)
         except TypeError as error:

@@ -48,6 +48,8 @@ def fuse(model: Network) -> Network:
     ]
     if left:
         raise ValueError(f"{len(left)} BatchNorms cannot be folded: {', '.join(left)}")
+    # Its tensors have other names than those that a weights file of this description holds.
+    vars(fused)["fused"] = True
     return fused
 
 

@@ -16,6 +16,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -72,7 +73,10 @@ def read_released(source: Mapping[str, Any] | str | Path) -> State:
     if isinstance(source, Mapping):
         state = source
     elif Path(source).suffix == ".safetensors":
-        state = dict[str, Any](load_file(source))
+        try:
+            state = dict[str, Any](load_file(source))
+        except SafetensorError as error:
+            raise ReleasedFormatError(f"{source}: not a safetensors file ({error})") from error
     else:
         try:
             state = torch.load(source, map_location="cpu", weights_only=True)
@@ -81,6 +85,11 @@ def read_released(source: Mapping[str, Any] | str | Path) -> State:
                 f"{source}: holds Python objects, which could run code when loaded, so it was not; save its "
                 f"state dict alone and load that ({error})"
             ) from error
+        except OSError:
+            raise
+        except Exception as error:  # a file of another kind fails wherever PyTorch's reader happens to trip
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ReleasedFormatError(f"{source}: not a checkpoint of PyTorch's, or damaged ({reason})") from error
     if not isinstance(state, Mapping):
         raise ReleasedFormatError(f"{source}: holds a {type(state).__name__}, not a state dict")
     while wrapper := next((name for name in ("state_dict", "model") if isinstance(state.get(name), Mapping)), None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cmsa.files.whole import whole_file
 from cmsa.models.description import Description
 from cmsa.models.resizing import fit_bias_tables
 
@@ -39,16 +41,21 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
         changes: fields of the description to replace, e.g. ``training=...``.
 
     Raises:
-        ValueError: the network has no description.
+        ValueError: the network has no description, or is fused and could not be loaded again.
+        OSError: the file cannot be written; one that was there before stays.
     """
-    path = Path(path)
+    if getattr(model, "fused", False):
+        raise ValueError("a fused network cannot be loaded again: save the network that it was made from")
     tensors = {
         key: (value.to(dtype) if dtype and value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()
     }
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata=replace(describe(model), **changes).to_metadata())
-    partial.replace(path)
+    metadata = replace(describe(model), **changes).to_metadata()
+    with whole_file(Path(path)) as partial:
+        try:
+            save_file(tensors, partial, metadata=metadata)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error)) from error
 
 
 @contextmanager

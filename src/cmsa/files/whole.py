@@ -1,0 +1,56 @@
+"""A file that appears whole or not at all; what was there before stays until then."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which becomes ``path`` when the block ends.
+
+    If the block fails, by a full disk for instance, what was written is removed and ``path`` is as it was. Whoever
+    writes, the file's mode follows the umask.
+
+    Raises:
+        OSError: the folder cannot be written; ``path`` is named.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        mode = partial.stat().st_mode
+        yield partial
+        os.chmod(partial, mode)
+        partial.replace(path)
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot be written ({error.strerror or error})", str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def refuse_own_input(out: Path, *inputs: Path | None) -> None:
+    """Nothing overwrites what it reads.
+
+    Raises:
+        ValueError: ``out`` is one of the inputs, by whatever name.
+    """
+    for given in inputs:
+        if given is not None and given.exists() and out.exists() and out.samefile(given):
+            raise ValueError(f"{out}: is read, and would be overwritten: choose another file")
+
+
+def without_nan(value: Any) -> Any:
+    """Plain values for JSON, which has no word for NaN and infinity: they become None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [without_nan(entry) for entry in value]
+    return value

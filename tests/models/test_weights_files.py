@@ -1,0 +1,74 @@
+"""Weights files: whole or not there, readable for all whom the umask lets, and never such as cannot be loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cmsa.models import CMSA, create_model, fuse
+from cmsa.models.create import load_weights
+from cmsa.models.description import FORMAT, KEY
+from cmsa.models.released import load_released
+from cmsa.models.weights import read_description, save_weights
+
+
+@pytest.fixture(scope="module")
+def model() -> CMSA:
+    torch.manual_seed(0)
+    return create_model("cmsa_n", "classification", (8, 8), depths=(1, 1, 1), num_classes=3)
+
+
+def test_the_mode_follows_the_umask(model: CMSA, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save_weights(tmp_path / "weights.safetensors", model)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "weights.safetensors").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("save", [save_weights, lambda path, fused: fused.save_pretrained(path)])
+def test_a_fused_network_is_not_saved(save: Callable[..., None], model: CMSA, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a fused network cannot be loaded again: save the network"):
+        save(tmp_path / "fused", fuse(model))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_full_disk_leaves_the_last_good_file(model: CMSA, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_weights(file, model)
+    before = file.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot be written .*weights\.safetensors"):
+            save_weights(file, model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+    load_weights(file)
+
+
+def test_a_newer_format_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "newer.safetensors"
+    save_file({"x": torch.zeros(1)}, file, metadata={KEY: json.dumps({"format": FORMAT + 1, "other": 1})})
+    with pytest.raises(ValueError, match=rf"newer\.safetensors: was written by a newer version of cmsa.*{FORMAT + 1}"):
+        read_description(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"text\n", b"\x80", b"\x80\x02}q\x00.", b"PK\x03\x04 half an archive"])
+@pytest.mark.parametrize("name", ["damaged.pth", "damaged.safetensors"])
+def test_a_damaged_release_is_told_in_one_line(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}|not a whole|missing stage_blocks") as told:
+        load_released(tmp_path / name)
+    assert "\n" not in str(told.value)
