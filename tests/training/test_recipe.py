@@ -4,6 +4,7 @@ import pytest
 import torch
 import yaml
 
+from cmsa.training import recipe_checks
 from cmsa.training.recipe import SHIPPED, OptimizerRecipe, Recipe, load_recipe, recipe_path
 from cmsa.training.starting_point import build_network
 
@@ -56,6 +57,59 @@ def test_unknown_and_wrong_entries_are_named_in_one_line(override: list[str], na
     with pytest.raises(ValueError, match=named) as caught:
         load_recipe("pose_coco_cmsa_s_32x24", override)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        (["--optimizer.learning_rate", "0"], "optimizer.learning_rate must be above 0, got 0"),
+        (["--optimizer.learning_rate", "nan"], ".*optimizer.learning_rate.* nan"),
+        (["--optimizer.learning_rate", "1e400"], "optimizer.learning_rate must be a finite number, got inf"),
+        (["--optimizer.final_learning_rate", "-1"], "optimizer.final_learning_rate must be at least 0, got -1"),
+        (["--optimizer.epochs", "0"], "optimizer.epochs must be at least 1, got 0"),
+        (["--optimizer.epochs", "-1"], "optimizer.epochs must be at least 1, got -1"),
+        (["--optimizer.batch_size", "0"], "optimizer.batch_size must be at least 1, got 0"),
+        (["--optimizer.ema_decay", "1"], "optimizer.ema_decay must be below 1, got 1"),
+        (["--optimizer.step_epochs", "[-3]"], r"optimizer.step_epochs must be at least 0, got \[-3\]"),
+        (["--model.input_size", "[16]"], r"model.input_size must be \[height, width\], each 1 to 4096, got \[16\]"),
+        (["--model.input_size", "[16, 0]"], r"model.input_size must be .* got \[16, 0\]"),
+        (["--augment.scale_limits", "[1]"], r"augment.scale_limits must be \[least, most\], .* got \[1"),
+        (["--augment.scale_limits", "[1.5, 0.5]"], r"augment.scale_limits must be .* got \[1.5, 0.5\]"),
+        (["--augment.supersample", "0"], "augment.supersample must be at least 1, got 0"),
+        (["--augment.flip_probability", "1.5"], "augment.flip_probability must be at most 1, got 1.5"),
+        (["--label_smoothing", "1"], "label_smoothing must be below 1, got 1"),
+        (["--data.workers", "-1"], "data.workers must be at least 0, got -1"),
+        (["--seed", "-1"], "seed must be at least 0, got -1"),
+        (["--seed", "99999999999"], "seed must be at most 4294967295"),
+    ],
+)
+def test_numbers_out_of_range_are_named_with_their_range(override: list[str], told: str) -> None:
+    with pytest.raises(ValueError, match=f"recipe digits: {told}") as caught:
+        load_recipe("digits", override)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_range_is_of_an_entry_that_there_is() -> None:
+    names = dict(recipe_checks.leaves(Recipe()))
+    for table in (recipe_checks.LEAST, recipe_checks.MOST, recipe_checks.ABOVE, recipe_checks.BELOW):
+        assert table.keys() <= names.keys()
+    numbers = {name for name, value in names.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    assert numbers - recipe_checks.LEAST.keys() - recipe_checks.ABOVE.keys() == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["/no/such/folder/digits.yaml", "no/digits", "recipes/none.yaml", "digits.yaml", "a/recipes/digits"]
+)
+def test_a_mistyped_path_is_not_taken_for_another_recipe(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"no recipe '{name}'"):
+        recipe_path(name)
+    for known in ("digits", "recipes/digits", "recipes/digits.yaml"):
+        assert recipe_path(known) == SHIPPED / "digits.yaml"
+    (tmp_path / "digits.yaml").touch()
+    assert recipe_path("digits.yaml") == Path("digits.yaml")
 
 
 def test_a_missing_recipe_lists_those_that_exist() -> None:

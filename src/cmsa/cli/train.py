@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cmsa.cli.arguments import parse_count
+
 TEXT = "Train a recipe; any of its entries can be overridden, e.g. --optimizer.epochs 10."
 TAKES_OVERRIDES = True
 
@@ -20,8 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm counts over all GPUs")
     parser.add_argument("--max-time", help="stop after DD:HH:MM:SS")
     parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
-    parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--limit-batches", type=int, help="train on so many batches an epoch only")
+    parser.add_argument("--threads", type=parse_count, help="CPU threads")
+    parser.add_argument("--limit-batches", type=parse_count, help="train on so many batches an epoch only")
     parser.add_argument("--checkpoint-minutes", type=float, default=10, help="how often to write the last checkpoint")
 
 
@@ -31,13 +33,15 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 
     from cmsa.cli.prepare import make_missing
     from cmsa.training.recipe import load_recipe
-    from cmsa.training.train import train
+    from cmsa.training.train import check_options, train
 
-    if options.threads:
+    if options.threads is not None:
         torch.set_num_threads(options.threads)
     if options.devices != "auto" and not options.devices.isdecimal():
         raise ValueError(f"--devices must be a number or auto, got {options.devices!r}")
     devices = options.devices if options.devices == "auto" else int(options.devices)
+    # Before stores are made, which takes long.
+    check_options(devices, options.accelerator, options.limit_batches, options.max_time, options.checkpoint_minutes)
     recipe = load_recipe(options.recipe, rest)
     make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
     train(

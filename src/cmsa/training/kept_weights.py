@@ -44,7 +44,8 @@ class BestWeights(Callback):
         network = pl_module.evaluated
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        scores = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
+        logged = trainer.callback_metrics.items()
+        scores = {key: float(value) for key, value in logged if "/" in key and not key.startswith(("train/", "lr-"))}
         training = {
             "data": ", ".join(Path(folder).stem for folder in pl_module.recipe.data.train),
             "epoch": trainer.current_epoch + 1,

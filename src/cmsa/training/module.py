@@ -21,6 +21,7 @@ from cmsa.models.description import Description
 from cmsa.models.network import constant_buffers
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.tasks import Task
+from cmsa.training.position import Position, position_of
 from cmsa.training.recipe import Recipe
 from cmsa.training.teacher import Teacher
 
@@ -113,7 +114,8 @@ class TrainingModule(LightningModule):
         self.latest: dict[str, dict[str, Any]] = {}
         """The scores of the latest validation, by data set."""
         self.generator: torch.Generator | None = None
-        self.steps_before = 0
+        self.begin = Position(0, 0, 0)
+        """Where the first epoch begins: a resumed run goes on in the middle of it."""
         self.first_bad_step: Tensor
         self.register_buffer("first_bad_step", torch.full((), NO_STEP), persistent=False)
 
@@ -129,10 +131,10 @@ class TrainingModule(LightningModule):
         loader = store_loader(
             self.train_stores, size, training=True, workers=data.workers, shard=shard, seed=self.recipe.seed
         )
-        limit = self.trainer.limit_train_batches
-        batches = min(len(loader), limit) if isinstance(limit, int) else len(loader)
         assert isinstance(loader.sampler, EpochSampler)
-        loader.sampler.skip(self.steps_before % max(1, batches) * size)
+        # Processes that read begin before Lightning says which epoch it is.
+        loader.sampler.set_epoch(self.begin.epochs)
+        loader.sampler.skip(self.begin.batches * size if self.begin.left else 0)
         return loader
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Tensor]]]:
@@ -206,7 +208,7 @@ class TrainingModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning asks for the samples before it sets its own counters."""
-        self.steps_before = checkpoint["global_step"]
+        self.begin = position_of(checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What is written is from before a loss that is not finite."""

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cmsa.training.recipe_checks import check_recipe
+
 SHIPPED = Path(__file__).parents[1] / "recipes"
 
 
@@ -182,14 +184,18 @@ class Recipe:
 
 
 def recipe_path(name: str) -> Path:
-    """A recipe's file: a path, or the name of one that came with the package.
+    """A recipe's file: a path, or the name of one that came with the package, with or without ``recipes/`` before it.
 
     Raises:
         FileNotFoundError: there is neither.
     """
-    for path in (Path(name), SHIPPED / f"{name}.yaml", SHIPPED / f"{Path(name).stem}.yaml"):
-        if path.is_file():
-            return path
+    if Path(name).is_file():
+        return Path(name)
+    # A path that was mistyped must not be taken for another recipe of that name.
+    folder, _, rest = name.replace("\\", "/").rpartition("/")
+    shipped_name = {"": rest, "recipes": rest.removesuffix(".yaml")}.get(folder)
+    if shipped_name and (SHIPPED / f"{shipped_name}.yaml").is_file():
+        return SHIPPED / f"{shipped_name}.yaml"
     shipped = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
     raise FileNotFoundError(f"no recipe {name!r}: neither a file nor one of {shipped}")
 
@@ -199,7 +205,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         FileNotFoundError: there is no such recipe.
-        ValueError: an entry is unknown or of the wrong type; it is named.
+        ValueError: an entry is unknown, of the wrong type or out of its range; it is named.
     """
     from jsonargparse import ArgumentParser
 
@@ -218,4 +224,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.
     written = parser.parse_args(["--recipe", str(recipe_path(name))])
     recipe.model.options = dict(written.model.options) | recipe.model.options
+    try:
+        check_recipe(recipe)
+    except ValueError as error:
+        raise ValueError(f"recipe {name}: {error}") from error
     return recipe

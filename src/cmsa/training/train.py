@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
+from cmsa.files.lock import only_process_in
 from cmsa.metrics.table import score_table
 from cmsa.runtime.feeding import check_alike, heatmap_size, open_for_evaluation, open_store
 from cmsa.tasks import task_of
+from cmsa.training.checkpoints import Checkpoints
 from cmsa.training.half_network import HalfNetwork
 from cmsa.training.kept_weights import BestWeights
+from cmsa.training.metrics_file import MetricsFile
 from cmsa.training.module import TrainingModule
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
+from cmsa.training.recipe_checks import check_recipe
 from cmsa.training.starting_point import build_network, check_start, description_of
 
 CHECKPOINT_MINUTES = 10.0
+LOG_EVERY = 20
+"""Steps."""
 
 
 def train(
@@ -65,47 +75,82 @@ def train(
         FileNotFoundError: there is no checkpoint to resume from.
         FileExistsError: ``out`` holds a run already and ``resume`` is off.
         StoreError: a store is missing, unfinished or damaged.
-        ValueError: the recipe names no store to learn from, or stores and model do not fit.
+        ValueError: the recipe names no store to learn from, a number of it or an option is out of its range, or stores
+            and model do not fit.
         FloatingPointError: the loss was not finite.
+        FolderInUseError: another process trains into ``out``.
+        Interrupted: SIGINT or SIGTERM came; ``out/last.ckpt`` holds all steps that were done.
     """
+    check_recipe(recipe)
+    check_options(devices, accelerator, limit_batches, max_time, checkpoint_minutes)
     last = out / "last.ckpt"
     if resume and not last.is_file():
         raise FileNotFoundError(f"{last}: no checkpoint to resume from")
-    if last.is_file() and not resume:
-        raise FileExistsError(f"{out} holds a run already: resume it, or choose another folder")
-    with quiet_lightning():
+    # The processes of one run share its folder.
+    with quiet_lightning(), only_process_in(out) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext():
+        if last.is_file() and not resume:
+            raise FileExistsError(f"{out} holds a run already: resume it, or choose another folder")
         seed_everything(recipe.seed, workers=True, verbose=False)
         module = build_module(recipe)
         if compile_network:
             module.network.compile()
         best = BestWeights(out, module.task.monitored)
         halved = precision in ("bf16-true", "16-true")
-        trainer = Trainer(
-            max_epochs=recipe.optimizer.epochs,
-            devices=devices,
-            accelerator=accelerator,
-            precision=None if halved else precision,  # type: ignore[arg-type]
-            plugins=[HalfNetwork(precision)] if halved else None,  # type: ignore[arg-type]
-            sync_batchnorm=sync_batchnorm,
-            max_time=max_time,
-            gradient_clip_val=recipe.optimizer.clip_norm or None,
-            callbacks=[LearningRateMonitor("step"), best, *_checkpoints(out, checkpoint_minutes)],
-            logger=[CSVLogger(out, "logs", version=""), TensorBoardLogger(out, "tensorboard", version="")],
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-            log_every_n_steps=20,
-            num_sanity_val_steps=0,
-            limit_train_batches=limit_batches,
-            default_root_dir=out,
-            use_distributed_sampler=False,
-        )
+        try:
+            trainer = Trainer(
+                max_epochs=recipe.optimizer.epochs,
+                devices=devices,
+                accelerator=accelerator,
+                precision=None if halved else precision,  # type: ignore[arg-type]
+                plugins=[HalfNetwork(precision)] if halved else None,  # type: ignore[arg-type]
+                sync_batchnorm=sync_batchnorm,
+                max_time=max_time,
+                gradient_clip_val=recipe.optimizer.clip_norm or None,
+                # Checkpoints come first: a learning rate that was logged belongs to a batch that is not done yet.
+                callbacks=[Checkpoints(last, checkpoint_minutes), LearningRateMonitor("step"), best],
+                logger=[MetricsFile(out / "logs" / "metrics.csv"), TensorBoardLogger(out, "tensorboard", version="")],
+                enable_checkpointing=False,
+                enable_progress_bar=progress,
+                enable_model_summary=False,
+                log_every_n_steps=LOG_EVERY,
+                num_sanity_val_steps=0,
+                limit_train_batches=limit_batches,
+                default_root_dir=out,
+                use_distributed_sampler=False,
+            )
+        except MisconfigurationException as error:
+            raise ValueError(" ".join(str(error).split())) from error
         if trainer.is_global_zero:
             _announce(recipe, module, out, resume)
         start = time.monotonic()
-        trainer.fit(module, ckpt_path=last if resume else None)
+        _fit(trainer, module, last if resume else None)
         if trainer.is_global_zero:
             _conclude(module, best, out, trainer.global_step, time.monotonic() - start)
     return out
+
+
+def check_options(
+    devices: int | str, accelerator: str, limit_batches: int | None, max_time: str | None, checkpoint_minutes: float
+) -> None:
+    """Refuse options of :func:`train` that are out of range, as it does itself."""
+    if devices != "auto" and (not isinstance(devices, int) or devices < 1):
+        raise ValueError(f"devices must be auto or at least 1, got {devices!r}")
+    if accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise ValueError("accelerator gpu: PyTorch finds no GPU on this machine; take cpu or auto")
+    if limit_batches is not None and limit_batches < 1:
+        raise ValueError(f"limit_batches must be at least 1, got {limit_batches}")
+    if max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", max_time):
+        raise ValueError(f"max_time must be DD:HH:MM:SS, e.g. 00:06:30:00, got {max_time!r}")
+    if not 0 <= checkpoint_minutes < math.inf:
+        raise ValueError(f"checkpoint_minutes must be at least 0, got {checkpoint_minutes}")
+
+
+def _fit(trainer: Trainer, module: TrainingModule, checkpoint: Path | None) -> None:
+    try:
+        trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        # What Lightning makes of a signal before the first batch, and of a second one.
+        raise KeyboardInterrupt from error
 
 
 def build_module(recipe: Recipe) -> TrainingModule:
@@ -126,12 +171,6 @@ def build_module(recipe: Recipe) -> TrainingModule:
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
 
 
-def _checkpoints(out: Path, minutes: float) -> list[Callback]:
-    """Writers of ``last.ckpt``: after each epoch, and every few minutes so that an interruption costs little."""
-    kept: dict[str, Any] = {"save_last": True, "save_top_k": 0, "enable_version_counter": False}
-    return [ModelCheckpoint(out, **kept), ModelCheckpoint(out, train_time_interval=timedelta(minutes=minutes), **kept)]
-
-
 def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool) -> None:
     from rich.console import Console
 
@@ -142,6 +181,7 @@ def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool) -
         f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
         f"on {crops:,} crops: {epochs} epochs in batches of {size}, into {out}",
         highlight=False,
+        markup=False,
     )
 
 
@@ -154,7 +194,9 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
         console.print(score_table(module.latest, f"{out}: {steps:,} steps, {duration} since the last start"))
     else:
         console.print(
-            f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated", highlight=False
+            f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated",
+            highlight=False,
+            markup=False,
         )
     if best.file.is_file():
-        console.print(f"best {best.key} {best.score:.4f}: {best.file}", highlight=False)
+        console.print(f"best {best.key} {best.score:.4f}: {best.file}", highlight=False, markup=False)

@@ -1,0 +1,98 @@
+"""The range of every number of a recipe, checked where recipes enter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+LEAST: dict[str, float] = {
+    "alpha": 0,
+    "label_smoothing": 0,
+    "seed": 0,
+    "data.workers": 0,
+    "augment.scale_std": 0,
+    "augment.rotation_std": 0,
+    "augment.rotation_limit": 0,
+    "augment.rotation_probability": 0,
+    "augment.flip_probability": 0,
+    "augment.half_body_probability": 0,
+    "augment.translation": 0,
+    "augment.jitter": 0,
+    "augment.erasing_probability": 0,
+    "augment.mixup": 0,
+    "augment.supersample": 1,
+    "teacher.share": 0,
+    "teacher.threshold": 0,
+    "optimizer.epochs": 1,
+    "optimizer.batch_size": 1,
+    "optimizer.final_learning_rate": 0,
+    "optimizer.warmup_epochs": 0,
+    "optimizer.weight_decay": 0,
+    "optimizer.clip_norm": 0,
+    "optimizer.ema_decay": 0,
+}
+MOST: dict[str, float] = {
+    "seed": 2**32 - 1,
+    "augment.rotation_limit": 180,
+    "augment.rotation_probability": 1,
+    "augment.flip_probability": 1,
+    "augment.half_body_probability": 1,
+    "augment.translation": 1,
+    "augment.jitter": 1,
+    "augment.erasing_probability": 1,
+    "augment.supersample": 16,
+    "teacher.share": 1,
+}
+ABOVE: dict[str, float] = {"optimizer.learning_rate": 0}
+BELOW: dict[str, float] = {"label_smoothing": 1, "optimizer.ema_decay": 1}
+LARGEST_SIDE = 4096
+
+
+def check_recipe(recipe: Any) -> None:
+    """Refuse numbers out of range.
+
+    Args:
+        recipe: a ``Recipe``.
+
+    Raises:
+        ValueError: a number is out of its range, or a list has the wrong length; entry, value and range are named.
+    """
+    for name, value in leaves(recipe):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        wanted = [
+            text
+            for text, fine in (
+                ("a finite number", math.isfinite(value)),
+                (f"at least {LEAST.get(name)}", value >= LEAST.get(name, -math.inf)),
+                (f"at most {MOST.get(name)}", value <= MOST.get(name, math.inf)),
+                (f"above {ABOVE.get(name)}", name not in ABOVE or value > ABOVE[name]),
+                (f"below {BELOW.get(name)}", name not in BELOW or value < BELOW[name]),
+            )
+            if not fine
+        ]
+        if wanted:
+            raise ValueError(f"{name} must be {wanted[0]}, got {value}")
+    sizes, limits = ("input_size", "working_size"), recipe.augment.scale_limits
+    for name in sizes:
+        size = getattr(recipe.model, name)
+        if size is not None and (len(size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in size)):
+            raise ValueError(f"model.{name} must be [height, width], each 1 to {LARGEST_SIDE}, got {size}")
+    if recipe.sigma is not None and recipe.sigma <= 0:
+        raise ValueError(f"sigma must be above 0, got {recipe.sigma}")
+    if len(limits) != 2 or not 0 < limits[0] <= limits[1] < math.inf:
+        raise ValueError(f"augment.scale_limits must be [least, most], above 0 and in this order, got {limits}")
+    if any(epoch < 0 for epoch in recipe.optimizer.step_epochs):
+        raise ValueError(f"optimizer.step_epochs must be at least 0, got {recipe.optimizer.step_epochs}")
+
+
+def leaves(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values of all entries of a recipe."""
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if is_dataclass(value):
+            yield from leaves(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", value
