@@ -1,5 +1,6 @@
 # make demo   keypoints, head poses and things on the example photos, into out/demo
 # make test   style, types and tests: what continuous integration runs
+# make slow   the longest tests: every variant exported, runs killed again and again; many minutes
 # make gpu    the tests that need a CUDA device, and a short timing of the training step on it
 # make check  style and types only
 # make clean  remove everything that this file makes
@@ -9,7 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test gpu check clean
+.PHONY: help demo test slow gpu check clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -22,6 +23,9 @@ demo: $(INSTALLED)
 
 test: check
 	$(BIN)/python -m pytest -n auto
+
+slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m exhaustive
 
 gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m cuda -rs

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,35 @@ torch.set_num_threads(1)
 # A machine that trains in the background is slow now and then, and that is no failure.
 settings.register_profile("cmsa", deadline=None, max_examples=50)
 settings.load_profile("cmsa")
+
+
+_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+def _refuse(host: object) -> None:
+    if isinstance(host, str | bytes) and not (host if isinstance(host, str) else host.decode()).startswith(_LOOPBACK):
+        raise OSError(f"no test may reach {host!r}: the library uses the network only when it is asked to")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Sockets of the test's process reach this machine only."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple):
+            _refuse(address[0])
+        connect(self, address)
+
+    def guarded_look_up(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host:
+            _refuse(host)
+        return look_up(host, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket, "getaddrinfo", guarded_look_up)
+        yield
 
 
 @pytest.fixture(scope="session")

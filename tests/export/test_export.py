@@ -76,6 +76,15 @@ def test_each_file_says_how_it_is_fed_and_read(pose):
         assert list(entries["outputs"]) == ["heatmaps"]
 
 
+def test_the_axis_of_images_has_a_name(pose):
+    import onnx
+
+    _, written = pose
+    graph = onnx.load(str(written[0].path)).graph
+    for value in (*graph.input, *graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
 def test_one_onnx_file_without_traces_of_this_machine(pose):
     import onnx
 
@@ -154,11 +163,23 @@ def test_a_wrong_file_is_refused_and_not_written(small, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_fixed_batch(small, tmp_path):
+def test_a_fixed_batch_takes_any_number_of_images_by_parts(small, tmp_path):
     model = small("classification")
-    exported = export(model, tmp_path / "one.pt2", options=ExportOptions(batch=1))
-    assert read_constants(exported.path)["input"]["batch"] == 1
-    assert exported.difference.count == 1
+    exported = export(model, tmp_path / "fixed.onnx", options=ExportOptions(batch=3))
+    assert read_constants(exported.path)["input"]["batch"] == 3
+    assert exported.difference.count == 8
+    images = network_input(model, random_pixels(model, 7))
+    network = open_exported(exported.path, threads=1)
+    with torch.no_grad():
+        expected = model(images)
+    for count in (1, 3, 7):
+        torch.testing.assert_close(network(images[:count]), expected[:count], rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_batch_larger_than_the_crops_that_are_compared(small, tmp_path):
+    exported = export(small("classification"), tmp_path / "large.pt2", options=ExportOptions(batch=16))
+    assert exported.difference.count == 8
 
 
 @pytest.mark.parametrize(
@@ -183,6 +204,11 @@ def test_files_of_others_are_told_apart(tmp_path):
         read_constants(path)
     with pytest.raises(FileNotFoundError, match="no exported file"):
         read_constants(tmp_path / "none.onnx")
+    for name in ("broken.onnx", "broken.xml", "broken.pt2"):
+        for content in (b"", b"x", b"PK\x03\x04 half an archive"):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(ValueError, match=rf"{name}: (cannot be read, it may be damaged|no 'cmsa' entry)"):
+                read_constants(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="no exported file"):
         open_exported(tmp_path / "none.onnx")
 

@@ -12,7 +12,7 @@ from cmsa.data.store import CropStore
 from cmsa.export import export
 from cmsa.export.compare import random_pixels
 from cmsa.export.formats import read_constants
-from cmsa.export.quantize import calibration_pixels, stay_in_float
+from cmsa.export.quantize import calibration_pixels, check_calibration, comparison_pixels, stay_in_float
 from cmsa.export.run import ExportOptions, export_formats
 from cmsa.models import create_model
 
@@ -31,14 +31,40 @@ def ramp(count, height, width):
 def test_evaluation_crops_are_taken_as_they_are(tmp_path):
     crops = np.random.default_rng(0).integers(0, 256, (10, 16, 24, 3), dtype=np.uint8)
     found = calibration_pixels(store(CropSpec.for_evaluation((16, 24)), crops, tmp_path), (16, 24), 4)
-    np.testing.assert_array_equal(found.numpy(), crops[[0, 3, 6, 9]])
+    np.testing.assert_array_equal(found.numpy(), crops[[0, 3, 5, 9]])
+
+
+@pytest.mark.parametrize("count", [2, 7, 8, 100])
+def test_what_is_compared_is_never_calibrated_on(count, tmp_path):
+    crops = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 24, 3), np.uint8)
+    kept = store(CropSpec.for_evaluation((16, 24)), crops, tmp_path)
+    calibrated, compared = (
+        {int(crop[0, 0, 0]) for crop in pixels(kept, (16, 24))} for pixels in (calibration_pixels, comparison_pixels)
+    )
+    assert compared
+    assert not calibrated & compared
+    assert calibrated | compared == set(range(count))
+
+
+@pytest.mark.parametrize(
+    ("crops", "told"),
+    [
+        (torch.zeros(0, 16, 24, 3), "got none"),
+        (torch.zeros(9, 16, 24, 3), "values of 0 to 0"),
+        (torch.full((9, 16, 24, 3), 200) + torch.arange(3), "values of 200 to 202"),
+        (torch.arange(144).reshape(1, 8, 6, 3).expand(5, 8, 6, 3), "all 5 calibration crops are the same"),
+    ],
+)
+def test_crops_that_tell_no_ranges_are_refused(crops, told):
+    with pytest.raises(ValueError, match=told):
+        check_calibration(crops.to(torch.uint8))
 
 
 def test_training_crops_are_cut_back_to_what_the_network_sees(tmp_path):
     spec = CropSpec.for_training((16, 24), density=2.0)
     height, width = spec.store_size
     found = calibration_pixels(store(spec, ramp(3, height, width), tmp_path), (16, 24))
-    assert found.shape == (3, 16, 24, 3)
+    assert found.shape == (2, 16, 24, 3)
     columns = (width - 1) / 2 + 2 * (np.arange(24) - 11.5)
     rows = (height - 1) / 2 + 2 * (np.arange(16) - 7.5)
     np.testing.assert_allclose(found[0, 0, :, 0], columns, atol=0.51)
@@ -49,6 +75,8 @@ def test_a_store_of_another_size_is_refused(tmp_path):
     crops = np.zeros((2, 16, 24, 3), np.uint8)
     with pytest.raises(ValueError, match=r"crops for an input of \(16, 24\)"):
         calibration_pixels(store(CropSpec.for_evaluation((16, 24)), crops, tmp_path), (32, 24))
+    with pytest.raises(ValueError, match="1 crops, but one is needed to calibrate on and one to compare on"):
+        calibration_pixels(store(CropSpec.for_evaluation((16, 24)), crops[:1], tmp_path), (16, 24))
 
 
 def test_products_of_activations_and_depthwise_convolutions_stay_in_float():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +57,14 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, where: str, step: int, cut: Cut) -> 
 
 
 def send(number: int) -> Cut:
-    return lambda: os.kill(os.getpid(), number)
+    """As the signal would. A true one overflows the small stack of pytest's fault handler once OpenVINO uses AMX."""
+
+    def cut() -> None:
+        handler = signal.getsignal(number)
+        assert callable(handler)
+        handler(number, None)
+
+    return cut
 
 
 def fail() -> None:

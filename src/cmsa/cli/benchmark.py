@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_size
+from cmsa.cli.arguments import parse_count, parse_size
 
 TEXT = (
     "Time and memory, measured side by side: inference beside HRNet, ViT and ResNet, training steps beside a "
@@ -43,9 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what is timed, named before all options: inference (the default), training steps, the reading of data, "
         "or inference by kind of layer; or, instead of time, accuracy at low resolution beside other networks",
     )
-    parser.add_argument("--batch", type=int, help="images of a batch; 32, of data 64")
-    parser.add_argument("--threads", type=int, help="of the CPU; 2")
-    parser.add_argument("--rounds", type=int, help="of which medians are taken; 7 of inference, or 5")
+    parser.add_argument("--batch", type=parse_count, help="images of a batch; 32, of data 64")
+    parser.add_argument("--threads", type=parse_count, help="of the CPU; 2")
+    parser.add_argument("--rounds", type=parse_count, help="of which medians are taken; 7 of inference, or 5")
     parser.add_argument("--out", type=Path, default=Path("benchmark"), help="folder for JSON and plot")
     networks = parser.add_argument_group("inference, training and profile")
     networks.add_argument(

@@ -19,8 +19,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
+    from cmsa.files.whole import refuse_own_input
     from cmsa.models.released import convert_released
 
+    refuse_own_input(options.out, options.released)
     convert_released(options.released, options.out, input_size=options.size)
     print(f"wrote {options.out}")
     return 0

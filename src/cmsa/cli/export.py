@@ -6,11 +6,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_size
+from cmsa.cli.arguments import parse_positive, parse_size
 
 TEXT = "Weights to files for other runtimes, each run and compared with PyTorch before it is kept."
+LARGEST_BATCH = 1024
 FORMATS = ("onnx", "openvino", "torch")
-COMPARED_CROPS = 32
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--int8", action="store_true", help="compute in int8; needs --calibration")
     parser.add_argument("--calibration", type=Path, help="packed store of training crops; files are compared on some")
     parser.add_argument("--keep", nargs="*", default=[], help="with --int8: patterns of nodes that stay in float32")
-    parser.add_argument("--tolerance", type=float, default=1.0, help="factor on how far a file may be from PyTorch")
+    parser.add_argument(
+        "--tolerance", type=parse_positive, default=1.0, help="factor on how far a file may be from PyTorch"
+    )
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
@@ -35,11 +37,9 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         ValueError: the batch is no number, or int8 lacks calibration crops.
         ExportError: a file computes something else than the model.
     """
-    from rich import print as show
-
     from cmsa.data.store import CropStore
     from cmsa.export.formats import SUFFIXES
-    from cmsa.export.quantize import calibration_pixels
+    from cmsa.export.quantize import calibration_pixels, comparison_pixels
     from cmsa.export.run import ExportOptions, export_formats
     from cmsa.models.create import load_weights
     from cmsa.models.pretrained import find_weights, weights_name
@@ -55,21 +55,23 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         tolerance=options.tolerance,
     )
     if options.calibration is not None:
-        crops = calibration_pixels(CropStore.open(options.calibration), model.input_size)
-        wanted = replace(wanted, pixels=crops[:: max(1, len(crops) // COMPARED_CROPS)])
+        store = CropStore.open(options.calibration)
+        wanted = replace(wanted, pixels=comparison_pixels(store, model.input_size))
         if options.int8:
-            wanted = replace(wanted, calibration=crops)
+            wanted = replace(wanted, calibration=calibration_pixels(store, model.input_size))
+    # Files that take or put out something else have other names: none replaces another by accident.
+    kinds = {"int8": options.int8, "normalised": options.normalise, "decoded": options.decode}
     name = weights_name(model.description.name, model.description.task, model.input_size)
-    stem = f"{name}_int8" if options.int8 else name
+    stem = "_".join([name, *(kind for kind, asked in kinds.items() if asked)])
     paths = {format: options.out / f"{stem}{SUFFIXES[format]}" for format in options.format}
     for exported in export_formats(model, paths, wanted):
-        show(f"[bold]{exported.path}[/bold]: differs from PyTorch by {exported.difference}")
+        print(f"{exported.path}: differs from PyTorch by {exported.difference}")
     return 0
 
 
 def _batch(text: str) -> int | None:
     if text == "dynamic":
         return None
-    if not text.isdecimal() or int(text) == 0:
-        raise ValueError(f"--batch must be dynamic or a number from 1, got {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_BATCH:
+        raise ValueError(f"--batch must be dynamic or a number of 1 to {LARGEST_BATCH}, got {text!r}")
     return int(text)

@@ -54,11 +54,13 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from rich.progress import track
 
     from cmsa.data.boxes import DetectionFile
+    from cmsa.files.whole import refuse_own_input
     from cmsa.inference.label import LabelRule, label_photos, write_labels
     from cmsa.inference.streams import Notice, SourceFinder
     from cmsa.tasks.pose.foreign import ForeignOptions
     from cmsa.tasks.pose.trained import open_pose
 
+    refuse_own_input(options.out, options.boxes, options.fill)
     rule = LabelRule(tuple(options.thresholds), options.agreement, options.least, not options.no_flip_test)
     teachers = [open_pose(name, ForeignOptions(anchor=options.anchor)) for name in options.teacher]
     console = Console(stderr=True)

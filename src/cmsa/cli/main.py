@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from types import ModuleType
 
 from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, train
@@ -29,6 +32,10 @@ USAGE_ERROR = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; errors the user can mend are told in one line, with exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show must not cost the result.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     parser = build_parser()
     options, rest = parser.parse_known_args(arguments)
     run: Callable[[argparse.Namespace, list[str]], int] = options.run
@@ -39,11 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except (OSError, ValueError, RuntimeError, FloatingPointError, ImportError) as error:
+    except BrokenPipeError:
+        # Whoever read the output has seen enough of it; Python must not try to write the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError, MemoryError) as error:
         if options.traceback:
             raise
-        print(f"cmsa {options.command}: {error or type(error).__name__}", file=sys.stderr)
-        return USAGE_ERROR
+        told = str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
+        print(f"cmsa {options.command}: {told}", file=sys.stderr)
+        # What was told to end says so with the code that shells know.
+        return int(getattr(error, "exit_code", USAGE_ERROR))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+    parser.add_argument("--version", action="version", version=f"cmsa {version('cmsa')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         # A recipe's entry must not be taken for the beginning of an option.

@@ -14,6 +14,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Column, Table
 
     from cmsa.models.pretrained import shipped_names, shipped_weights
@@ -26,6 +27,6 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         description = read_description(path)
         size = "x".join(map(str, description.input_size))
         data = str(description.training.get("data", ""))
-        table.add_row(name, description.task, size, f"{path.stat().st_size / 1e6:.1f}", data)
+        table.add_row(escape(name), description.task, size, f"{path.stat().st_size / 1e6:.1f}", escape(data))
     Console().print(table)
     return 0

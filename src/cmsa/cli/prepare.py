@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_size
+from cmsa.cli.arguments import parse_positive, parse_size, parse_workers
 from cmsa.data.datasets import data_set_names
 from cmsa.data.prepare import OPTIONS, prepare
 from cmsa.data.store import CropStore
@@ -23,10 +23,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="store to write, e.g. stores/val-32x24.crops")
     parser.add_argument("--for", dest="purpose", choices=["train", "evaluate"], required=True)
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the network's input; 32x24 for coco, or 32x32")
-    parser.add_argument("--density", type=float, default=1.5, help="stored pixels per input pixel, for training")
+    parser.add_argument(
+        "--density", type=parse_positive, default=1.5, help="stored pixels per input pixel, for training"
+    )
     parser.add_argument("--convention", choices=["pixel", "udp", "hrnet"], default="pixel", help="of the crop")
     parser.add_argument("--no-antialias", action="store_true", help="the reference codes' bilinear warp")
-    parser.add_argument("--workers", type=int, default=0, help="threads that decode pictures")
+    parser.add_argument("--workers", type=parse_workers, default=0, help="threads that decode pictures")
     people = parser.add_argument_group("coco")
     people.add_argument("--annotations", type=Path, help="COCO keypoint annotations, of people or anything else")
     people.add_argument("--detections", type=Path, help="COCO detection results to use instead of annotated boxes")

@@ -19,6 +19,7 @@ from cmsa.structures import Box
 # COCO names its pictures by their ids: 000000000139.jpg, COCO_val2014_000000000139.jpg.
 _ID_IN_NAME = re.compile(r"(?:COCO_\w+_)?(\d+)")
 _NAMED = 3
+_SHOWN = 80
 _SIDES = 1e-3, 1e6
 """Pixels. Beyond these a box is no region of a picture, and the map to its crop would lose all digits."""
 
@@ -172,8 +173,8 @@ def _read_entry(entry: dict[str, Any], where: str) -> tuple[str | int, int | Non
     name, image_id, score = entry.get("file_name"), entry.get("image_id"), entry.get("score", 1.0)
     if not isinstance(image_id, int):
         image_id = None
-    if not _is_number(score) or not math.isfinite(score):
-        raise BoxesError(f"{where}: score must be a number, got {score!r}")
+    if not _is_finite(score):
+        raise BoxesError(f"{where}: score must be a number, got {_short(score)}")
     if isinstance(name, str) and name:
         key = _normal(name.replace("\\", "/")).removeprefix("./")
         return key, image_id, float(score)
@@ -190,10 +191,22 @@ def _normal(name: str) -> str:
 def _four_numbers(entry: object) -> tuple[float, float, float, float]:
     try:
         x, y, width, height = (float(number) for number in entry)  # type: ignore[attr-defined]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"box {entry!r}: must be four numbers x, y, width, height") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"box {_short(entry)}: must be four numbers x, y, width, height") from error
     return x, y, width, height
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return _is_number(value) and math.isfinite(value)
+    except OverflowError:  # of a whole number that has too many digits
+        return False
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

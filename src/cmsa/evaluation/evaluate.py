@@ -14,6 +14,7 @@ import torch
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of, store_names
 from cmsa.export.formats import read_constants
+from cmsa.files.whole import refuse_own_input, whole_file, without_nan
 from cmsa.metrics.score import Score
 from cmsa.metrics.table import Scores, score_table
 from cmsa.models.create import load_weights
@@ -115,11 +116,15 @@ def evaluate_recipe(
         ValueError: the recipe names no validation store, or a store or a file does not fit the weights.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     if not recipe.data.validate:
         raise ValueError("the recipe names no store in data.validate")
-    network = load_weights(find_weights(weights))
+    file = find_weights(weights)
+    if out:
+        refuse_own_input(out, file, *exported)
+    network = load_weights(file)
     task = task_of(network.description, heatmap_size(network))
     stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]
     networks: dict[str, Network] = {"": fuse(network).to(device)}
@@ -128,7 +133,7 @@ def evaluate_recipe(
     console, scores = Console(), {}
     with Progress(console=console, transient=True) as progress:
         for (name, store), (ending, run) in product(zip(store_names(stores), stores, strict=True), networks.items()):
-            bar = progress.add_task(f"{store.folder.name}{ending}", total=len(store))
+            bar = progress.add_task(escape(f"{store.folder.name}{ending}"), total=len(store))
             score = task.score(store)
             scores[name + ending] = evaluate_store(
                 run,
@@ -146,6 +151,6 @@ def evaluate_recipe(
     console.print(score_table(scores, f"{weights}, flip test {'on' if flip_test else 'off'}"))
     if out:
         content = {"weights": weights, "flip_test": flip_test, "scores": scores}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        with whole_file(out) as written:
+            written.write_text(json.dumps(without_nan(content), indent=2, allow_nan=False), encoding="utf-8")
     return scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ Format = Literal["onnx", "openvino", "torch"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 OPSET = 18
 INPUT_NAME = "images"
+BATCH = "batch"
+"""Name of the axis of images, where it may have any length."""
 
 
 def trace(module: nn.Module, example: Tensor, dynamic: bool = True) -> torch.export.ExportedProgram:
@@ -52,7 +55,19 @@ def to_onnx(program: torch.export.ExportedProgram, outputs: Sequence[str]) -> An
         # The exporter's notes hold stack traces with paths of this machine.
         del part.metadata_props[:]
         part.ClearField("doc_string")
+    _name_batch(model.graph)
     return model
+
+
+def _name_batch(graph: Any) -> None:
+    """The exporter numbers axes of any length; the only one is the number of images."""
+    numbered = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    if not numbered:
+        return
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_param = re.sub(rf"\b{re.escape(numbered)}\b", BATCH, axis.dim_param)
 
 
 def to_openvino(model: Any) -> Any:
@@ -107,25 +122,36 @@ def read_constants(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a file of ``cmsa export``.
+        ValueError: it is not a file of ``cmsa export``, or damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no exported file {path}")
+    if path.suffix not in SUFFIXES.values():
+        raise ValueError(f"{path}: an exported file ends in one of {', '.join(SUFFIXES.values())}")
+    try:
+        text = _read_text(path)
+    except ImportError:
+        raise
+    except Exception as error:  # each format's reader has errors of its own for a damaged file
+        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ValueError(f"{path}: cannot be read, it may be damaged ({what})") from error
+    return from_text(text, str(path))
+
+
+def _read_text(path: Path) -> str | None:
     if path.suffix == SUFFIXES["onnx"]:
         import onnx
 
         model = onnx.load(str(path), load_external_data=False)
-        return from_text({entry.key: entry.value for entry in model.metadata_props}.get(KEY), str(path))
+        return {entry.key: entry.value for entry in model.metadata_props}.get(KEY)
     if path.suffix == SUFFIXES["openvino"]:
         import openvino
 
         info = openvino.Core().read_model(str(path))
-        return from_text(str(info.get_rt_info([KEY]).value) if info.has_rt_info([KEY]) else None, str(path))
-    if path.suffix == SUFFIXES["torch"]:
-        extra = {KEY: ""}
-        torch.export.load(str(path), extra_files=extra)
-        return from_text(extra[KEY], str(path))
-    raise ValueError(f"{path}: an exported file ends in one of {', '.join(SUFFIXES.values())}")
+        return str(info.get_rt_info([KEY]).value) if info.has_rt_info([KEY]) else None
+    extra = {KEY: ""}
+    torch.export.load(str(path), extra_files=extra)
+    return extra[KEY]
 
 
 @contextlib.contextmanager

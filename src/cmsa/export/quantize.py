@@ -15,6 +15,11 @@ from cmsa.geometry.affine import invert_affine
 
 CALIBRATION_CROPS = 300
 """More of them hardly move the ranges (NNCF's own default)."""
+COMPARED_CROPS = 32
+HELD_OUT = 8
+"""One of so many crops of a store is kept to compare on, and is never calibrated on."""
+LEAST_SPREAD = 32
+"""Of a pixel's 256 values: calibration crops that reach less far say nothing of the ranges of activations."""
 
 
 def calibration_pixels(store: CropStore, size: tuple[int, int], count: int = CALIBRATION_CROPS) -> Tensor:
@@ -26,16 +31,48 @@ def calibration_pixels(store: CropStore, size: tuple[int, int], count: int = CAL
         count: at most so many.
 
     Raises:
-        ValueError: the store is empty, or was cut for another input size.
+        ValueError: the store has less than two crops, or was cut for another input size.
     """
+    return _pixels(store, size, count, held_out=False)
+
+
+def comparison_pixels(store: CropStore, size: tuple[int, int], count: int = COMPARED_CROPS) -> Tensor:
+    """As :func:`calibration_pixels`, others of the same store, to compare on."""
+    return _pixels(store, size, count, held_out=True)
+
+
+def check_calibration(pixels: Tensor) -> None:
+    """Refuse crops from which the ranges of activations cannot be told.
+
+    Args:
+        pixels: (N, H, W, 3) uint8.
+
+    Raises:
+        ValueError: there are none, they hardly differ from one colour, or they are all the same.
+    """
+    if not len(pixels):
+        raise ValueError("int8 needs calibration crops, got none")
+    lowest, highest = int(pixels.amin()), int(pixels.amax())
+    if highest - lowest < LEAST_SPREAD:
+        raise ValueError(
+            f"the calibration crops hold nothing but values of {lowest} to {highest}: take a store of real pictures"
+        )
+    if len(pixels) > 1 and bool((pixels == pixels[:1]).all()):
+        raise ValueError(f"all {len(pixels)} calibration crops are the same: take a store of different pictures")
+
+
+def _pixels(store: CropStore, size: tuple[int, int], count: int, *, held_out: bool) -> Tensor:
     if store.spec.size != size:
         raise ValueError(
             f"{store.folder}: crops for an input of {store.spec.size} (HxW), but the model takes {size}: "
             "prepare a store of the model's size"
         )
-    if not len(store):
-        raise ValueError(f"{store.folder}: the store is empty")
-    chosen = torch.linspace(0, len(store) - 1, min(count, len(store))).round().long()
+    if len(store) < 2:
+        raise ValueError(f"{store.folder}: {len(store)} crops, but one is needed to calibrate on and one to compare on")
+    every = min(HELD_OUT, len(store))
+    places = torch.arange(len(store))
+    places = places[(places % every == every - 1) == held_out]
+    chosen = places[torch.linspace(0, len(places) - 1, min(count, len(places))).round().long()]
     crops = store.read(chosen.numpy())["crops"]
     if store.spec.store_size == size:
         return crops
@@ -58,11 +95,8 @@ def quantize(model: Any, input_name: str, images: Tensor, keep: Sequence[str] = 
         keep: regular expressions; nodes whose names fit one stay in float32.
 
     Raises:
-        ValueError: there is no image.
         ModuleNotFoundError: NNCF is not installed (``pip install 'cmsa[export]'``).
     """
-    if not len(images):
-        raise ValueError("int8 needs calibration crops, got none")
     import nncf
 
     logging.getLogger("nncf").setLevel(logging.ERROR)

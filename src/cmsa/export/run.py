@@ -16,7 +16,7 @@ from cmsa.export.compare import Difference, ExportError, compare, network_input,
 from cmsa.export.formats import INPUT_NAME, SUFFIXES, Format, save, to_onnx, to_openvino, trace
 from cmsa.export.graph import ExportedGraph
 from cmsa.export.metadata import constants
-from cmsa.export.quantize import quantize
+from cmsa.export.quantize import check_calibration, quantize
 from cmsa.models.base import BaseNetwork
 from cmsa.runtime.sessions import open_exported
 
@@ -39,7 +39,8 @@ class ExportOptions:
         decode: put out keypoints and scores, angles, or probabilities.
         calibration: crops (N, H, W, 3) uint8 of the training data; with them the file computes in int8.
         keep: with int8, regular expressions of nodes that stay in float32.
-        pixels: crops (N, H, W, 3) uint8 to compare on; some made up ones by default.
+        pixels: crops (N, H, W, 3) uint8 to compare on, others than those of the calibration; some made up ones by
+            default.
         tolerance: factor on how far the file may be from PyTorch, see ``cmsa.export.compare``.
     """
 
@@ -65,7 +66,7 @@ def export(
 
     Raises:
         ExportError: the file computes something else than the model; nothing is written.
-        ValueError: the path ends in no known format, or int8 is asked of ``torch``.
+        ValueError: the path ends in no known format, int8 is asked of ``torch``, or the calibration crops show nothing.
         ModuleNotFoundError: the format needs a package that is not installed (``pip install 'cmsa[export]'``).
     """
     return export_formats(model, {_format_of(Path(path), format): Path(path)}, options)[0]
@@ -88,6 +89,7 @@ def export_formats(
     entries = constants(model, graph, options.batch, "float32" if options.calibration is None else "int8")
     onnx_model = None if set(paths) == {"torch"} else to_onnx(program, graph.output_names)
     if options.calibration is not None:
+        check_calibration(options.calibration)
         images = _graph_input(model, graph, options.calibration)
         onnx_model = quantize(onnx_model, INPUT_NAME, images, options.keep)
     for format, path in paths.items():
@@ -111,7 +113,6 @@ def export_formats(
 
 def _difference(model: BaseNetwork, graph: ExportedGraph, path: Path, options: ExportOptions) -> Difference:
     pixels = random_pixels(model) if options.pixels is None else options.pixels
-    pixels = pixels[: options.batch] if options.batch else pixels
     with torch.no_grad():
         # One thread: the order of sums, and so the difference, is the same each time.
         outputs = open_exported(path, threads=1).run(_graph_input(model, graph, pixels))

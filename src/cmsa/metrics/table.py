@@ -14,12 +14,13 @@ Scores = dict[str, Any]
 
 def score_table(scores: Mapping[str, Scores], title: str) -> Table:
     """A table with a row for each score and a column for each data set, narrow enough for 80 characters."""
+    from rich.markup import escape
     from rich.table import Column, Table
 
-    columns = (Column(name, justify="right", overflow="fold") for name in scores)
-    table = Table("", *columns, title=title, title_justify="left")
+    columns = (Column(escape(name), justify="right", overflow="fold") for name in scores)
+    table = Table("", *columns, title=escape(title), title_justify="left")
     for key in dict.fromkeys(key for row in scores.values() for key in row):
-        table.add_row(key, *(_shown(row.get(key, "")) for row in scores.values()))
+        table.add_row(escape(key), *(escape(_shown(row.get(key, ""))) for row in scores.values()))
     return table
 
 

@@ -61,13 +61,18 @@ def write(picture: Picture, labels: Sequence[Label]) -> Picture:
     pen = ImageDraw.Draw(image)
     for label in labels:
         anchor = {"left": "lm", "center": "mm", "right": "rm"}[label.anchor]
-        pen.text(label.position, label.text, fill=label.color, font=_font(label.size), anchor=anchor)
+        pen.text(label.position, one_line(label.text), fill=label.color, font=_font(label.size), anchor=anchor)
     return np.array(image)
 
 
 def text_width(text: str, size: int = _CAPTION_SIZE) -> int:
     """Width of ``text`` in pixels."""
-    return int(np.ceil(_font(size).getlength(text)))
+    return int(np.ceil(_font(size).getlength(one_line(text))))
+
+
+def one_line(text: str) -> str:
+    """The text with a space for each character that breaks a line or cannot be drawn."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def size_text(picture: Picture) -> str:
