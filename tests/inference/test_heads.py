@@ -50,3 +50,10 @@ def test_the_shipped_weights_find_the_faces_of_the_examples(request):
         (nearest,) = sorted(found.boxes, key=lambda box: abs(box.center[0] - x - width / 2))[:1]
         assert np.linalg.norm(np.array(nearest.center) - (x + width / 2, y + height / 2)) < 0.4 * width
         assert 0.7 < nearest.width / width < 1.4
+
+
+def test_of_a_file_of_boxes_only_people_have_heads(tmp_path):
+    person = {"image_id": 7, "category_id": 1, "bbox": [10, 5, 30, 50], "score": 0.5}
+    (tmp_path / "boxes.json").write_text(json.dumps([person, person | {"category_id": 18}]))
+    people = make_head_detector(f"head:{tmp_path / 'boxes.json'}").people
+    assert len(people(np.zeros((60, 90, 3), np.uint8), "7.jpg").boxes) == 1

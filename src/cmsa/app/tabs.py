@@ -10,7 +10,6 @@ from cmsa.app.pictures import show_head, show_heatmaps
 from cmsa.app.viewer import Sight, Viewer
 from cmsa.geometry.affine import apply_affine
 from cmsa.structures import ClassScores, HeadPose, Keypoints
-from cmsa.tasks.pose.task import PoseTask
 from cmsa.tasks.task import numbers
 from cmsa.visualization.head_pose import draw_axes
 from cmsa.visualization.keypoints import KEYPOINT_THRESHOLD, draw_class_scores, draw_keypoints
@@ -49,20 +48,15 @@ class Tab:
 
 
 def _draw_people(viewer: Viewer, picture: Picture, people: Sequence[Any]) -> Picture:
-    return draw_keypoints(picture, people, keypoint_set=_pose(viewer).keypoint_set)
+    return draw_keypoints(picture, people, keypoint_set=viewer.description.keypoint_set())
 
 
 def _show_heatmaps(viewer: Viewer, sight: Sight) -> Picture:
-    maps = _pose(viewer).codec.heatmaps(sight.output)
+    maps = viewer.task.heatmaps(sight.output)
     if maps is not None:
         return show_heatmaps(sight.given, numbers(maps[0]), sight.value)
     person = replace(sight.value, xy=apply_affine(sight.matrix, sight.value.xy))
     return _draw_people(viewer, sight.given, [person])
-
-
-def _pose(viewer: Viewer) -> PoseTask:
-    assert isinstance(viewer.task, PoseTask)
-    return viewer.task
 
 
 def _found(person: Keypoints) -> str:

@@ -49,10 +49,11 @@ def make_head_detector(text: str, threads: int | None = None, **defaults: object
     Args:
         text: what ``make_detector`` takes, behind ``head:``.
         threads: of PyTorch.
-        **defaults: as for ``make_detector``.
+        **defaults: as for ``make_detector``; of a COCO file, people count.
 
     Raises:
         DetectorError: there is no such detector.
     """
-    people = make_detector(text.removeprefix(PREFIX), threads=threads, **defaults)
-    return HeadDetector(people, Predictor.from_pretrained(default_weights("pose"), threads=threads))
+    predictor = Predictor.from_pretrained(default_weights("pose"), threads=threads)
+    defaults = {"category": predictor.task.category} | defaults
+    return HeadDetector(make_detector(text.removeprefix(PREFIX), threads=threads, **defaults), predictor)

@@ -209,6 +209,17 @@ class Task(ABC):
         output = network(images)
         return self.average(output, network(images.flip(3))) if flip_test else self.decode(output)
 
+    def heatmaps(self, output: Tensor) -> Tensor | None:
+        """How sure the network is of each place, for people to look at; None where the output does not say it.
+
+        Args:
+            output: (B, ...).
+
+        Returns:
+            (B, maps, h, w), stretched over the images; peaks are about 1.
+        """
+        return None
+
     @abstractmethod
     def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> Sequence[Value]:
         """Values in the full picture, each with the box it belongs to.

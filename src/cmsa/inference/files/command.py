@@ -23,7 +23,7 @@ from cmsa.models.create import load_weights
 from cmsa.models.pretrained import default_weights, find_weights
 from cmsa.models.weights import describe
 from cmsa.runtime.sessions import Runtime
-from cmsa.tasks import TASKS, Task, commands
+from cmsa.tasks import Task, commands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -189,7 +189,7 @@ def _detector(
         if selection is not None and selection.score > 0:
             defaults["score"] = selection.score
         if detector.startswith(PREFIX):
-            found = make_head_detector(detector, threads, category=TASKS["pose"].category)
+            found = make_head_detector(detector, threads)
         else:
             found = make_detector(detector, threads=threads, **defaults)
     else:

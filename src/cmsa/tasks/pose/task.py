@@ -128,6 +128,10 @@ class PoseTask(Task):
         with torch.autocast(output.device.type, enabled=False):
             return self.codec.decode(output.float())
 
+    def heatmaps(self, output: Tensor) -> Tensor | None:
+        """As ``Task.heatmaps``: one for each keypoint, as the codec has them."""
+        return self.codec.heatmaps(output)
+
     def average(self, output: Tensor, mirrored: Tensor) -> Decoded:
         """As ``Task.average``: the mean of the outputs, the mirrored one brought back by the codec's flip rule."""
         back = self.codec.flip_back(mirrored.float(), self.keypoint_set.flip_index)
