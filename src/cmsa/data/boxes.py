@@ -118,7 +118,10 @@ class DetectionFile:
         except ValueError as error:
             raise BoxesError(f"{path}: is not JSON ({error})") from error
         if not isinstance(entries, list):
-            raise BoxesError(f"{path}: must hold a list of detections, got {type(entries).__name__}")
+            raise BoxesError(
+                f"{path}: must hold a list of detections, got {type(entries).__name__}: entries with bbox, and "
+                "file_name or image_id, as in COCO's result files, not its annotation files"
+            )
         pictures: dict[str | int, Detections] = {}
         others: set[str] = set()
         for place, entry in enumerate(entries):
