@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -14,6 +13,7 @@ from torch.func import functional_call
 from cmsa.models.base import BaseNetwork, Size
 from cmsa.models.heads.map_shapes import MapShapes
 from cmsa.models.windows import ceil_divide
+from cmsa.structures.installed import installed_names, load_installed
 
 Interpolation = Literal["bicubic", "bilinear"]
 Builder = Callable[..., nn.Module]
@@ -40,16 +40,19 @@ def register_backbone(name: str, build: Builder) -> None:
 
 
 def find_backbone(name: str) -> Builder | None:
-    """What was registered under a name, or None."""
-    if name not in _BACKBONES:
-        for point in entry_points(group=ENTRY_POINTS, name=name):
-            _BACKBONES[name] = point.load()
+    """What was registered under a name, or None.
+
+    Raises:
+        ValueError: a package has one, which cannot be loaded.
+    """
+    if name not in _BACKBONES and (found := load_installed(ENTRY_POINTS, name)) is not None:
+        _BACKBONES[name] = found
     return _BACKBONES.get(name)
 
 
 def backbone_names() -> list[str]:
     """What was registered."""
-    return sorted({*_BACKBONES, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return sorted({*_BACKBONES, *installed_names(ENTRY_POINTS)})
 
 
 class BackboneNetwork(BaseNetwork):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cmsa.models.description import Description
-from cmsa.models.installed_tasks import installed_tasks, load_installed
+from cmsa.models.heads.table import TASKS_GROUP
+from cmsa.structures.installed import installed_names, load_installed
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
@@ -22,7 +23,7 @@ def task_named(name: str) -> type[Task]:
         ValueError: there is none of this name, or the package that has it cannot be loaded.
     """
     if name not in TASKS:
-        load_installed(name)
+        load_installed(TASKS_GROUP, name)
     if name not in TASKS:
         raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)}")
     return TASKS[name]
@@ -43,6 +44,6 @@ def task_of(description: Description, map_size: tuple[int, int]) -> Task:
 
 def commands() -> dict[str, type[Task]]:
     """The tasks by what the command line calls them, those of installed packages last."""
-    for name in installed_tasks():
+    for name in installed_names(TASKS_GROUP):
         task_named(name)
     return {task.command: task for task in TASKS.values()}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import entry_points
 
 from cmsa.data.crops import CropSpec
 from cmsa.data.datasets.biwi import read_biwi
@@ -19,6 +18,7 @@ from cmsa.data.datasets.coco import read_coco
 from cmsa.data.datasets.faces_300w_lp import read_300w_lp
 from cmsa.data.samples import Samples
 from cmsa.geometry.crops import BOX_PADDING, CropConvention
+from cmsa.structures.installed import installed_names, load_installed
 
 GROUP = "cmsa.datasets"
 
@@ -101,7 +101,7 @@ DATASETS: dict[str, DataSet] = {
 
 def data_set_names() -> list[str]:
     """Names of all data sets, those of installed packages last."""
-    return [*DATASETS, *sorted({entry.name for entry in entry_points(group=GROUP)} - DATASETS.keys())]
+    return [*DATASETS, *sorted(set(installed_names(GROUP)) - DATASETS.keys())]
 
 
 def data_set(name: str) -> DataSet:
@@ -112,12 +112,7 @@ def data_set(name: str) -> DataSet:
     """
     if name in DATASETS:
         return DATASETS[name]
-    for entry in entry_points(group=GROUP, name=name):
-        try:
-            found = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"data set {name!r}: {entry.value} cannot be loaded ({error})") from error
-        if not isinstance(found, DataSet):
-            raise ValueError(f"data set {name!r}: {entry.value} must be a DataSet, got {type(found).__name__}")
-        return found
-    raise ValueError(f"no data set {name!r}; there are {', '.join(data_set_names())}")
+    found: DataSet | None = load_installed(GROUP, name, DataSet)
+    if found is None:
+        raise ValueError(f"no data set {name!r}; there are {', '.join(data_set_names())}")
+    return found

@@ -14,7 +14,7 @@ from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseH
 from cmsa.models.heads.heatmap import LinearFusion, MixerFusion
 from cmsa.models.heads.map_shapes import MapShapes
 from cmsa.models.heads.simcc import BINS_PER_PIXEL, SimCCHead
-from cmsa.models.installed_tasks import load_installed
+from cmsa.structures.installed import load_installed
 
 FUSIONS: dict[str, Callable[[MapShapes, int], nn.Module]] = {
     "mixer": lambda maps, outputs: MixerFusion(maps.dims, outputs, maps.scales),
@@ -28,6 +28,8 @@ KEYPOINT_HEADS: dict[str, Callable[..., nn.Module]] = {
     "simcc": SimCCHead,
 }
 """What is made of one map for each keypoint: from the fusion, the maps that it reads, and options."""
+TASKS_GROUP = "cmsa.tasks"
+"""Entry points by which packages bring tasks: modules that put their lines into the tables of tasks and heads."""
 ANGLE_HEADS = {"ssr": SoftStagewiseHead, "bins": BinsHead, "rotation_6d": Rotation6DHead}
 
 
@@ -88,7 +90,7 @@ def head_of(task: str) -> TaskHead:
         ValueError: there is none, or an installed package that has one cannot be loaded.
     """
     if task not in HEADS:
-        load_installed(task)
+        load_installed(TASKS_GROUP, task)
     entry: TaskHead = _choose(HEADS, task, "head for the task")
     return entry
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any
 
+from cmsa.structures.installed import installed_names, load_installed
 from cmsa.tasks.pose.codecs.codec import Codec
 from cmsa.tasks.pose.codecs.heatmaps import UDP, Dark, ExactQuarterOffset, QuarterOffset
 from cmsa.tasks.pose.codecs.simcc import SimCC
@@ -30,13 +30,13 @@ def codec_class(name: str) -> type[Codec]:
     """The class of a codec.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is none of that name, or what a package has under it cannot be loaded.
     """
+    if name not in CODECS and (found := load_installed(ENTRY_POINTS, name)) is not None:
+        CODECS[name] = found
     if name not in CODECS:
-        for point in entry_points(group=ENTRY_POINTS, name=name):
-            CODECS[name] = point.load()
-    if name not in CODECS:
-        raise ValueError(f"no codec {name!r}; there are {', '.join(CODECS)}")
+        there = dict.fromkeys([*CODECS, *installed_names(ENTRY_POINTS)])
+        raise ValueError(f"no codec {name!r}; there are {', '.join(there)}")
     return CODECS[name]
 
 
