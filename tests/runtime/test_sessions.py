@@ -126,11 +126,12 @@ def test_threads_get_their_own_answers(runtime, tmp_path):
 
 @pytest.mark.parametrize("name", ["broken.onnx", "broken.xml", "broken.pt2"])
 @pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04 half an archive"])
-def test_a_damaged_file_is_told(name, content, tmp_path):
+def test_a_damaged_file_is_told(name, content, tmp_path, caplog):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name}: cannot be opened, it may be damaged") as told:
         open_exported(tmp_path / name)
     assert "\n" not in str(told.value)
+    assert not caplog.records
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cmsa.export.metadata import KEY, from_text, to_text
+from cmsa.runtime.sessions import check_archive
 
 Format = Literal["onnx", "openvino", "torch"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
@@ -149,6 +150,7 @@ def _read_text(path: Path) -> str | None:
 
         info = openvino.Core().read_model(str(path))
         return str(info.get_rt_info([KEY]).value) if info.has_rt_info([KEY]) else None
+    check_archive(path)
     extra = {KEY: ""}
     torch.export.load(str(path), extra_files=extra)
     return extra[KEY]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +56,7 @@ class TorchNetwork(RuntimeNetwork):
     """A ``.pt2`` file of ``torch.export``."""
 
     def __init__(self, path: Path) -> None:
+        check_archive(path)
         program = torch.export.load(str(path))
         self.module = program.module()
         example = next(
@@ -129,6 +131,16 @@ class OpenVinoNetwork(RuntimeNetwork):
         self.requests.own.infer([images.contiguous().numpy()])
         # The runtime writes the next results into the same memory.
         return [torch.from_numpy(output.data.copy()) for output in self.requests.own.output_tensors]
+
+
+def check_archive(path: Path) -> None:
+    """Refuse what is no ``.pt2`` file: PyTorch's reader would log a traceback before it says so.
+
+    Raises:
+        ValueError: it is no archive.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError("not an archive of torch.export")
 
 
 def open_exported(path: str | Path, threads: int | None = None, runtime: Runtime | None = None) -> RuntimeNetwork:
