@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -147,3 +148,25 @@ def test_timm_says_which_weights_there_are() -> None:
         timm.create_model("cmsa_s", pretrained=True)
     model = create_model("cmsa_n", "classification", pretrained=True)
     assert model.description.options == {"num_classes": 100}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("cmsa_n", {"attention": 3}, r"attention must be one of .* or a mapping, got 3"),
+        ("cmsa_n", {"input_size": 32}, r"input_size must be \(height, width\), got 32"),
+        ("cmsa_n", {"input_size": (3, 32, 24)}, r"input_size must be \(height, width\), got \(3, 32, 24\)"),
+        ("cmsa_n", {"num_keypoints": 0}, "num_keypoints must be at least 1, got 0"),
+        ("timm/resnet18", {"out_indices": [9]}, r"timm/resnet18: .* options \{'out_indices': \[9\]\}"),
+    ],
+)
+def test_options_that_cannot_be_are_named(name: str, arguments: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        create_model(name, "pose", **arguments)
+
+
+def test_weights_of_a_network_that_is_not_here_are_named(tmp_path: Path) -> None:
+    model = create_model("cmsa_n", "pose", (16, 12), depths=[1, 1, 1])
+    save_weights(tmp_path / "theirs.safetensors", model, name="theirs")
+    with pytest.raises(ValueError, match=r"theirs\.safetensors: no model 'theirs'; there are cmsa_n"):
+        load_weights(tmp_path / "theirs.safetensors")

@@ -54,6 +54,8 @@ class AttentionParts:
             if attention not in TABLE_5:
                 raise ValueError(f"attention must be one of {tuple(TABLE_5)} or a mapping, got {attention!r}")
             return TABLE_5[attention]
+        if not isinstance(attention, Mapping):
+            raise ValueError(f"attention must be one of {tuple(TABLE_5)} or a mapping, got {attention!r}")
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(attention) - set(known)):
             raise ValueError(f"attention has no option {', '.join(unknown)}; there are {', '.join(known)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,15 @@ def create_model(
             others are arguments of :class:`CMSA`, or of :class:`TimmNetwork`, such as ``working_size``.
 
     Raises:
-        ValueError: there is no such name, task, option, fusion or head, or no weights of these were shipped.
+        ValueError: there is no such name, task, option, fusion or head, the size is not (H, W), or no weights of these
+            were shipped.
     """
     entry, build = head_of(task), _builder(name)
     if name in VARIANTS:
         check_strides(options)
     size = input_size or entry.input_size
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise ValueError(f"input_size must be (height, width), got {size!r}")
     _check_options(name, task, options, [*entry.options, *_parameters(build)])
     of_head = {key: options.pop(key) for key in entry.options if key in options}
     if pretrained:
@@ -129,10 +132,15 @@ def load_weights(path: Path | str, input_size: Size | None = None) -> BaseNetwor
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no weights file, or keys or shapes do not fit what the description promises; they are listed.
+        ValueError: it is no weights file, its network cannot be made here, or keys or shapes do not fit what the
+            description promises; they are listed.
     """
     tensors, description = read_weights(path)
-    model = create_model(description.name, description.task, description.input_size, **description.options)
+    try:
+        model = create_model(description.name, description.task, description.input_size, **description.options)
+    except ValueError as error:
+        # A network of someone else's package, which is not installed here.
+        raise ValueError(f"{path}: {error}") from error
     load_tensors(model, tensors, str(path))
     model.description = description
     if input_size is not None:

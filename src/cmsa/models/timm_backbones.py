@@ -104,7 +104,7 @@ def _similar(name: str) -> str:
 def _build(name: str, options: Mapping[str, Any], pretrained: bool = False) -> nn.Module:
     try:
         model: nn.Module = timm.create_model(name, features_only=True, **options)
-    except (TypeError, RuntimeError, AssertionError, AttributeError) as error:
+    except (TypeError, RuntimeError, AssertionError, AttributeError, IndexError) as error:
         raise ValueError(f"timm/{name}: timm cannot make it give maps with the options {options}: {error}") from error
     if not pretrained:
         return model

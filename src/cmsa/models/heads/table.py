@@ -55,8 +55,10 @@ def pose_head(
     """A head of ``KEYPOINT_HEADS`` on a fusion of ``FUSIONS``.
 
     Raises:
-        ValueError: there is no such head or fusion, or ``split``, SimCC's, is given for another head.
+        ValueError: there is no such head or fusion, no keypoint, or ``split``, SimCC's, is given for another head.
     """
+    if num_keypoints < 1:
+        raise ValueError(f"num_keypoints must be at least 1, got {num_keypoints}")
     make = _choose(KEYPOINT_HEADS, head, "head")
     if split is not None and head != "simcc":
         raise ValueError(f"split is an option of the head 'simcc', not of {head!r}")
