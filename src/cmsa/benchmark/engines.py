@@ -13,7 +13,7 @@ from cmsa.benchmark.measure import Work
 from cmsa.benchmark.networks import Candidate
 from cmsa.export.formats import INPUT_NAME, to_onnx, trace
 from cmsa.export.quantize import quantize
-from cmsa.runtime.sessions import Runtime
+from cmsa.runtime.sessions import Runtime, onnxruntime_session, openvino_model
 
 CALIBRATION = 16
 
@@ -104,12 +104,7 @@ def _torch(network: nn.Module) -> Callable[[Tensor], object]:
 
 
 def _onnxruntime(model: Any, images: Tensor, _: str, threads: int) -> Work:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime_session(model.SerializeToString(), threads)
     feed = {INPUT_NAME: images.numpy()}
     return lambda: session.run(None, feed)
 
@@ -124,15 +119,6 @@ def openvino_request(
     model: Any, images: Tensor, precision: str, threads: int, settings: Mapping[str, Any] | None = None
 ) -> Any:
     """An ``onnx.ModelProto`` in OpenVINO, ready for as many images; ``settings`` are further ones of OpenVINO's."""
-    import openvino
-
-    core = openvino.Core()
-    graph = core.read_model(model.SerializeToString())
-    graph.reshape(list(images.shape))
-    chosen = {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-        **(settings or {}),
-    }
-    return core.compile_model(graph, "CPU", chosen).create_infer_request()
+    computed = "bf16" if precision == "bf16" else "f32"
+    chosen = {"NUM_STREAMS": 1, **(settings or {})}
+    return openvino_model(model.SerializeToString(), threads, computed, images.shape, chosen).create_infer_request()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -82,13 +83,7 @@ class OnnxRuntimeNetwork(RuntimeNetwork):
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime_session(path, threads)
         entry = self.session.get_inputs()[0]
         self.input_name = entry.name
         self.input_shape = tuple(side if isinstance(side, int) else None for side in entry.shape)
@@ -112,12 +107,7 @@ class OpenVinoNetwork(RuntimeNetwork):
     """
 
     def __init__(self, path: Path, threads: int | None = None, precision: str = "f32") -> None:
-        import openvino
-
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        self.compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+        self.compiled = openvino_model(path, threads, precision, settings={"PERFORMANCE_HINT": "LATENCY"})
         # A request holds the input and output of one call, so two threads must not share one.
         self.requests = threading.local()
         shape = self.compiled.input(0).get_partial_shape()
@@ -131,6 +121,51 @@ class OpenVinoNetwork(RuntimeNetwork):
         self.requests.own.infer([images.contiguous().numpy()])
         # The runtime writes the next results into the same memory.
         return [torch.from_numpy(output.data.copy()) for output in self.requests.own.output_tensors]
+
+
+def onnxruntime_session(source: Path | bytes, threads: int | None = None) -> Any:
+    """An ``onnxruntime.InferenceSession`` on the CPU.
+
+    Args:
+        source: an ONNX file, or its content.
+        threads: for one image or batch; None leaves it to the runtime (all cores).
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    content = source if isinstance(source, bytes) else str(source)
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def openvino_model(
+    source: Path | bytes,
+    threads: int | None = None,
+    precision: str = "f32",
+    shape: Sequence[int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Any:
+    """An ``openvino.CompiledModel`` on the CPU.
+
+    Args:
+        source: an ``.xml`` or ``.onnx`` file, or the content of the latter.
+        threads: for one image or batch; None leaves it to the runtime (all cores).
+        precision: in which to compute, ``f32`` or ``bf16``.
+        shape: of the only input; None leaves it as it is.
+        settings: further ones of OpenVINO's.
+    """
+    import openvino
+
+    core = openvino.Core()
+    graph = core.read_model(source if isinstance(source, bytes) else str(source))
+    if shape is not None:
+        graph.reshape(list(shape))
+    chosen: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, **(settings or {})}
+    if threads is not None:
+        chosen["INFERENCE_NUM_THREADS"] = threads
+    return core.compile_model(graph, "CPU", chosen)
 
 
 def check_archive(path: Path) -> None:

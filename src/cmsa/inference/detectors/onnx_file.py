@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cmsa.inference.detectors.detections import Detections, DetectorError, Picture, from_corners
 from cmsa.inference.detectors.layouts import LAYOUTS, Layout
 from cmsa.inference.detectors.layouts.candidates import Output
+from cmsa.runtime.sessions import available_runtimes, onnxruntime_session
 
 _TYPES: dict[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _PROBE = 320
@@ -129,15 +130,9 @@ class OnnxDetector:
 def _open(path: Path, threads: int | None) -> Any:
     if not path.is_file():
         raise DetectorError(f"{path}: there is no such detector file")
+    if "onnxruntime" not in available_runtimes():
+        raise ModuleNotFoundError(f"{path}: onnxruntime is not installed: pip install 'cmsa[export]'")
     try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{path}: onnxruntime is not installed: pip install 'cmsa[export]'") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime_session(path, threads)
     except Exception as error:  # the runtime has exceptions of its own
         raise DetectorError(f"{path}: is no ONNX file that ONNX Runtime can open ({error})") from error
