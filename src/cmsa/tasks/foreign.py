@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,6 +15,9 @@ from cmsa.runtime.sessions import open_exported
 
 Anchor = Literal["corner", "center"]
 """Where heatmap pixel i lies in an input of stride s: at s·i (HRNet's and PaddleDetection's), or s·(i + 1/2) - 1/2."""
+
+FOREIGN_SUFFIXES = {".onnx", ".xml"}
+"""Of files of other projects; any other name stands for weights of ours."""
 
 
 class Foreign(Protocol):
@@ -49,16 +51,11 @@ class ForeignNetwork:
         if len(shape) != 4 or shape[1] != 3 or shape[2] is None or shape[3] is None:
             named = ", ".join("?" if side is None else str(side) for side in shape)
             raise ValueError(f"{path}: the input must be (B, 3, H, W) of a fixed size, it is ({named})")
-        self.input_size, self.batch = (shape[2], shape[3]), shape[0]
+        self.input_size = (shape[2], shape[3])
 
     def __call__(self, crops: Tensor) -> Decoded:
         """As ``Foreign``; crops of another size are resampled bilinearly."""
         images = self.preprocess(crops)
         if tuple(images.shape[2:]) != self.input_size:
             images = functional.interpolate(images, self.input_size, mode="bilinear", antialias=True)
-        parts = images.split(self.batch or len(images))
-        missing = (self.batch or 0) - len(parts[-1])
-        if missing > 0:
-            parts = (*parts[:-1], torch.cat([parts[-1], parts[-1][-1:].expand(missing, -1, -1, -1)]))
-        outputs = torch.cat([self.network(part) for part in parts])
-        return self.read(outputs[: len(images)])
+        return self.read(self.network(images))

@@ -19,9 +19,8 @@ from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import Task, task_of
+from cmsa.tasks.foreign import FOREIGN_SUFFIXES
 from cmsa.training.recipe import TeacherRecipe
-
-FOREIGN = {".onnx", ".xml"}
 
 
 class Teacher:
@@ -42,7 +41,7 @@ class Teacher:
     def __init__(self, recipe: TeacherRecipe, task: Task, size: tuple[int, int]) -> None:
         self.recipe, self.task, self.size = recipe, task, size
         self.foreign = None
-        if Path(recipe.weights).suffix in FOREIGN:
+        if Path(recipe.weights).suffix in FOREIGN_SUFFIXES:
             self.foreign = task.open_foreign(Path(recipe.weights), recipe.anchor)
             self.input_size = self.foreign.input_size
             return

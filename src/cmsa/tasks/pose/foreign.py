@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.runtime.sessions import Runtime, open_exported
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, FloatArray
 from cmsa.tasks.foreign import Anchor
@@ -73,7 +74,10 @@ class ForeignPose:
                 f"({', '.join('?' if side is None else str(side) for side in shape)})"
             )
         self.input_size = (int(sides[0] or 0), int(sides[1] or 0))
-        self.batch = shape[0]
+        mean, std = self.options.mean or IMAGENET_MEAN, self.options.std or IMAGENET_STD
+        floating = self.network.input_type.startswith("float")
+        normalised = floating and (self.channels_first or self.options.mean is not None)
+        self.preprocess = Preprocess(mean, std) if normalised else None
 
     def __call__(
         self, crops: NDArray[np.uint8], flip_index: Sequence[int] | None = None
@@ -91,19 +95,13 @@ class ForeignPose:
         Raises:
             ValueError: the output is neither of heatmaps nor of points; its shape is named.
         """
-        xy, scores = self._run(crops, None)
-        if flip_index is None:
-            return xy, scores
-        return self._run(crops, list(flip_index))
-
-    def _run(self, crops: NDArray[np.uint8], flip_index: list[int] | None) -> tuple[FloatArray, FloatArray]:
         pixels = np.stack([self._fit(crop) for crop in crops])
         output = self._outputs(pixels)
         mirrored = None if flip_index is None else self._outputs(np.ascontiguousarray(pixels[:, :, ::-1]))
         if output.ndim == 4 and output.shape[1] == 1 and output.shape[3] == 3:
             xy, scores = self._points(output[:, 0])
             if mirrored is not None and flip_index is not None:
-                other, other_scores = self._points(mirrored[:, 0, flip_index])
+                other, other_scores = self._points(mirrored[:, 0, list(flip_index)])
                 other[..., 0] = self.input_size[1] - 1 - other[..., 0]
                 xy, scores = (xy + other) / 2, (scores + other_scores) / 2
         elif output.ndim == 4 and min(output.shape[2:]) >= 3:
@@ -114,26 +112,12 @@ class ForeignPose:
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network says of RGB pixels (B, H, W, 3)."""
-        mean, std = self.options.mean, self.options.std
         images = torch.from_numpy(pixels)
-        if self.network.input_type.startswith("float"):
-            images = images.float()
-            if self.channels_first or mean is not None:
-                middle, spread = torch.tensor(mean or IMAGENET_MEAN), torch.tensor(std or IMAGENET_STD)
-                images = (images / 255 - middle) / spread
-            images = images.to(getattr(torch, self.network.input_type))
-        else:
-            images = images.to(getattr(torch, self.network.input_type))
-        if self.channels_first:
-            images = images.permute(0, 3, 1, 2)
-        size = self.batch or len(images)
-        outputs = []
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
-            missing = size - len(part)
-            filled = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing else part
-            outputs.append(self.network(filled)[: len(part)].float().numpy())
-        return np.concatenate(outputs)
+        if self.preprocess is not None:
+            images = self.preprocess(images).permute(0, 2, 3, 1)
+        images = images.to(getattr(torch, self.network.input_type))
+        output = self.network(images.permute(0, 3, 1, 2) if self.channels_first else images)
+        return np.asarray(output.float().numpy())
 
     def _points(self, rows: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
         """(B, K, 3) of y, x in 0..1 and score -> input pixels, scores."""
@@ -142,7 +126,7 @@ class ForeignPose:
         return xy, rows[..., 2].astype(np.float64)
 
     def _heatmaps(
-        self, maps: NDArray[np.float32], mirrored: NDArray[np.float32] | None, flip_index: list[int] | None
+        self, maps: NDArray[np.float32], mirrored: NDArray[np.float32] | None, flip_index: Sequence[int] | None
     ) -> tuple[FloatArray, FloatArray]:
         """(B, K, h, w) -> input pixels, scores, by DARK's step."""
         codec = Dark(self.input_size, (maps.shape[2], maps.shape[3]))
@@ -151,7 +135,9 @@ class ForeignPose:
             other = torch.from_numpy(mirrored)
             # Where the grid is centred, mirroring needs no shift.
             back = (
-                codec.flip_back(other, flip_index) if self.options.anchor == "corner" else other.flip(3)[:, flip_index]
+                codec.flip_back(other, flip_index)
+                if self.options.anchor == "corner"
+                else other.flip(3)[:, list(flip_index)]
             )
             heatmaps = (heatmaps + back) / 2
         xy, scores = codec.decode(heatmaps)

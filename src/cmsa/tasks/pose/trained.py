@@ -16,6 +16,7 @@ from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.structures import FloatArray
+from cmsa.tasks.foreign import FOREIGN_SUFFIXES
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
 from cmsa.tasks.pose.task import PoseTask
 
@@ -74,7 +75,7 @@ def open_pose(
         FileNotFoundError: there is no such file, or there are no such weights.
         ValueError: the file is no pose network of a known kind.
     """
-    if Path(name).suffix in {".onnx", ".xml"}:
+    if Path(name).suffix in FOREIGN_SUFFIXES:
         return ForeignPose(name, options, threads)
     return TrainedPose(name)
 
