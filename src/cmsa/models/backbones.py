@@ -127,13 +127,7 @@ class BackboneNetwork(BaseNetwork):
                 "made with the option working_size it does"
             )
         self._set_sizes(input_size)
-        follow = getattr(self.head, "set_map_shapes", None)
-        if callable(follow):
-            try:
-                follow(self.map_shapes)
-            except ValueError:
-                self._set_sizes(before)
-                raise
+        self._head_follows(before)
 
     @property
     def map_shapes(self) -> MapShapes:

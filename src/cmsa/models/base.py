@@ -66,6 +66,21 @@ class BaseNetwork(HubModel):
         """
         raise NotImplementedError
 
+    def _set_sizes(self, input_size: Size) -> None:
+        """Compute all sizes that follow from (H, W) of the images."""
+        raise NotImplementedError
+
+    def _head_follows(self, before: Size) -> None:
+        """Tell a head that depends on the maps' shapes of the new ones; where it refuses, the sizes go back."""
+        follow = getattr(self.head, "set_map_shapes", None)
+        if not callable(follow):
+            return
+        try:
+            follow(self.map_shapes)
+        except ValueError:
+            self._set_sizes(before)
+            raise
+
     def check_images(self, x: Tensor) -> None:
         """Refuse images of another size than ``input_size`` with a ValueError."""
         if tuple(x.shape[2:]) != self.input_size:

@@ -192,13 +192,7 @@ class CMSA(BaseNetwork):
             self._set_sizes(input_size)
         if before == self.input_size:
             return
-        follow = getattr(self.head, "set_map_shapes", None)
-        if callable(follow):
-            try:
-                follow(self.map_shapes)
-            except ValueError:
-                self._set_sizes(before)
-                raise
+        self._head_follows(before)
         for stage, windows in zip(self.stages, self.stage_windows, strict=True):
             for block in stage.children():
                 assert isinstance(block, Block)
