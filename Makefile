@@ -22,7 +22,7 @@ demo: $(INSTALLED)
 	$(BIN)/cmsa predict classify examples/things --boxes examples/things/boxes.json --top 3 --save-pictures --out out/demo/things
 
 test: check
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m exhaustive
@@ -39,7 +39,7 @@ check: $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.14.1 torchvision==0.29.1
-	$(BIN)/python -m pip install --quiet --editable '.[dev,export]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,export,app]'
 	touch $@
 
 clean:

@@ -18,7 +18,8 @@ from cmsa.app.page import Settings, build
 from cmsa.app.serve import launch
 from cmsa.app.uploads import Limits
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+# One browser for all of them: they share a worker.
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
