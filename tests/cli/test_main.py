@@ -11,6 +11,7 @@ from cmsa.cli.arguments import parse_size
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
 from cmsa.models.create import create_model
+from cmsa.models.pretrained import shipped_names
 from cmsa.models.weights import save_weights
 
 
@@ -117,9 +118,15 @@ def test_predict_says_what_is_wrong_before_it_starts(folder: Path, capsys: pytes
     assert not (folder / "none").exists()
 
 
-def test_models(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("width", [200, 80, 40])
+def test_models_are_named_in_full(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
     assert main(["models"]) == 0
-    assert "weights" in capsys.readouterr().out
+    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in capsys.readouterr().out.splitlines()]
+    names = "".join(row[0] for row in rows if row)
+    assert all(name in names for name in shipped_names())
 
 
 def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

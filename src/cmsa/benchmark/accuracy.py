@@ -190,7 +190,7 @@ def show_accuracy(rows: Sequence[AccuracyRow], conditions: Mapping[str, Any]) ->
     from rich.table import Column, Table
 
     table = Table(
-        Column("network", no_wrap=True),
+        Column("network", overflow="fold"),
         "input",
         *(Column(name, justify="right", no_wrap=True) for name in ("AP", "95 %", "AP50", "PCK@0.2")),
         title=f"{conditions['annotations']}, {rows[0].people if rows else 0} people, boxes: {conditions['boxes']}, "

@@ -117,7 +117,7 @@ def _show(pair: Sequence[ProfileRow], conditions: Mapping[str, Any]) -> None:
     )
     table = Table("", title=title, title_justify="left")
     for row in pair:
-        table.add_column(row.name, justify="right")
+        table.add_column(row.name, justify="right", overflow="fold")
         table.add_column("", justify="right")
     sums = [sum(row.milliseconds.values()) for row in pair]
     for kind in dict.fromkeys(kind for row in pair for kind in row.milliseconds):

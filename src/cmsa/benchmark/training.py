@@ -170,7 +170,7 @@ def show_training(rows: Sequence[TrainingRow], conditions: Mapping[str, Any]) ->
     )
     table = Table(title=title)
     for name in ("network", "input", "precision", "implementation"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("samples/s", "against plain"):
         table.add_column(name, justify="right")
     for row in rows:

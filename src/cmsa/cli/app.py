@@ -9,7 +9,12 @@ TEXT = (
     "A page in the browser: a photo at any resolution, what the network sees of it and says of it, and where it looks. "
     "Needs the extra app: pip install 'cmsa[app]'."
 )
-EXAMPLES = Path("examples")
+EXAMPLES = """
+examples:
+  cmsa app --examples photos
+  cmsa app --weights runs/mine/best.safetensors --detector nanodet.onnx --port 8000
+"""
+PHOTOS = Path("examples")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +49,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     settings = Settings(
         weights=viewers_by_task([*options.weights, *shipped]),
         detectors={task: make_detector(text) for task, text in asked.items() if text},
-        examples=options.examples or (EXAMPLES if EXAMPLES.is_dir() else None),
+        examples=options.examples or (PHOTOS if PHOTOS.is_dir() else None),
         limits=Limits(megabytes=options.max_megabytes),
     )
     serve(settings, options.host, options.port)

@@ -1,9 +1,13 @@
-"""What arguments of several commands mean."""
+"""What arguments of commands mean.
+
+The help of a command must not wait for PyTorch: tables of the library are looked into when an argument is read.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterable
 
 Size = tuple[int, int]
 LARGEST_SIDE = 4096
@@ -57,3 +61,31 @@ def parse_box(text: str) -> tuple[float, ...]:
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels")
     return numbers
+
+
+def parse_task(text: str) -> str:
+    """A task's name, of ours or of an installed package."""
+    from cmsa.tasks import TASKS, commands
+
+    commands()  # loads those of installed packages
+    return _one_of(text, "task", TASKS)
+
+
+def parse_task_command(text: str) -> str:
+    """What the command line calls a task."""
+    from cmsa.tasks import commands
+
+    return _one_of(text, "task", commands())
+
+
+def parse_data_set(text: str) -> str:
+    """A data set's name, of ours or of an installed package."""
+    from cmsa.data.datasets import data_set_names
+
+    return _one_of(text, "data set", data_set_names())
+
+
+def _one_of(text: str, what: str, names: Iterable[str]) -> str:
+    if text not in (names := list(names)):
+        raise argparse.ArgumentTypeError(f"no {what} {text!r}; there are {', '.join(names)}")
+    return text

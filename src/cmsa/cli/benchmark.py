@@ -8,12 +8,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count, parse_size
+from cmsa.cli.arguments import parse_count, parse_size, parse_task
 
 TEXT = (
     "Time and memory, measured side by side: inference beside HRNet, ViT and ResNet, training steps beside a "
     "straightforward implementation, the packed store beside decoding each sample; or accuracy beside other networks."
 )
+EXAMPLES = """
+examples:
+  cmsa benchmark --variants cmsa_n cmsa_s --batch 1 --threads 1
+  cmsa benchmark training --task head_pose --rounds 3
+  cmsa benchmark data --annotations coco/annotations/person_keypoints_val2017.json --images coco/val2017
+  cmsa benchmark accuracy --annotations people.json --images photos --peer tinypose.onnx --flip-test
+"""
 VARIANTS = ("cmsa_n", "cmsa_s", "cmsa_b", "cmsa_l")
 RUNTIMES = ("torch", "onnxruntime", "openvino")
 PRECISIONS = ("float32", "bf16", "int8")
@@ -32,8 +39,6 @@ FLAGS = {"with_peers": "--no-peers", "compile_network": "--compile", "peers": "-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    from cmsa.tasks import TASKS
-
     parser.argument_default = argparse.SUPPRESS
     parser.add_argument(
         "kind",
@@ -57,7 +62,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     inference.add_argument("--runtimes", nargs="+", choices=RUNTIMES, help="all")
     inference.add_argument("--no-peers", dest="with_peers", action="store_false", help="CMSA only")
     training = parser.add_argument_group("training")
-    training.add_argument("--task", choices=list(TASKS), help="whose head, augmentation and loss; pose")
+    training.add_argument(
+        "--task",
+        type=parse_task,
+        help="whose head, augmentation and loss; pose (the default), head_pose, classification",
+    )
     training.add_argument("--compile", dest="compile_network", action="store_true", help="torch.compile too")
     data = parser.add_argument_group("data and accuracy")
     data.add_argument("--annotations", type=Path, help="COCO keypoint annotations")

@@ -8,6 +8,11 @@ from pathlib import Path
 from cmsa.cli.arguments import parse_size
 
 TEXT = "A checkpoint of the authors' release to a weights file."
+EXAMPLES = """
+examples:
+  cmsa convert CMSAFormer_S_32.pth cmsa_s_pose_32x24.safetensors
+  cmsa convert CMSAFormer_S_32.pth cmsa_s_pose_64x48.safetensors --size 64x48
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,12 @@ import argparse
 from pathlib import Path
 
 TEXT = "Score weights on the recipe's validation stores: one table, and JSON."
+EXAMPLES = """
+examples:
+  cmsa evaluate runs/digits/recipe.yaml --weights runs/digits/best.safetensors
+  cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 --flip-test --json scores.json
+  cmsa evaluate digits --weights runs/digits/best.safetensors --exported digits.onnx --pictures out
+"""
 TAKES_OVERRIDES = True
 
 

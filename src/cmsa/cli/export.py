@@ -9,6 +9,11 @@ from pathlib import Path
 from cmsa.cli.arguments import parse_positive, parse_size
 
 TEXT = "Weights to files for other runtimes, each run and compared with PyTorch before it is kept."
+EXAMPLES = """
+examples:
+  cmsa export cmsa_n_pose_32x24 --normalise --decode --out exported
+  cmsa export cmsa_s_pose_32x24 --format onnx openvino --int8 --calibration stores/train-32x24.crops
+"""
 LARGEST_BATCH = 1024
 FORMATS = ("onnx", "openvino", "torch")
 

@@ -18,6 +18,11 @@ TEXT = (
     "Photos to COCO keypoint annotations, labelled by one pose network, or by two where they agree: training data for "
     "a small model of your own."
 )
+EXAMPLES = """
+examples:
+  cmsa label photos --boxes boxes.json --teacher rtmpose.onnx cmsa_s_pose_64x48.safetensors --out labels.json
+  cmsa label coco/train2017 --fill annotations.json --teacher cmsa_s_pose_32x24 --out filled.json
+"""
 SHOWN = 10
 
 

@@ -7,10 +7,10 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from types import ModuleType
 
 from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, train
+from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
     "predict": predict,
@@ -24,8 +24,16 @@ COMMANDS: dict[str, ModuleType] = {
     "models": models,
     "app": app,
 }
-"""Each has ``TEXT``, ``add_options(parser)`` and ``run(options, rest) -> exit code``; one with ``TAKES_OVERRIDES`` is
-given the entries of a recipe that are not options of its own."""
+"""Each has ``TEXT``, ``EXAMPLES``, ``add_options(parser)`` and ``run(options, rest) -> exit code``; one with
+``TAKES_OVERRIDES`` is given the entries of a recipe that are not options of its own. Help is shown at once: a module
+imports what is heavy in ``run``, and in the functions that read arguments."""
+EXAMPLES = """
+examples:
+  cmsa predict pose photos --boxes boxes.json --save-pictures
+  cmsa predict pose door.mp4 --detector motion --track --save-video
+  cmsa train digits
+  cmsa COMMAND --help
+"""
 
 USAGE_ERROR = 2
 
@@ -64,14 +72,30 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cmsa",
         description="Vision on low-resolution crops: human pose, head pose, classification.",
+        epilog=EXAMPLES,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
-    parser.add_argument("--version", action="version", version=f"cmsa {version('cmsa')}")
+    parser.add_argument("--version", action="version", version=f"cmsa {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         # A recipe's entry must not be taken for the beginning of an option.
-        command = commands.add_parser(name, help=module.TEXT, description=module.TEXT, allow_abbrev=False)
+        command = commands.add_parser(
+            name,
+            help=module.TEXT,
+            description=module.TEXT,
+            epilog=module.EXAMPLES,
+            formatter_class=HelpFormatter,
+            allow_abbrev=False,
+        )
         command.set_defaults(run=module.run, takes_overrides=getattr(module, "TAKES_OVERRIDES", False))
         module.add_options(command)
     return parser
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Fills paragraphs, but leaves examples, which are there to be copied, as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text.strip() if text.startswith("\n") else super()._fill_text(text, width, indent)

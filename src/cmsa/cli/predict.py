@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_box
+from cmsa.cli.arguments import parse_box, parse_task_command
 
 TEXT = "Pictures, videos and cameras to keypoints, head pose or classes."
 EXAMPLES = """
@@ -33,10 +33,11 @@ by Ctrl-C or SIGTERM, what was done is kept and --resume goes on
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
-    from cmsa.tasks import commands
-
-    parser.add_argument("task", choices=list(commands()))
+    parser.add_argument(
+        "task",
+        type=parse_task_command,
+        help="pose, head-pose, classify, or one that an installed package brings",
+    )
     parser.add_argument(
         "inputs",
         nargs="+",

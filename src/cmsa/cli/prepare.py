@@ -6,19 +6,31 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cmsa.cli.arguments import parse_positive, parse_size, parse_workers
-from cmsa.data.datasets import data_set_names
-from cmsa.data.prepare import OPTIONS, prepare
-from cmsa.data.store import CropStore
+from cmsa.cli.arguments import parse_data_set, parse_positive, parse_size, parse_workers
+
+if TYPE_CHECKING:
+    from cmsa.data.store import CropStore
 
 TEXT = "Cut a data set into a packed store of low-resolution crops."
+EXAMPLES = """
+examples:
+  cmsa prepare --for train --annotations people.json --images photos --out stores/train-32x24.crops
+  cmsa prepare --dataset biwi --for evaluate --images faces_0 --size 32x32 --out stores/biwi-32x32.crops
+  cmsa prepare --dataset digits --for train --out stores/digits-train.crops
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    names = data_set_names()
-    parser.add_argument("--dataset", choices=names, default="coco", help="layout of the data; coco by default")
+    parser.add_argument(
+        "--dataset",
+        type=parse_data_set,
+        default="coco",
+        help="layout of the data: coco (the default), 300w-lp, aflw2000, biwi, cifar10, cifar100, parquet, folder, "
+        "digits, or one that an installed package brings",
+    )
     parser.add_argument("--images", type=Path, help="folder of the pictures, or the unpacked archive")
     parser.add_argument("--out", type=Path, required=True, help="store to write, e.g. stores/val-32x24.crops")
     parser.add_argument("--for", dest="purpose", choices=["train", "evaluate"], required=True)
@@ -55,6 +67,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
 
 def make_store(options: argparse.Namespace) -> CropStore:
     """Make the store; errors are those of ``prepare``."""
+    from cmsa.data.prepare import OPTIONS, prepare
+
     return prepare(
         options.dataset,
         options.out,

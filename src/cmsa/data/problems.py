@@ -54,9 +54,9 @@ class Problems:
         if not self.rows():
             return _NOTHING
         from rich.markup import escape
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table("left out", "entries", "which")
+        table = Table("left out", "entries", Column("which", overflow="fold"))
         for kind, count, named in self.rows():
             table.add_row(escape(kind), f"{count:,}", escape(named))
         return table

@@ -1,0 +1,75 @@
+"""Help comes at once, and the examples in it are ones that the commands take."""
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from cmsa.cli.main import COMMANDS, EXAMPLES, build_parser
+from cmsa.data.datasets import data_set_names
+from cmsa.tasks import TASKS, commands
+from cmsa.training.recipe import load_recipe, recipe_path
+
+HEAVY = {"torch", "torchvision", "timm", "lightning", "cv2", "numpy", "scipy", "rich", "matplotlib", "onnxruntime"}
+LINES = [
+    (name, found)
+    for name, text in {"": EXAMPLES, **{name: module.EXAMPLES for name, module in COMMANDS.items()}}.items()
+    for found in re.findall(r"(?:^  |\| )(cmsa .*)$", text, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import sys\n"
+        "from cmsa.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        f"finally:\n    print(*sorted({HEAVY} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    words = [*filter(None, [command]), "--help"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: cmsa {command}".strip())
+    assert done.stderr.strip() == ""
+
+
+def test_every_command_shows_an_example():
+    assert {name for name, _ in LINES} == {"", *COMMANDS}
+    assert all(line.startswith(f"cmsa {name}") for name, line in LINES)
+
+
+@pytest.mark.parametrize("line", [line for _, line in LINES])
+def test_examples_are_taken(line, capsys):
+    words = shlex.split(line)[1:]
+    if words == ["COMMAND", "--help"]:
+        return
+    options, rest = build_parser().parse_known_args(words)
+    assert not rest or options.takes_overrides
+    if hasattr(options, "recipe"):
+        try:
+            recipe_path(options.recipe)
+        except FileNotFoundError:  # of the user's own
+            options.recipe = "pose_people_cmsa_n_32x24"
+        load_recipe(options.recipe, rest)
+
+
+def test_examples_stay_as_they_are_in_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    parser = build_parser()
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    for name, line in LINES:
+        assert line in (commands.choices[name] if name else parser).format_help()
+
+
+def test_help_names_what_there_is(capsys):
+    def told(command):
+        with pytest.raises(SystemExit):
+            build_parser().parse_args([command, "--help"])
+        return " ".join(capsys.readouterr().out.split())
+
+    assert all(name in told("predict") for name in commands())
+    assert all(name in told("benchmark") for name in TASKS)
+    assert all(name in told("prepare") for name in data_set_names())
