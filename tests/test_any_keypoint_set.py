@@ -101,8 +101,8 @@ def test_every_colour_of_a_drawn_set(tmp_path: Path) -> None:
     xy = np.array([[40.0, 40], [260, 40], [40, 160], [260, 160]])
     for names, sided in ((COW["keypoints"], True), (["a", "b", "c", "d"], False)):
         points = keypoint_set(names, [(0, 1), (2, 3)])
-        person = Keypoints(xy, np.ones(4), points.names, Box(20, 20, 260, 160))
-        drawn = draw_keypoints(image, [person], keypoint_set=points, readable_side=0)
+        person = Keypoints(xy, np.ones(4), points.names, Box(20, 20, 260, 160), points)
+        drawn = draw_keypoints(image, [person], readable_side=0)
         # A line from one ear to the other and one from nose to tail; and a dot for each.
         assert drawn[40, 150].any()
         assert drawn[160, 150].any()
@@ -177,7 +177,7 @@ def test_average_precision_of_a_store_is_that_of_pycocotools_on_the_file(
     for image in (16, 10):
         guess = random.uniform(20, 80, (1, len(points), 2))
         results += coco_results([image], guess, np.ones((1, len(points))), [0.95], category["id"])
-    got = evaluate_keypoints(truth, results, points)
+    got = evaluate_keypoints(truth, results)
     expected = reference(content, results, category["id"], points.sigmas)
     assert [got[name] for name in METRICS] == pytest.approx(expected, abs=1e-9)
     assert 0.05 < got["AP"] < 0.999

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cmsa.models.network import CMSA
     from cmsa.models.weights import save_weights
     from cmsa.structures import Box, ClassScores, HeadPose, Keypoints
+    from cmsa.visualization.draw import draw
 
 __all__ = [
     "CMSA",
@@ -28,6 +29,7 @@ __all__ = [
     "Keypoints",
     "Predictor",
     "create_model",
+    "draw",
     "fuse",
     "load_weights",
     "save_weights",
@@ -42,6 +44,7 @@ _HOMES = {
     "Keypoints": "cmsa.structures",
     "Predictor": "cmsa.inference.predictor",
     "create_model": "cmsa.models.create",
+    "draw": "cmsa.visualization.draw",
     "fuse": "cmsa.models.fuse",
     "load_weights": "cmsa.models.create",
     "save_weights": "cmsa.models.weights",

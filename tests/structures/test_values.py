@@ -1,7 +1,6 @@
-import numpy as np
 import pytest
 
-from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints
+from cmsa.structures import Box, ClassScores, HeadPose
 
 BOX = Box(2, 3, 40, 50)
 
@@ -26,22 +25,6 @@ def test_a_box_is_clipped_to_a_picture_of_height_and_width():
         Box(25, 0, 5, 5).clip(height=60, width=20)
 
 
-def test_keypoints_are_checked_and_cannot_be_changed():
-    person = Keypoints(np.zeros((17, 2)), np.linspace(0, 1, 17), COCO.names, BOX)
-    with pytest.raises(ValueError, match="read-only"):
-        person.xy[0, 0] = 1
-    with pytest.raises(ValueError, match=r"Keypoints.xy must have shape \(17, 2\), got \(16, 2\)"):
-        Keypoints(np.zeros((16, 2)), np.zeros(17), COCO.names, BOX)
-    with pytest.raises(ValueError, match=r"Keypoints.scores must be finite"):
-        Keypoints(np.zeros((17, 2)), np.full(17, np.nan), COCO.names, BOX)
-
-
-def test_a_persons_score_is_the_mean_of_what_is_above_a_fifth():
-    names = ("a", "b", "c")
-    assert Keypoints(np.zeros((3, 2)), [0.2, 0.4, 0.8], names, BOX).score == pytest.approx(0.6)
-    assert Keypoints(np.zeros((3, 2)), [0.1, 0.1, 0.2], names, BOX).score == 0
-
-
 def test_angles_are_finite():
     assert HeadPose(10, -5, 3, BOX).yaw == 10
     with pytest.raises(ValueError, match=r"HeadPose.pitch must be finite, got inf"):
@@ -55,3 +38,22 @@ def test_classes_best_first_and_probabilities_that_sum_to_one():
         ClassScores([0.2, 0.7, 0.0], ("cat", "dog", "fox"), BOX)
     with pytest.raises(ValueError, match="at least 0"):
         ClassScores([1.2, -0.2, 0.0], ("cat", "dog", "fox"), BOX)
+
+
+def test_rows_have_a_column_for_each_number():
+    box = {"x": 2, "y": 3, "width": 40, "height": 50}
+    assert BOX.row() == box
+    assert HeadPose(10, -5, 3, BOX).row() == box | {"yaw": 10, "pitch": -5, "roll": 3}
+    scores = ClassScores([0.2, 0.7, 0.1], ("cat", "dog", "fox"), BOX)
+    assert scores.row() == box | {"class": "dog", "probability": 0.7}
+
+
+def test_values_say_what_they_are_in_a_line():
+    assert repr(HeadPose(10, -5.25, 3, BOX)) == (
+        "HeadPose(yaw +10.0°, pitch -5.2°, roll +3.0°, box x=2 y=3 width=40 height=50)"
+    )
+    names = tuple(f"a class with a long name, number {number}" for number in range(7))
+    line = repr(ClassScores([0.4, 0.3, 0.1, 0.08, 0.06, 0.04, 0.02], names, BOX))
+    assert line.startswith(f"ClassScores({names[0]} 40.0%, {names[1]} 30.0%, ")
+    assert line.endswith(f"{names[4]} 6.0%, 2 less likely, box x=2 y=3 width=40 height=50)")
+    assert "less likely" not in repr(ClassScores([0.4, 0.6], names[:2], BOX))

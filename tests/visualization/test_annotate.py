@@ -1,13 +1,22 @@
 import numpy as np
 import pytest
 
-from cmsa.geometry.crops import crop_affine
+from cmsa.geometry.affine import apply_affine
+from cmsa.geometry.crops import crop_affine, extend_to_aspect
 from cmsa.structures import COCO, Box, ClassScores, HeadPose, Keypoints
 from cmsa.visualization.annotate import annotate
 from cmsa.visualization.panel import BACKGROUND
 
 IMAGE = np.full((300, 600, 3), 200, np.uint8)
 BOX = Box(100, 50, 64, 64)
+
+
+def person(box):
+    """Keypoints spread over the box, left ones in its right half as when a person faces the camera."""
+    across = [0.7 if name.startswith("left") else 0.3 if name.startswith("right") else 0.5 for name in COCO.names]
+    down = np.linspace(0.1, 0.9, len(COCO))
+    xy = np.stack([box.x + box.width * np.array(across), box.y + box.height * down], axis=1)
+    return Keypoints(xy, np.full(len(COCO), 0.9), COCO.names, box)
 
 
 def crop(color, box=BOX, size=(32, 32)):
@@ -61,9 +70,45 @@ def test_classes_of_boxes_stand_beside_the_picture():
     assert columns_of(panel, (200, 90, 30))[0] > 600
 
 
-def test_only_the_twelve_largest_have_a_crop():
+def test_panel_shows_crops_with_visible_pixels_and_the_keypoints_on_them():
+    box = Box(300, 100, 120, 300)
+    image = np.random.default_rng(0).integers(0, 256, (500, 700, 3), dtype=np.uint8)
+    matrix = crop_affine(box.center, extend_to_aspect(box, (32, 24)), (32, 24))
+    crop = np.full((32, 24, 3), (200, 30, 160), np.uint8)
+    panel = annotate(image, [person(box)], [(crop, matrix)])
+    ours = (panel == (200, 30, 160)).all(axis=2)
+    assert ours.sum() > 50_000
+    rows, columns = np.flatnonzero(ours.any(axis=1)), np.flatnonzero(ours.any(axis=0))
+    top, left = rows[0], columns[0]
+    height, width = rows[-1] + 1 - top, columns[-1] + 1 - left
+    assert height / width == pytest.approx(32 / 24, rel=0.01)
+    scale = height / 32
+    for x, y in np.rint(scale * (apply_affine(matrix, person(box).xy) + 0.5) - 0.5).astype(int):
+        assert not ours[top + y, left + x]
+    assert (panel[0] == BACKGROUND).all()
+
+
+def test_a_crowd_has_as_many_crops_as_fit():
     heads = [HeadPose(0, 0, 0, Box(10 * index, 10, 20 + index, 20)) for index in range(14)]
     crops = [crop((10, 90, 30 + 5 * index), head.box) for index, head in enumerate(heads)]
-    panel = annotate(IMAGE, heads, crops)
-    shown = [bool(columns_of(panel, (10, 90, 30 + 5 * index)).size) for index in range(14)]
-    assert shown == [False] * 2 + [True] * 12
+    shown = shown_of(annotate(IMAGE, heads, crops), 14)
+    assert shown == [False] * 12 + [True] * 2
+    large = np.full((1500, 2000, 3), 200, np.uint8)
+    assert all(shown_of(annotate(large, heads, crops), 14))
+
+
+def shown_of(panel, count):
+    return [bool(columns_of(panel, (10, 90, 30 + 5 * index)).size) for index in range(count)]
+
+
+def test_each_value_wants_a_crop():
+    with pytest.raises(ValueError, match="1 values and 0 crops"):
+        annotate(IMAGE, [HeadPose(0, 0, 0, BOX)], [])
+
+
+def test_a_box_that_is_the_picture_is_not_drawn():
+    whole = Box(0, 0, 600, 300)
+    for box, framed in ((whole, False), (BOX, True)):
+        panel = annotate(IMAGE, [HeadPose(0, 0, 0, box)], [crop((10, 90, 30), box)])
+        left, top = 24 + int(box.x), 24 + int(box.y)
+        assert (panel[top + 40, left] != 200).any() == framed

@@ -1,11 +1,8 @@
 import numpy as np
 import pytest
 
-from cmsa.geometry.affine import apply_affine
-from cmsa.geometry.crops import crop_affine, extend_to_aspect
-from cmsa.structures import COCO, Box, ClassScores, Keypoints
-from cmsa.visualization.keypoints import draw_boxes, draw_class_scores, draw_crop_panel, draw_keypoints
-from cmsa.visualization.panel import BACKGROUND, enlarge
+from cmsa.structures import COCO, Box, Keypoints, keypoint_set
+from cmsa.visualization.keypoints import draw_keypoints, line_width
 
 GREY = 128
 
@@ -84,7 +81,6 @@ def test_nobody_leaves_the_picture_as_it_was():
     drawn = draw_keypoints(image, [])
     np.testing.assert_array_equal(drawn, image)
     assert drawn is not image
-    assert draw_crop_panel(image, [], [], []).shape[0] > 500
 
 
 def test_keypoints_far_outside_do_not_wrap_into_the_picture():
@@ -103,68 +99,34 @@ def test_a_part_of_the_keypoints_will_do():
     assert not difference[200, 350]
 
 
-def test_panel_shows_crops_with_visible_pixels_and_the_keypoints_on_them():
-    box = Box(300, 100, 120, 300)
-    image = np.random.default_rng(0).integers(0, 256, (500, 700, 3), dtype=np.uint8)
-    matrix = crop_affine(box.center, extend_to_aspect(box, (32, 24)), (32, 24))
-    crop = np.full((32, 24, 3), (200, 30, 160), np.uint8)
-    panel = draw_crop_panel(image, [person(box)], [crop], [matrix])
-    ours = (panel == (200, 30, 160)).all(axis=2)
-    assert ours.sum() > 50_000
-    rows, columns = np.flatnonzero(ours.any(axis=1)), np.flatnonzero(ours.any(axis=0))
-    top, left = rows[0], columns[0]
-    height, width = rows[-1] + 1 - top, columns[-1] + 1 - left
-    assert height / width == pytest.approx(32 / 24, rel=0.01)
-    scale = height / 32
-    for x, y in np.rint(scale * (apply_affine(matrix, person(box).xy) + 0.5) - 0.5).astype(int):
-        assert not ours[top + y, left + x]
-    assert (panel[0] == BACKGROUND).all()
-
-
-def test_panel_of_a_crowd_shows_the_twelve_largest():
-    image = picture(400, 600)
-    people = [person(Box(10 + index, 10, 20 + index, 60)) for index in range(14)]
-    crops = [np.full((32, 24, 3), (index, 255, 0), np.uint8) for index in range(14)]
-    matrices = [crop_affine(one.box.center, (100, 100), (32, 24)) for one in people]
-    panel = draw_crop_panel(image, people, crops, matrices)
-    shown = [index for index in range(14) if (panel == (index, 255, 0)).all(axis=2).sum() > 500]
-    assert shown == list(range(2, 14))
-
-
-def test_panel_wants_a_crop_for_each_person():
-    with pytest.raises(ValueError, match="1 people, 0 crops, 0 matrices"):
-        draw_crop_panel(picture(10, 10), [person(Box(0, 0, 5, 5))], [], [])
-
-
-def test_boxes_are_drawn_on_their_edges():
-    image = picture(200, 300)
-    difference = changed(image, draw_boxes(image, [Box(100, 50, 60, 100)], ["1"]))
-    assert difference[149, 100:160].all()
-    assert difference[90:150, 159].all()
-    assert not difference[151:].any()
-    assert not difference[:, 161:].any()
-
-
-def test_bars_are_as_long_as_the_probabilities():
-    scores = ClassScores(np.array([0.25, 0.75]), ("cat", "dog"), Box(0, 0, 32, 32))
-    drawn = draw_class_scores(picture(32, 20), scores)
-    assert (drawn[24 + 1, 24 + 1] == GREY).all()
-    saturated = drawn[..., 2].astype(int) - drawn[..., 0] > 100
-    lengths = sorted(set(saturated.sum(axis=1)) - {0})
-    assert lengths == [65, 195]
-
-
 def test_wrong_pictures_are_named():
     with pytest.raises(ValueError, match=r"image must be \(H, W, 3\) uint8 and not empty, got \(5, 4\) uint8"):
         draw_keypoints(np.zeros((5, 4), np.uint8), [])
-    with pytest.raises(ValueError, match="float64"):
-        draw_class_scores(np.zeros((5, 4, 3)), ClassScores(np.ones(1), ("cat",), Box(0, 0, 1, 1)))
 
 
-def test_enlarged_pixels_are_squares():
-    crop = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    large, factor = enlarge(crop, 10)
-    assert factor == 3
-    assert large.shape == (6, 9, 3)
-    np.testing.assert_array_equal(large[1::3, 1::3], crop)
-    np.testing.assert_array_equal(large[::3, 2::3], crop)
+def test_each_person_has_the_lines_of_its_own_set():
+    names, xy = ("a", "b", "c"), np.array([[50.0, 50], [450, 50], [250, 400]])
+    box = Box(10, 10, 480, 480)
+    joined, loose = (
+        Keypoints(xy, np.ones(3), names, box, keypoint_set(names, lines)) for lines in ([(0, 1), (0, 2)], [])
+    )
+    image = picture(500, 500)
+    assert changed(image, draw_keypoints(image, [joined]))[50, 250]
+    assert not changed(image, draw_keypoints(image, [loose]))[50, 250]
+    # One picture may hold people of two sets.
+    aside = Keypoints(xy * [1, 0.5], np.ones(3), COCO.names[:3], box)
+    assert changed(image, draw_keypoints(image, [loose, aside]))[25, 250]
+
+
+@pytest.mark.parametrize(
+    ("person_side", "picture_side", "width"),
+    [
+        (400, 640, 5),  # 1.2 % of the person
+        (150, 4000, 5),  # small in a large picture: 1/800 of that
+        (60, 4000, 2),  # but 4 % of the person
+        (8000, 4000, 50),  # and 1/80 of the picture
+        (30, 120, 1),
+    ],
+)
+def test_lines_fit_the_person_and_the_picture(person_side, picture_side, width):
+    assert line_width(person_side, picture_side) == width

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cmsa.visualization.panel import BACKGROUND, draw_panel, size_text, text_width
+from cmsa.visualization.panel import BACKGROUND, draw_panel, enlarge, insets_that_fit, size_text, text_width
 
 PICTURE = np.full((300, 600, 3), 200, np.uint8)
 
@@ -26,7 +26,7 @@ def test_picture_alone_has_margins():
     assert (panel[:, -10:] == BACKGROUND).all()
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((50, 70), (400, 560)), ((2000, 1000), (960, 480))])
+@pytest.mark.parametrize(("shape", "expected"), [((50, 70), (400, 560)), ((4000, 2000), (1600, 800))])
 def test_picture_is_scaled_to_a_readable_size(shape, expected):
     panel = draw_panel(np.full((*shape, 3), 200, np.uint8), [])
     assert size(of_color(panel, (200, 200, 200))) == expected
@@ -67,3 +67,33 @@ def test_wrong_inset_is_named():
 
 def test_size_is_said_height_first():
     assert size_text(np.zeros((32, 24, 3), np.uint8)) == "32\N{MULTIPLICATION SIGN}24"
+
+
+def test_enlarged_pixels_are_squares():
+    crop = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    large, factor = enlarge(crop, 10)
+    assert factor == 3
+    assert large.shape == (6, 9, 3)
+    np.testing.assert_array_equal(large[1::3, 1::3], crop)
+    np.testing.assert_array_equal(large[::3, 2::3], crop)
+
+
+@pytest.mark.parametrize(
+    ("shape", "text", "room"),
+    [
+        ((1200, 1600), "14   32x24   score 0.83", 24),
+        ((600, 560), "14   32x24   score 0.83", 9),
+        ((300, 600), "14   32x32   yaw +30°  pitch -10°  roll +5°", 2),
+        ((80, 560), "14   32x24   score 0.83", 3),
+    ],
+)
+def test_as_many_insets_as_are_readable(shape, text, room):
+    inset = np.zeros((640, 480, 3), np.uint8)
+    fit = insets_that_fit(np.zeros((*shape, 3), np.uint8), inset, text)
+    assert fit == room
+    named = [(np.full((32, 24, 3), 255, np.uint8), text) for _ in range(fit)]
+    panel = draw_panel(np.full((*shape, 3), 100, np.uint8), named)
+    # At least so wide as its caption: no two captions run into each other, and the panel stays within two pictures.
+    assert panel.shape[1] <= 48 + shape[1] + max(shape[1], 840) + 20
+    white = (panel == 255).all(axis=2)
+    assert white.sum() >= fit * (75 * 100 if shape[0] > 150 else 20 * 25)

@@ -17,9 +17,10 @@ from cmsa.app.tiles import LIMITS, MARK, heat_over, lay_tiles, outline
 from cmsa.geometry.affine import apply_affine
 from cmsa.models.attention_maps import AttentionMap
 from cmsa.structures import Box, FloatArray, HeadPose, Keypoints
+from cmsa.visualization.boxes import draw_boxes
 from cmsa.visualization.head_pose import DOWN_COLOR, NOSE_COLOR, SIDE_COLOR, draw_axes
-from cmsa.visualization.keypoints import draw_boxes
 from cmsa.visualization.panel import BACKGROUND, FAINT_TEXT, Color, Label, Picture, enlarge, write
+from cmsa.visualization.scaling import scale_box
 
 Blocks = Literal["last", "first", "mean"]
 Pixel = tuple[int, int]
@@ -57,7 +58,7 @@ def show_picture(
         corner: the first corner of a box that is being drawn.
     """
     factor = picture.shape[0] // shape[0]
-    drawn = draw_boxes(picture, boxes, names, factor) if boxes else picture.copy()
+    drawn = draw_boxes(picture, [scale_box(box, factor) for box in boxes], names) if boxes else picture.copy()
     width = max(2, round(max(drawn.shape[:2]) / 300))
     if boxes:
         x, y, wide, high = (number * factor for number in boxes[chosen].xywh)

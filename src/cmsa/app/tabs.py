@@ -11,8 +11,9 @@ from cmsa.app.viewer import Sight, Viewer
 from cmsa.geometry.affine import apply_affine
 from cmsa.structures import ClassScores, HeadPose, Keypoints
 from cmsa.tasks.task import numbers
+from cmsa.visualization.class_scores import draw_class_scores
 from cmsa.visualization.head_pose import draw_axes
-from cmsa.visualization.keypoints import KEYPOINT_THRESHOLD, draw_class_scores, draw_keypoints
+from cmsa.visualization.keypoints import KEYPOINT_THRESHOLD, draw_keypoints
 from cmsa.visualization.panel import Picture
 
 
@@ -48,7 +49,7 @@ class Tab:
 
 
 def _draw_people(viewer: Viewer, picture: Picture, people: Sequence[Any]) -> Picture:
-    return draw_keypoints(picture, people, keypoint_set=viewer.description.keypoint_set())
+    return draw_keypoints(picture, people)
 
 
 def _show_heatmaps(viewer: Viewer, sight: Sight) -> Picture:

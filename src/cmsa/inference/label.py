@@ -23,9 +23,7 @@ from cmsa.data.image import ImageError, read_image
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.crops import region_center
 from cmsa.structures import COCO, Box, FloatArray, KeypointSet
-
-AREA_OF_BOX = 0.53
-"""A person's area as a share of the box, where no outline is known (the mean over COCO's people)."""
+from cmsa.structures.keypoints import AREA_OF_BOX
 
 
 class Teacher(Protocol):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cmsa.data.datasets.coco import load_truth
 from cmsa.data.store import CropStore, StoreError
+from cmsa.structures import KeypointSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class KeypointTruth:
         area: (M,) float64 square pixels.
         crowd: (M,) bool. Crowds, and people without a marked keypoint, are neither found nor missed.
         pictures: (P,) int64, all pictures, also those without anybody.
+        keypoint_set: what the K keypoints mean.
     """
 
     image_id: NDArray[np.int64]
@@ -33,6 +35,7 @@ class KeypointTruth:
     area: NDArray[np.float64]
     crowd: NDArray[np.bool_]
     pictures: NDArray[np.int64]
+    keypoint_set: KeypointSet
 
     @classmethod
     def of_coco(cls, annotations: str | Path | Mapping[str, Any], category: str | None = None) -> Self:
@@ -47,7 +50,7 @@ class KeypointTruth:
             StoreError: it has none, and there is no such file.
         """
         if store.truth:
-            return cls(**store.truth)
+            return cls(**store.truth, keypoint_set=store.keypoint_set())
         if "keypoints" in store.meta:
             raise StoreError(f"{store.folder}: its annotation file had no annotations, so there is nothing to score by")
         annotations = Path(store.meta.get("annotations", ""))
@@ -76,4 +79,5 @@ class KeypointTruth:
             self.area[chosen],
             self.crowd[chosen],
             np.arange(len(pictures)),
+            self.keypoint_set,
         )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cmsa.metrics.keypoint_truth import KeypointTruth
-from cmsa.structures import COCO, KeypointSet
+from cmsa.structures import KeypointSet
 
 FloatArray = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def coco_results(
 
 
 def evaluate_keypoints(
-    truth: KeypointTruth, results: Sequence[Mapping[str, Any]], keypoint_set: KeypointSet = COCO
+    truth: KeypointTruth, results: Sequence[Mapping[str, Any]], keypoint_set: KeypointSet | None = None
 ) -> dict[str, float]:
     """COCO's keypoint evaluation (at most 20 people per picture, OKS 0.50:0.95).
 
@@ -125,7 +125,7 @@ def evaluate_keypoints(
         truth: who is to be found.
         results: COCO results with image_id, keypoints (3K numbers) and score, of the one category. A result's area,
             which decides about medium and large for those that match nobody, is that of its keypoints' bounding box.
-        keypoint_set: what the K keypoints mean; its sigmas count.
+        keypoint_set: whose sigmas count; that of the truth by default.
 
     Returns:
         AP, AP50, AP75, APM, APL, AR from 0 to 1 and ``people``, the number of people counted (no crowds, at least
@@ -135,6 +135,7 @@ def evaluate_keypoints(
         ValueError: a result names a picture that the annotation lacks, has not 3K finite numbers, or the truth is of
             another number of keypoints.
     """
+    keypoint_set = truth.keypoint_set if keypoint_set is None else keypoint_set
     if truth.keypoints.shape[1] != len(keypoint_set):
         raise ValueError(f"the annotations have {truth.keypoints.shape[1]} keypoints, the set has {len(keypoint_set)}")
     people = float(truth.counted.sum())

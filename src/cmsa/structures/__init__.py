@@ -1,6 +1,8 @@
 """Small frozen values at the boundary of the library: what goes in, what comes out, what keypoints mean."""
 
+from cmsa.structures.interchange import from_supervision, to_supervision
 from cmsa.structures.keypoint_set import COCO, KeypointSet, KeypointSetError, keypoint_set
+from cmsa.structures.keypoints import Keypoints
 from cmsa.structures.values import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -8,7 +10,6 @@ from cmsa.structures.values import (
     ClassScores,
     FloatArray,
     HeadPose,
-    Keypoints,
     Value,
 )
 
@@ -24,5 +25,7 @@ __all__ = [
     "KeypointSetError",
     "Keypoints",
     "Value",
+    "from_supervision",
     "keypoint_set",
+    "to_supervision",
 ]

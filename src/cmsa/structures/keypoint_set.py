@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, Self
 
 DEFAULT_SIGMA = 0.05
@@ -151,6 +152,15 @@ def keypoint_set(
             category_id,
         )
     return changed(chosen, changes or {})
+
+
+@lru_cache(maxsize=64)
+def told_by_names(names: tuple[str, ...]) -> KeypointSet:
+    """The set of names alone: as ``keypoint_set``, with COCO's lines between those keypoints that COCO has too."""
+    place = {name: index for index, name in enumerate(names)}
+    lines = [(COCO.names[first], COCO.names[second]) for first, second in COCO.skeleton]
+    skeleton = [(place[first], place[second]) for first, second in lines if first in place and second in place]
+    return keypoint_set(names, skeleton)
 
 
 def changed(keypoints: KeypointSet, changes: Mapping[str, Any]) -> KeypointSet:

@@ -6,12 +6,15 @@ Coordinates are (x, y) in pixels of the full picture, pixel centres at integers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+
+_NAMED = 5
+"""Classes that a line of text names."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -48,6 +51,10 @@ class Box:
         """The four numbers in COCO's order."""
         return self.x, self.y, self.width, self.height
 
+    def row(self) -> dict[str, float]:
+        """The four numbers by their names, as in the CSV files of ``cmsa predict``."""
+        return {"x": self.x, "y": self.y, "width": self.width, "height": self.height}
+
     def clip(self, height: int, width: int) -> Box:
         """The part of the box inside a picture of ``height`` x ``width`` pixels.
 
@@ -61,7 +68,12 @@ class Box:
         return Box(left, top, right - left, bottom - top)
 
 
-def _array(name: str, value: object, shape: tuple[int | None, ...]) -> FloatArray:
+def checked_array(name: str, value: object, shape: tuple[int | None, ...]) -> FloatArray:
+    """A read-only float64 copy of an array.
+
+    Raises:
+        ValueError: it has another shape (None stands for any length), or a number is not finite; ``name`` is named.
+    """
     array = np.array(value, dtype=np.float64)
     fits = array.ndim == len(shape) and all(
         want is None or want == got for want, got in zip(shape, array.shape, strict=True)
@@ -73,34 +85,6 @@ def _array(name: str, value: object, shape: tuple[int | None, ...]) -> FloatArra
         raise ValueError(f"{name} must be finite")
     array.flags.writeable = False
     return array
-
-
-@dataclass(frozen=True, eq=False)
-class Keypoints:
-    """The keypoints of one person.
-
-    Attributes:
-        xy: (K, 2) pixels of the full picture.
-        scores: (K,) height of each heatmap's peak, about 0 to 1.
-        names: K keypoint names.
-        box: the box the crop was cut from.
-    """
-
-    xy: FloatArray
-    scores: FloatArray
-    names: tuple[str, ...]
-    box: Box
-
-    def __post_init__(self) -> None:
-        count = len(self.names)
-        object.__setattr__(self, "xy", _array("Keypoints.xy", self.xy, (count, 2)))
-        object.__setattr__(self, "scores", _array("Keypoints.scores", self.scores, (count,)))
-
-    @property
-    def score(self) -> float:
-        """Mean score of the keypoints above 0.2 (HRNet's convention), 0 if there is none."""
-        kept = self.scores[self.scores > 0.2]
-        return float(kept.mean()) if kept.size else 0.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +108,14 @@ class HeadPose:
             if not np.isfinite(getattr(self, name)):
                 raise ValueError(f"HeadPose.{name} must be finite, got {getattr(self, name)}")
 
+    def row(self) -> dict[str, float]:
+        """Box and angles by their names: ``pandas.DataFrame([head.row() for head in heads])``."""
+        return self.box.row() | {"yaw": self.yaw, "pitch": self.pitch, "roll": self.roll}
+
+    def __repr__(self) -> str:
+        angles = f"yaw {self.yaw:+.1f}°, pitch {self.pitch:+.1f}°, roll {self.roll:+.1f}°"
+        return f"HeadPose({angles}, {box_text(self.box)})"
+
 
 @dataclass(frozen=True, eq=False)
 class ClassScores:
@@ -140,7 +132,7 @@ class ClassScores:
     box: Box
 
     def __post_init__(self) -> None:
-        array = _array("ClassScores.probabilities", self.probabilities, (len(self.names),))
+        array = checked_array("ClassScores.probabilities", self.probabilities, (len(self.names),))
         if (array < 0).any() or abs(array.sum() - 1) > 1e-3:
             raise ValueError(f"ClassScores.probabilities must be at least 0 and sum to 1, got a sum of {array.sum():g}")
         object.__setattr__(self, "probabilities", array)
@@ -149,6 +141,21 @@ class ClassScores:
         """The ``count`` most likely classes as (name, probability), best first."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.names[index], float(self.probabilities[index])) for index in order]
+
+    def row(self) -> dict[str, Any]:
+        """Box and the most likely class: ``pandas.DataFrame([scores.row() for scores in found])``."""
+        name, share = self.top(1)[0]
+        return self.box.row() | {"class": name, "probability": share}
+
+    def __repr__(self) -> str:
+        classes = ", ".join(f"{name} {share:.1%}" for name, share in self.top(_NAMED))
+        more = len(self.names) - _NAMED
+        return f"ClassScores({classes}{f', {more} less likely' if more > 0 else ''}, {box_text(self.box)})"
+
+
+def box_text(box: Box) -> str:
+    """A box in a line of text."""
+    return f"box x={box.x:.4g} y={box.y:.4g} width={box.width:.4g} height={box.height:.4g}"
 
 
 class Value(Protocol):

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from cmsa.geometry.affine import apply_affine
-from cmsa.structures import COCO, Box, ClassScores, FloatArray, HeadPose, Keypoints, KeypointSet, Value
+from cmsa.structures import Box, ClassScores, FloatArray, HeadPose, Keypoints, Value
+from cmsa.visualization.boxes import draw_boxes
+from cmsa.visualization.class_scores import draw_class_scores
 from cmsa.visualization.head_pose import draw_axes, draw_cube
-from cmsa.visualization.keypoints import draw_boxes, draw_class_scores, draw_crop_panel
-from cmsa.visualization.panel import Picture, draw_panel, enlarge, size_text
+from cmsa.visualization.keypoints import draw_keypoints
+from cmsa.visualization.panel import Picture, draw_panel, enlarge, in_panel, insets_that_fit, size_text
+from cmsa.visualization.scaling import scale_points, scale_value
 
 Crop = tuple[Picture, FloatArray]
+Draw = Callable[..., Picture]
+Inset = Callable[[Any, Picture, FloatArray], tuple[Picture, str]]
+"""A value, its crop and the map to it -> the crop annotated, and what it says of itself."""
 
-_MOST_INSETS = 12
 _INSET_SIDE = 640
 _INSET_SHARE = 0.8
 """Heads are drawn smaller in a crop than in the picture, so that the axes' tips stay inside."""
 
 
 def annotate(
-    image: Picture,
-    values: Sequence[Value],
-    crops: Sequence[Crop],
-    *,
-    top: int = 5,
-    cube: bool = False,
-    keypoint_set: KeypointSet = COCO,
+    image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
 ) -> Picture:
     """Draw the predictions for one picture.
 
@@ -37,84 +38,82 @@ def annotate(
         crops: N (crop, 2x3 map from the picture) pairs, as ``Predictor.crops`` gives.
         top: how many classes to show.
         cube: draw heads as cubes instead of axes.
-        keypoint_set: whose skeleton keypoints have.
 
     Returns:
-        A new picture, (H', W', 3) uint8 RGB. Of more than 12 boxes, the 12 largest have a crop.
+        The panel, (H', W', 3) uint8 RGB. Each crop is enlarged with its pixels visible and named by its number, size
+        (H x W) and prediction; the numbers stand at the boxes in the picture. Where not all crops fit beside the
+        picture, the largest boxes have one.
+
+    Raises:
+        ValueError: values and crops differ in number, or a picture is not (H, W, 3) uint8.
     """
-    people = [value for value in values if isinstance(value, Keypoints)]
-    heads = [value for value in values if isinstance(value, HeadPose)]
-    scores = [value for value in values if isinstance(value, ClassScores)]
-    if people:
-        pixels, matrices = [crop for crop, _ in crops], [matrix for _, matrix in crops]
-        return draw_crop_panel(image, people, pixels, matrices, keypoint_set=keypoint_set)
-    if heads:
-        return _head_panel(image, heads, crops, cube)
-    if scores:
-        return _class_panel(image, scores, crops, top)
-    if values:
-        return _plain_panel(image, values, crops)
-    return draw_panel(image, [], f"{size_text(image)} picture, no box")
-
-
-def _head_panel(image: Picture, heads: Sequence[HeadPose], crops: Sequence[Crop], cube: bool) -> Picture:
-    draw = draw_cube if cube else draw_axes
-    shown = _largest([head.box for head in heads])
-    insets = []
-    for number, index in enumerate(shown, start=1):
-        (crop, matrix), head = crops[index], heads[index]
-        enlarged, factor = enlarge(crop, _INSET_SIDE)
-        moved = HeadPose(head.yaw, head.pitch, head.roll, _place_in_crop(head.box, matrix, factor))
-        name = f"{number}   {size_text(crop)}   yaw {head.yaw:+.0f}°  pitch {head.pitch:+.0f}°  roll {head.roll:+.0f}°"
-        insets.append((draw(enlarged, [moved], readable_side=0), name))
-    picture = draw(image, heads)
-    numbered = _numbered(picture, [heads[index].box for index in shown], picture.shape[0] // image.shape[0])
-    return draw_panel(numbered, insets, _caption(image, len(heads), len(shown), "head"))
-
-
-def _class_panel(image: Picture, scores: Sequence[ClassScores], crops: Sequence[Crop], top: int) -> Picture:
-    whole = Box(0, 0, image.shape[1], image.shape[0])
-    shown = _largest([value.box for value in scores])
-    insets = []
-    for number, index in enumerate(shown, start=1):
-        crop = crops[index][0]
-        insets.append((draw_class_scores(crop, scores[index], top), f"{number}   {size_text(crop)}"))
-    if len(scores) == 1 and scores[0].box == whole and max(image.shape[:2]) <= 2 * max(crops[0][0].shape[:2]):
+    if len(values) != len(crops):
+        raise ValueError(f"each value needs a crop, got {len(values)} values and {len(crops)} crops")
+    if not values:
+        return draw_panel(image, [], f"{size_text(image)} picture, no box")
+    noun, draw, make = _ways(values[0], top, cube)
+    alone = len(values) == 1 and values[0].box == Box(0, 0, image.shape[1], image.shape[0])
+    if isinstance(values[0], ClassScores) and alone and max(image.shape[:2]) <= 2 * max(crops[0][0].shape[:2]):
         # The picture is a thumbnail itself, and its crop shows all of it.
-        return insets[0][0]
-    picture = image if len(scores) == 1 and scores[0].box == whole else _numbered(image, [scores[i].box for i in shown])
-    return draw_panel(picture, insets, _caption(image, len(scores), len(shown), "crop"))
+        return make(values[0], *crops[0])[0]
+    by_area = sorted(range(len(values)), key=lambda place: -values[place].box.width * values[place].box.height)
+    # Drawn at the size that is shown: lines of a large picture would be lost when it is reduced.
+    picture, factor = in_panel(image)
+
+    def inset(number: int, place: int) -> tuple[Picture, str]:
+        pixels, text = make(values[place], *crops[place])
+        return pixels, f"{number}   {size_text(crops[place][0])}   {text}".rstrip()
+
+    shown = sorted(by_area[: insets_that_fit(picture, *inset(len(values), by_area[0]))])
+    insets = [inset(number, place) for number, place in enumerate(shown, start=1)]
+    placed = [scale_value(value, factor) for value in values]
+    drawn = draw(picture, placed)
+    if not alone:
+        drawn = draw_boxes(drawn, [placed[place].box for place in shown], [str(n + 1) for n in range(len(shown))])
+    caption = f"{size_text(image)} picture, {noun[len(values) > 1].format(len(values))}"
+    if len(shown) < len(values):
+        caption += f", the largest {len(shown)} at right" if len(shown) > 1 else ", the largest at right"
+    return draw_panel(drawn, insets, caption)
 
 
-def _plain_panel(image: Picture, values: Sequence[Value], crops: Sequence[Crop]) -> Picture:
-    """Boxes and crops alone, for values that have no picture of their own."""
-    shown = _largest([value.box for value in values])
-    insets = [
-        (enlarge(crops[index][0], _INSET_SIDE)[0], f"{number}   {size_text(crops[index][0])}")
-        for number, index in enumerate(shown, start=1)
-    ]
-    numbered = _numbered(image, [values[index].box for index in shown])
-    return draw_panel(numbered, insets, _caption(image, len(values), len(shown), "crop"))
+def _ways(value: Value, top: int, cube: bool) -> tuple[tuple[str, str], Draw, Inset]:
+    """What a kind of value is called, one and many; how it is drawn in the picture, and in its crop."""
+    if isinstance(value, Keypoints):
+        return ("1 person", "{} people"), partial(draw_keypoints, readable_side=0), _person_inset
+    if isinstance(value, HeadPose):
+        draw = partial(draw_cube if cube else draw_axes, readable_side=0)
+        return ("1 head", "{} heads"), draw, partial(_head_inset, draw)
+    if isinstance(value, ClassScores):
+        return ("1 crop", "{} crops"), _as_it_is, partial(_class_inset, top)
+    # Values that have no picture of their own: boxes and crops alone.
+    return ("1 crop", "{} crops"), _as_it_is, lambda value, crop, matrix: (enlarge(crop, _INSET_SIDE)[0], "")
 
 
-def _largest(boxes: Sequence[Box]) -> list[int]:
-    """Places of the boxes that get an inset, in the order given."""
-    by_area = sorted(range(len(boxes)), key=lambda index: -boxes[index].width * boxes[index].height)
-    return sorted(by_area[:_MOST_INSETS])
+def _as_it_is(picture: Picture, values: Sequence[Value]) -> Picture:
+    return picture
 
 
-def _numbered(picture: Picture, boxes: Sequence[Box], factor: int = 1) -> Picture:
-    return draw_boxes(picture, boxes, [str(number + 1) for number in range(len(boxes))], factor)
+def _person_inset(person: Keypoints, crop: Picture, matrix: FloatArray) -> tuple[Picture, str]:
+    enlarged, factor = enlarge(crop, _INSET_SIDE)
+    xy = scale_points(apply_affine(matrix, person.xy), factor)
+    whole = Box(0, 0, enlarged.shape[1], enlarged.shape[0])
+    moved = Keypoints(xy, person.scores, person.names, whole, person.keypoint_set)
+    return draw_keypoints(enlarged, [moved], readable_side=0), f"score {person.score:.2f}"
 
 
-def _caption(image: Picture, count: int, shown: int, noun: str) -> str:
-    caption = f"{size_text(image)} picture, {count} {noun}{'s' * (count != 1)}"
-    return caption + (f", the {shown} largest at right" if shown < count else "")
+def _head_inset(draw: Draw, head: HeadPose, crop: Picture, matrix: FloatArray) -> tuple[Picture, str]:
+    enlarged, factor = enlarge(crop, _INSET_SIDE)
+    moved = HeadPose(head.yaw, head.pitch, head.roll, _place_in_crop(head.box, matrix, factor))
+    return draw(enlarged, [moved]), f"yaw {head.yaw:+.0f}°  pitch {head.pitch:+.0f}°  roll {head.roll:+.0f}°"
+
+
+def _class_inset(top: int, scores: ClassScores, crop: Picture, matrix: FloatArray) -> tuple[Picture, str]:
+    return draw_class_scores(crop, scores, top), ""
 
 
 def _place_in_crop(box: Box, matrix: FloatArray, factor: int) -> Box:
     """Where to draw a head in its crop, enlarged ``factor`` times."""
-    x, y = factor * (apply_affine(matrix, np.array(box.center)) + 0.5) - 0.5
+    x, y = scale_points(apply_affine(matrix, np.array(box.center)), factor)
     scale = _INSET_SHARE * factor
     width, height = scale * box.width * matrix[0, 0], scale * box.height * matrix[1, 1]
     return Box(x - (width - 1) / 2, y - (height - 1) / 2, width, height)

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cmsa.geometry.rotations import euler_to_matrix
-from cmsa.structures import HeadPose
-from cmsa.visualization.panel import Color, Picture, check_picture
-
-FloatArray = NDArray[np.float64]
+from cmsa.structures import FloatArray, HeadPose
+from cmsa.visualization.panel import Color, Picture
+from cmsa.visualization.scaling import readable, scale_value
 
 SIDE_COLOR: Color = (235, 64, 52)
 """The axis that points to the image's right at rest, which is the person's left."""
@@ -49,11 +47,11 @@ def draw_axes(image: Picture, heads: Sequence[HeadPose], *, readable_side: int =
     Raises:
         ValueError: ``image`` is not (H, W, 3) uint8, or is empty.
     """
-    canvas, factor = _readable(image, readable_side)
-    for head in heads:
-        center, side = _place(head, factor)
+    canvas, factor = readable(image, readable_side)
+    for head in (scale_value(one, factor) for one in heads):
+        center, side = np.array(head.box.center), max(head.box.width, head.box.height)
         tips = _matrix(head).T
-        width = _line_width(side)
+        width = _line_width(side, max(canvas.shape[:2]))
         # What points at the viewer is drawn over what points away.
         for axis in sorted(range(3), key=lambda axis: float(tips[axis, 2])):
             tip = center + 0.6 * side * tips[axis, :2]
@@ -66,13 +64,13 @@ def draw_cube(image: Picture, heads: Sequence[HeadPose], *, readable_side: int =
 
     Arguments, result and errors are those of ``draw_axes``. The cube's side is 0.7 of the box's longer one.
     """
-    canvas, factor = _readable(image, readable_side)
-    for head in heads:
-        center, side = _place(head, factor)
+    canvas, factor = readable(image, readable_side)
+    for head in (scale_value(one, factor) for one in heads):
+        center, side = np.array(head.box.center), max(head.box.width, head.box.height)
         matrix = _matrix(head)
         corners = [np.array(signs) for signs in itertools.product((-1.0, 1.0), repeat=3)]
         edges = [(a, b) for a, b in itertools.combinations(corners, 2) if np.abs(a - b).sum() == 2]
-        width = _line_width(side)
+        width = _line_width(side, max(canvas.shape[:2]))
         for a, b in sorted(edges, key=lambda edge: float((matrix @ (edge[0] + edge[1]))[2])):
             front = a[2] > 0 and b[2] > 0
             start, end = (center + 0.35 * side * (matrix @ corner)[:2] for corner in (a, b))
@@ -80,27 +78,14 @@ def draw_cube(image: Picture, heads: Sequence[HeadPose], *, readable_side: int =
     return canvas
 
 
-def _readable(image: Picture, side: int) -> tuple[Picture, int]:
-    check_picture("image", image)
-    factor = max(1, -(-side // max(image.shape[:2])))
-    if factor == 1:
-        return image.copy(), 1
-    size = image.shape[1] * factor, image.shape[0] * factor
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8), factor
-
-
-def _place(head: HeadPose, factor: int) -> tuple[FloatArray, float]:
-    """Centre (x, y) and longer side of the head's box in the enlarged picture."""
-    return factor * (np.array(head.box.center) + 0.5) - 0.5, factor * max(head.box.width, head.box.height)
-
-
 def _matrix(head: HeadPose) -> FloatArray:
     angles = torch.tensor([head.yaw, head.pitch, head.roll], dtype=torch.float64)
     return np.asarray(euler_to_matrix(angles).numpy(), dtype=np.float64)
 
 
-def _line_width(side: float) -> int:
-    return max(1, round(0.02 * side))
+def _line_width(head_side: float, picture_side: float) -> int:
+    """2 % of the head, but to be seen in a large picture, and at most 5 % of the head."""
+    return max(1, round(min(max(0.02 * head_side, picture_side / 800), picture_side / 60, 0.05 * head_side)))
 
 
 def _line(canvas: Picture, start: FloatArray, end: FloatArray, color: Color, width: int) -> None:

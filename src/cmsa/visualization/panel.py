@@ -26,8 +26,13 @@ _MARGIN = 24
 _GAP = 20
 _CAPTION_SIZE = 17
 _CAPTION_HEIGHT = 34
-_PICTURE_SIDES = 560, 960
+_PICTURE_SIDES = 560, 1600
 """The shortest and the longest that the long side of the full picture is drawn, in pixels."""
+_INSETS_WIDTH = 840
+"""Insets may be as wide together as the picture, or at least so wide."""
+_LEAST_INSET = 150
+"""A crop is to be seen: the long side of an inset, at least, in pixels."""
+_MOST_INSETS = 24
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,35 @@ def enlarge(crop: Picture, side: int) -> tuple[Picture, int]:
     return np.ascontiguousarray(crop.repeat(factor, axis=0).repeat(factor, axis=1)), factor
 
 
+def in_panel(picture: Picture) -> tuple[Picture, float]:
+    """A picture at the size at which a panel shows it, its long side within 560 to 1600 pixels, and the factor."""
+    check_picture("picture", picture)
+    least, most = _PICTURE_SIDES
+    side = max(picture.shape[:2])
+    factor = min(max(side, least), most) / side
+    return _resize(picture, factor), factor
+
+
+def insets_that_fit(picture: Picture, inset: Picture, text: str) -> int:
+    """How many insets like this one, and captions, a panel has room for where each crop is to be seen; 1 to 24.
+
+    Args:
+        picture: as ``in_panel`` gives it.
+        inset: one of them.
+        text: of its caption.
+    """
+    height, width = picture.shape[:2]
+    reduced: float = min(1.0, _LEAST_INSET / max(inset.shape[:2]))
+    rows: int = (height + _CAPTION_HEIGHT) // round(reduced * inset.shape[0] + _CAPTION_HEIGHT)
+    columns: int = max(width, _INSETS_WIDTH) // (max(round(reduced * inset.shape[1]), text_width(text)) + _GAP)
+    return min(max(1, rows) * max(1, columns), _MOST_INSETS)
+
+
 def draw_panel(picture: Picture, insets: Sequence[tuple[Picture, str]], caption: str = "") -> Picture:
     """The full picture at left, crops with captions at right, on a dark ground.
 
     Args:
-        picture: the annotated full picture. It is scaled so that its long side is within 560 to 960 pixels.
+        picture: the annotated full picture. It is scaled as ``in_panel`` does.
         insets: (crop, caption) pairs, in reading order. Each crop is scaled to its place in a grid, by a whole
             factor with visible pixels where it is much smaller than that place. None at all gives the picture alone.
         caption: written under the picture.
@@ -113,11 +142,10 @@ def draw_panel(picture: Picture, insets: Sequence[tuple[Picture, str]], caption:
     check_picture("picture", picture)
     for index, (crop, _) in enumerate(insets):
         check_picture(f"insets[{index}]", crop)
-    left = _within(picture, *_PICTURE_SIDES)
+    left, _ = in_panel(picture)
     height, width = left.shape[:2]
-    columns, cell_height, cell_width = _grid([crop for crop, _ in insets], height + _CAPTION_HEIGHT, width)
-    # Every caption has room, even under a narrow crop.
-    cell_width = max([cell_width, *(text_width(text) for _, text in insets)])
+    wide = max(width, _INSETS_WIDTH)
+    columns, cell_height, cell_width = _grid(insets, height + _CAPTION_HEIGHT, wide)
     right_width = columns * (cell_width + _GAP)
     canvas = np.empty((2 * _MARGIN + height + _CAPTION_HEIGHT, 2 * _MARGIN + width + right_width, 3), np.uint8)
     canvas[:] = BACKGROUND
@@ -142,24 +170,23 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 
-def _grid(crops: Sequence[Picture], height: int, width: int) -> tuple[int, int, int]:
+def _grid(insets: Sequence[tuple[Picture, str]], height: int, width: int) -> tuple[int, int, int]:
     """Columns, and the cells' height and width, that show the crops largest in at most ``height`` x ``width``."""
-    if not crops:
+    if not insets:
         return 0, 0, 0
-    aspect = max(crop.shape[1] / crop.shape[0] for crop in crops)
+    aspect = max(crop.shape[1] / crop.shape[0] for crop, _ in insets)
+    # Every caption has room, even under a narrow crop.
+    caption = max(text_width(text) for _, text in insets)
     best = (1, 1, 1)
-    for columns in range(1, len(crops) + 1):
-        rows = -(-len(crops) // columns)
+    for columns in range(1, len(insets) + 1):
+        rows = -(-len(insets) // columns)
+        if columns > 1 and columns * (caption + _GAP) > width:
+            break
         cell_height = min(height / rows - _CAPTION_HEIGHT, (width / columns - _GAP) / aspect)
         if cell_height > best[1]:
             best = columns, int(cell_height), int(cell_height * aspect)
-    return best
-
-
-def _within(picture: Picture, least: int, most: int) -> Picture:
-    """Scale so that the long side is between ``least`` and ``most``."""
-    side = max(picture.shape[:2])
-    return _resize(picture, min(max(side, least), most) / side)
+    columns, cell_height, cell_width = best
+    return columns, int(cell_height), max(int(cell_width), caption)
 
 
 def _fit(crop: Picture, height: int, width: int) -> Picture:

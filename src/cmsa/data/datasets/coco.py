@@ -156,10 +156,10 @@ def load_people(
     return CocoPeople(people, "detections", chosen, problems, truth)
 
 
-def load_truth(annotations: str | Path | Mapping[str, Any], *, category: str | None = None) -> dict[str, NDArray[Any]]:
+def load_truth(annotations: str | Path | Mapping[str, Any], *, category: str | None = None) -> dict[str, Any]:
     """What the average precision counts of an annotation file, or of its content, without a look at the pictures.
 
-    See ``truth_arrays``; errors are those of ``load_people``.
+    What ``truth_arrays`` returns, and ``keypoint_set``; errors are those of ``load_people``.
     """
     where = Path("annotations") if isinstance(annotations, Mapping) else Path(annotations)
     content = dict(annotations) if isinstance(annotations, Mapping) else _read_annotations(where)
@@ -168,7 +168,7 @@ def load_truth(annotations: str | Path | Mapping[str, Any], *, category: str | N
     reader = EntryReader(chosen.category_id, pictures, Problems(), len(chosen))
     for place, entry in enumerate(_list(where, content, "annotations")):
         reader.annotation(entry, place)
-    return truth_arrays(reader, len(chosen))
+    return truth_arrays(reader, len(chosen)) | {"keypoint_set": chosen}
 
 
 def truth_arrays(reader: EntryReader, keypoint_count: int) -> dict[str, NDArray[Any]]:

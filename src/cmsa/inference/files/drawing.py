@@ -16,7 +16,7 @@ from PIL import Image
 
 from cmsa.inference.pipeline import FrameResult
 from cmsa.tasks import Task
-from cmsa.visualization.overlay import overlay
+from cmsa.visualization.draw import draw
 from cmsa.visualization.panel import Picture
 
 ANNOTATED = "annotated"
@@ -199,7 +199,7 @@ class Drawing:
         if self._open is None or self._open.source != frame.source:
             self._finish()
             self._open = _OpenVideo(frame.source, self._videos.take(frame.place))
-        self._open.add(overlay(frame.picture, result.values, result.identities, cube=self.cube), frame.time)
+        self._open.add(draw(frame.picture, result.values, result.identities, cube=self.cube), frame.time)
 
     def _finish(self) -> None:
         if self._open is not None:

@@ -30,7 +30,7 @@ def progress(console: Console, count: int | None, quiet: bool = False) -> Iterat
 def value_table(task: Task, summary: Summary, top: int) -> Table:
     """The first predictions, one row each."""
     # A name is there to be found again: it is folded, and not cut.
-    table = Table(Column("picture", overflow="fold"), "box", *task.headings())
+    table = Table(*(Column(name, overflow="fold") for name in ("picture", "box", *task.headings())))
     rows = [(name, value) for name, values in summary.shown for value in values]
     for name, value in rows[:_SHOWN]:
         table.add_row(escape(name), _box_text(value.box), *(escape(cell) for cell in task.cells(value, top)))

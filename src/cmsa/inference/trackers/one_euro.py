@@ -11,7 +11,7 @@ For a sample x at dt seconds after the one before, with the smoothing factor alp
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +99,7 @@ class KeypointSmoother:
             self._scales[identity] = max(person.box.width, person.box.height)
         scale = self._scales[identity]
         xy = scale * self._filters[identity](person.xy / scale, time)
-        return Keypoints(xy, person.scores, person.names, person.box)
+        return replace(person, xy=xy)
 
     def keep(self, identities: Collection[int]) -> None:
         """Forget everyone else."""

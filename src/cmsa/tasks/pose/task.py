@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,18 +18,15 @@ from cmsa.geometry.crops import BOX_PADDING
 from cmsa.metrics.keypoints import PoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
-from cmsa.structures import COCO, Box, FloatArray, Keypoints, KeypointSet, Value
+from cmsa.structures import COCO, Box, FloatArray, Keypoints, KeypointSet
 from cmsa.structures.keypoint_set import changed
+from cmsa.structures.keypoints import COUNTED_SCORE
 from cmsa.tasks.foreign import Anchor, Foreign
 from cmsa.tasks.pose.codecs import codec_class, codec_of, codec_options, create_codec, with_head
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
 from cmsa.tasks.task import Output, Targets, Task, numbers
-from cmsa.visualization.annotate import Crop, annotate
-from cmsa.visualization.panel import Picture
 
 Size = tuple[int, int]
-
-_COUNTED_SCORE = 0.2
 
 
 class PoseTask(Task):
@@ -162,7 +158,7 @@ class PoseTask(Task):
         """As ``Task.values``."""
         points, scores = (numbers(part) for part in decoded)
         return [
-            Keypoints(apply_affine(invert_affine(matrix), xy), score, self.keypoint_set.names, box)
+            Keypoints(apply_affine(invert_affine(matrix), xy), score, self.keypoint_set.names, box, self.keypoint_set)
             for xy, score, matrix, box in zip(points, scores, matrices, boxes, strict=True)
         ]
 
@@ -188,28 +184,22 @@ class PoseTask(Task):
         remark = f"{undecided} keypoints without a clear peak left out" if undecided else ""
         return (found[0] - expected[0]).norm(dim=2)[clear], remark
 
-    def draw(
-        self, image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
-    ) -> Picture:
-        """As ``Task.draw``, with the skeleton of this set."""
-        return annotate(image, values, crops, keypoint_set=self.keypoint_set)
-
     def record(self, value: Keypoints, box_score: float, top: int) -> dict[str, Any]:
         """As ``Task.record``: an entry of a COCO result file; the box's score counts (HRNet's rescoring)."""
-        triples = np.concatenate([value.xy, value.scores[:, None]], axis=1)
+        entry = value.to_coco(box_score=box_score)
         return {
-            "category_id": self.category,
-            "keypoints": [round(number, 4) for number in triples.ravel().tolist()],
-            "score": round(value.score * box_score, 6),
+            "category_id": entry["category_id"],
+            "keypoints": [round(number, 4) for number in entry["keypoints"]],
+            "score": round(entry["score"], 6),
         }
 
     def headings(self) -> tuple[str, ...]:
         """As ``Task.headings``."""
-        return "score", f"keypoints above {_COUNTED_SCORE}"
+        return "score", f"keypoints above {COUNTED_SCORE}"
 
     def cells(self, value: Keypoints, top: int) -> tuple[str, ...]:
         """As ``Task.cells``."""
-        return f"{value.score:.2f}", f"{int((value.scores > _COUNTED_SCORE).sum())} of {len(value.names)}"
+        return f"{value.score:.2f}", f"{int((value.scores > COUNTED_SCORE).sum())} of {len(value.names)}"
 
 
 class _TensorsInAndOut:
