@@ -52,7 +52,7 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path):
 def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
     path = tmp_path / "holiday.png"
     path.write_bytes(encoded("PNG", (2000, 600)))
-    monkeypatch.setattr("cmsa.app.uploads.read_image", lambda content: pytest.fail("it was decoded"))
+    monkeypatch.setattr("cmsa.data.untrusted.read_image", lambda content: pytest.fail("it was decoded"))
     with pytest.raises(UploadError, match=r"600x2000 \(HxW\) pixels are more than the 1 megapixels"):
         read_upload(path, Limits(megapixels=1))
 

@@ -14,10 +14,11 @@ from cmsa.app.boxes import HEADINGS
 from cmsa.app.examples import find_examples
 from cmsa.app.session import SHORTEST, TALLEST, Session, pixel_at, render, render_pixel
 from cmsa.app.tabs import TABS, Tab
-from cmsa.app.uploads import FORMATS, Limits, UploadError, read_upload
+from cmsa.app.uploads import Limits, UploadError, read_upload
 from cmsa.app.viewer import Viewer
 from cmsa.data.boxes import BoxesError
 from cmsa.data.image import read_image
+from cmsa.data.untrusted import FORMATS
 from cmsa.inference.detectors import Detector, DetectorError
 
 STEP, USUAL = 4, 32
