@@ -22,7 +22,7 @@ FLOORS = (
     {"tasks"},
     {"export"},
     {"training", "inference"},
-    {"evaluation", "benchmark", "app"},
+    {"evaluation", "benchmark", "app", "serve"},
     {"cli"},
     {"", "__main__"},
 )
@@ -105,7 +105,18 @@ def test_every_room_has_a_floor():
 
 
 def test_import_is_quiet_and_leaves_heavy_packages_alone():
-    heavy = ["lightning", "onnx", "onnxruntime", "openvino", "nncf", "matplotlib", "torchmetrics", "gradio"]
+    heavy = [
+        "lightning",
+        "onnx",
+        "onnxruntime",
+        "openvino",
+        "nncf",
+        "matplotlib",
+        "torchmetrics",
+        "gradio",
+        "fastapi",
+        "uvicorn",
+    ]
     # torch and timm come before warnings count, because theirs are not ours.
     code = (
         "import sys, warnings, torch, timm\n"

@@ -12,7 +12,8 @@ from cmsa.cli.arguments import parse_count, parse_size, parse_task
 
 TEXT = (
     "Time and memory, measured side by side: inference beside HRNet, ViT and ResNet, training steps beside a "
-    "straightforward implementation, the packed store beside decoding each sample; or accuracy beside other networks."
+    "straightforward implementation, the packed store beside decoding each sample; accuracy beside other networks; or "
+    "a server under load and misuse."
 )
 EXAMPLES = """
 examples:
@@ -31,9 +32,16 @@ OPTIONS = {
     "data": EVERY | {"annotations", "images", "size"},
     "profile": EVERY | {"variants", "sizes", "precisions"},
     "accuracy": {"annotations", "images", "sizes", "weights", "peers", "flip_test", "anchor", "threads", "out"},
+    "serve": {"weights", "concurrencies", "requests", "threads", "out"},
 }
 """What each benchmark can be told."""
-FLAGS = {"with_peers": "--no-peers", "compile_network": "--compile", "peers": "--peer", "flip_test": "--flip-test"}
+FLAGS = {
+    "with_peers": "--no-peers",
+    "compile_network": "--compile",
+    "peers": "--peer",
+    "flip_test": "--flip-test",
+    "concurrencies": "--concurrency",
+}
 """How an option is spelled whose name is another."""
 
 
@@ -46,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=list(OPTIONS),
         default="inference",
         help="what is timed, named before all options: inference (the default), training steps, the reading of data, "
-        "or inference by kind of layer; or, instead of time, accuracy at low resolution beside other networks",
+        "or inference by kind of layer; or accuracy at low resolution beside other networks; or cmsa serve",
     )
     parser.add_argument("--batch", type=parse_count, help="images of a batch; 32, of data 64")
     parser.add_argument("--threads", type=parse_count, help="of the CPU; 2")
@@ -81,6 +89,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     accuracy.add_argument(
         "--anchor", choices=["corner", "center"], help="where a peer's heatmap pixel lies in its input; corner"
     )
+    server = parser.add_argument_group("serve (with --weights, one)")
+    server.add_argument(
+        "--concurrency", dest="concurrencies", nargs="+", type=parse_count, help="clients at a time; 1 4 16 64"
+    )
+    server.add_argument("--requests", type=parse_count, help="of the long run; 20000")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
@@ -105,6 +118,10 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         from cmsa.benchmark.profile import benchmark_profile
 
         benchmark_profile(**given)
+    elif kind == "serve":
+        from cmsa.benchmark.serve import benchmark_serve
+
+        benchmark_serve(**given)
     else:
         for name in ("annotations", "images"):
             if name not in given:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, train
+from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, serve, train
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
@@ -23,6 +23,7 @@ COMMANDS: dict[str, ModuleType] = {
     "benchmark": benchmark,
     "models": models,
     "app": app,
+    "serve": serve,
 }
 """Each has ``TEXT``, ``EXAMPLES``, ``add_options(parser)`` and ``run(options, rest) -> exit code``; one with
 ``TAKES_OVERRIDES`` is given the entries of a recipe that are not options of its own. Help is shown at once: a module

@@ -1,0 +1,122 @@
+"""A server from start to end: its socket, its signals, and that what was accepted is finished."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+
+import uvicorn
+
+from cmsa.serve.protocol import bounded
+from cmsa.serve.service import Service
+from cmsa.serve.web import build
+
+LOOPBACK = "127.0.0.1"
+PORT = 8000
+_LAST_PORT = 65_535
+_LONGEST_HEAD = 65_536
+_IDLE_SECONDS = 5
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        host: a name or an address.
+        port: 0 takes one that is free.
+
+    Raises:
+        OSError: the address is none of this machine's, or the port is taken.
+        ValueError: there is no such port.
+    """
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError(f"a port is 0 to {_LAST_PORT}, got {port}")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        raise OSError(f"{host}:{port} cannot be listened on ({error})") from error
+
+
+def address_of(listening: socket.socket) -> str:
+    """The URL of a socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def make_server(service: Service, token: str | None = None) -> uvicorn.Server:
+    """A server that is not running yet.
+
+    Args:
+        service: what predicts; the server closes it when it ends.
+        token: see ``cmsa.serve.web.build``.
+    """
+
+    def stop() -> None:
+        server.should_exit = True
+
+    config = uvicorn.Config(
+        build(service, token, stop),
+        http=bounded(service.limits),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_IDLE_SECONDS,
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
+    )
+    server = uvicorn.Server(config)
+    return server
+
+
+def serve(
+    service: Service,
+    host: str = LOOPBACK,
+    port: int = PORT,
+    token: str | None = None,
+    tell: Callable[[str], None] = print,
+) -> None:
+    """Answer until SIGTERM or Ctrl-C; then take nothing more, finish what was accepted, and return.
+
+    Args:
+        service: what predicts.
+        host: to listen on.
+        port: to listen on; 0 takes one that is free.
+        token: that requests must bear.
+        tell: called with the address, and with a warning where it is open to all.
+
+    Raises:
+        OSError: it cannot listen there.
+        ValueError: there is no such port.
+        RuntimeError: the network cannot run.
+    """
+    listening = listen(host, port)
+    server = make_server(service, token)
+    tell(f"{address_of(listening)}  (Ctrl-C ends it)")
+    if token is None and not ip_address(listening.getsockname()[0]).is_loopback:
+        tell("Everybody who reaches this machine can ask: no token is set.")
+    with _signals_end_it():
+        server.run(sockets=[listening])
+    if service.failed is not None:
+        raise RuntimeError(f"the network cannot run: {service.failed}") from service.failed
+
+
+@contextlib.contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """uvicorn raises the signal that ended it once more, when all is done; that is to be a good end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

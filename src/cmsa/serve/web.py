@@ -1,0 +1,233 @@
+"""The service over HTTP: routes, who may ask, and what a client is told."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from cmsa.inference.jsonl import Record
+from cmsa.serve.admission import FORM_BYTES, Admission, ClientGone, while_listening
+from cmsa.serve.boxes import read_boxes
+from cmsa.serve.form import read_form
+from cmsa.serve.refusal import RETRY, Refusal
+from cmsa.serve.schema import FORM_TYPE, TAKEN, Schema, answer_schema, form_of, refusals, request_schema
+from cmsa.serve.service import Asked, Service
+from cmsa.version import __version__
+
+_GONE = 499
+"""What nginx calls a client that did not wait; nobody reads it but the metrics."""
+_PARAMETERS = "boxes", "file", "image_id"
+_LARGEST_ID = 2**53 - 1
+_LONGEST_NAME = 1000
+_BEARER = HTTPBearer(auto_error=False, description="Where the server was given a token.")
+
+
+def build(service: Service, token: str | None = None, on_failure: Callable[[], None] = lambda: None) -> FastAPI:
+    """The application, for any ASGI server; it warms the service up, and closes it when it ends.
+
+    Args:
+        service: what predicts.
+        token: that requests must bear; None asks for none. ``/health``, ``/ready`` and ``/openapi.json`` never do.
+        on_failure: called where the network turns out not to run.
+    """
+    admission = Admission(service.limits, service.metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(_warm_up(service, on_failure))
+        yield
+        await warming
+        await asyncio.to_thread(service.close)
+
+    answer: Schema = {}
+
+    class Described(FastAPI):
+        """Describes itself once the network has shown what a value looks like."""
+
+        def openapi(self) -> Schema:
+            _check_ready(service)
+            answer.update(answer_schema(service.example))
+            return super().openapi()
+
+    # FastAPI's own pages would load scripts from other hosts.
+    app = Described(title="cmsa", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    _say_errors(app)
+    guarded, unauthorised = _guard(token)
+    description = service.predictor.description
+
+    @app.get("/health", responses={200: _json(form_of({"status": ""}))})
+    async def health() -> JSONResponse:
+        """Whether the process answers at all."""
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/ready", responses={200: _json(form_of({"status": ""})), **refusals(503)})
+    async def ready() -> JSONResponse:
+        """Whether the network can run."""
+        _check_ready(service)
+        return JSONResponse({"status": "ready"})
+
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+    @app.get("/metrics", dependencies=guarded, responses={200: text, **unauthorised}, response_class=Response)
+    async def metrics() -> Response:
+        """What was done, for Prometheus."""
+        service.metrics.ready.set(service.ready)
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    model = {
+        "name": description.name,
+        "task": service.predictor.task.command,
+        "input_size": list(description.input_size),
+        "names": list(description.names or service.predictor.task.label_names),
+    }
+
+    @app.get("/model", dependencies=guarded, responses={200: _json(form_of(model)), **unauthorised})
+    async def describe() -> JSONResponse:
+        """The network: its task, its input (height, width), and the names of its keypoints or classes in order."""
+        return JSONResponse(model)
+
+    @app.post(
+        "/predict",
+        dependencies=guarded,
+        responses={200: _json(answer), **unauthorised, **refusals(408, 413, 415, 422, 429, 500, 503, 504)},
+        openapi_extra=request_schema(service.limits.boxes),
+    )
+    async def predict(
+        request: Request,
+        file: Annotated[str, Query(max_length=_LONGEST_NAME, description="What the answer calls the picture.")] = "",
+        image_id: Annotated[int, Query(ge=0, le=_LARGEST_ID, description="Of the picture in the answer.")] = 1,
+    ) -> Response:
+        """A picture, and perhaps boxes -> a value for each box, in a line as cmsa predict writes it."""
+        began, status = time.perf_counter(), 500
+        try:
+            response = await _predict(request, service, admission, file, image_id)
+            status = response.status_code
+        except Refusal as refusal:
+            status = refusal.status
+            raise
+        finally:
+            service.metrics.answered(status, time.perf_counter() - began)
+        return response
+
+    return app
+
+
+async def _predict(request: Request, service: Service, admission: Admission, file: str, image_id: int) -> Response:
+    _check_ready(service)
+    _check_parameters(request)
+    admission.check_place()
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in TAKEN:
+        raise Refusal(
+            415,
+            f"must be {', '.join(TAKEN)}; got {kind or 'none'}",
+            "header content-type",
+            {"Accept": ", ".join(TAKEN)},
+        )
+    try:
+        with admission.holding() as held:
+            body = await held.read(request.receive, request.headers, FORM_BYTES if kind == FORM_TYPE else 0)
+            asked = _asked(request, kind, body, service.limits.boxes, file, image_id)
+            with admission.place():
+                line: Record = await while_listening(service.answer(asked), request.receive, service.limits.seconds)
+    except ClientGone:
+        return Response(status_code=_GONE)
+    body = json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    return Response(body, media_type="application/json")
+
+
+def _asked(request: Request, kind: str, body: bytes, most: int, file: str, image_id: int) -> Asked:
+    text = request.query_params.get("boxes")
+    picture, filename = body, ""
+    if kind == FORM_TYPE:
+        parts = read_form(body, request.headers["content-type"], ("picture", "boxes"))
+        if "picture" not in parts:
+            raise Refusal(422, "there is none in the form", "picture")
+        picture, filename = parts["picture"].content, parts["picture"].filename or ""
+        if "boxes" in parts:
+            if text is not None:
+                raise Refusal(422, "are given twice, in the address and in the form", "boxes")
+            text = _decoded(parts["boxes"].content)
+    boxes = None if text is None else read_boxes(text, most)
+    return Asked(picture, boxes, (file or filename or "picture")[:_LONGEST_NAME], image_id)
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(422, f"is not UTF-8 ({error.reason} at byte {error.start})", "boxes") from error
+
+
+def _check_parameters(request: Request) -> None:
+    """Refuse what would otherwise be passed over: ``box=`` would have the whole picture taken for a person."""
+    for name in request.query_params:
+        if name not in _PARAMETERS:
+            raise Refusal(422, f"no parameter {name!r}; there are {', '.join(_PARAMETERS)}", "query")
+        if len(request.query_params.getlist(name)) > 1:
+            raise Refusal(422, "is given twice", f"query {name}")
+
+
+def _check_ready(service: Service) -> None:
+    if not service.ready:
+        raise Refusal(503, "the network is not ready yet: ask again later", headers=RETRY)
+
+
+async def _warm_up(service: Service, on_failure: Callable[[], None]) -> None:
+    await asyncio.to_thread(service.warm_up)
+    if service.failed is not None:
+        on_failure()
+
+
+def _guard(token: str | None) -> tuple[list[Any], dict[int | str, Any]]:
+    """What a guarded route depends on, and the response where it is not fulfilled."""
+    if token is None:
+        return [], {}
+    expected = token.encode()
+
+    def check(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        given = b"" if credentials is None else credentials.credentials.encode("utf-8", "surrogateescape")
+        # In a time that does not depend on how much of it is right.
+        if not hmac.compare_digest(given, expected):
+            raise Refusal(401, "a bearer token is needed", "header authorization", {"WWW-Authenticate": "Bearer"})
+
+    return [Depends(check)], refusals(401)
+
+
+def _say_errors(app: FastAPI) -> None:
+    """Whatever goes wrong is said as JSON; where a failure came from is logged and not said."""
+
+    async def refused(_: Request, error: Any) -> JSONResponse:
+        return JSONResponse(error.content, error.status, error.headers)
+
+    async def invalid(_: Request, error: Any) -> JSONResponse:
+        first = error.errors()[0]
+        where = " ".join(map(str, first["loc"]))
+        return JSONResponse(Refusal(422, str(first["msg"]), where).content, 422)
+
+    async def not_found(request: Request, error: Any) -> JSONResponse:
+        text = f"{error.detail}: {request.method} {request.url.path}"
+        return JSONResponse(Refusal(error.status_code, text).content, error.status_code, error.headers)
+
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse(Refusal(500, "the server failed; its log says how").content, 500)
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, not_found)
+    app.add_exception_handler(Exception, failed)
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cmsa.cli import serve
+from cmsa.cli.main import main
+
+PARK = Path(__file__).parents[2] / "examples" / "people" / "park.jpg"
+TOKEN = "a-token-of-twenty-letters"
+
+
+def test_a_missing_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name in ("fastapi", "uvicorn") else name)
+    assert main(["serve", "pose"]) == 2
+    assert capsys.readouterr().err == "cmsa serve: fastapi, uvicorn not installed: pip install 'cmsa[serve]'\n"
+
+
+def test_a_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    monkeypatch.delenv(serve.TOKEN, raising=False)
+    assert serve.read_token(None) is None
+    monkeypatch.setenv(serve.TOKEN, TOKEN)
+    assert serve.read_token(None) == TOKEN
+    (tmp_path / "token").write_text("another-token-of-letters\n")
+    assert serve.read_token(tmp_path / "token") == "another-token-of-letters"
+    with pytest.raises(OSError, match="missing"):
+        serve.read_token(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("token", ["", "short", "with spaces between", "ünlesbar-ünlesbar", "x" * 20 + "\n" + "y" * 20])
+def test_a_token_that_is_none_is_refused(tmp_path, token):
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"token: a token is 16 or more printable ASCII letters"):
+        serve.read_token(tmp_path / "token")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--max-megabytes", "300"], "a request of 300 MB is more than all may hold together"),
+        (["--batch-wait", "-1"], "waits for 0 to 10 seconds"),
+        (["--weights", "cmsa_n_head_pose_32x32"], "they are for head_pose, not for pose"),
+        (["--detector", "motion"], "motion compares the pictures of one camera"),
+        (["--detector", "nothing"], "no detector 'nothing'"),
+        (["--token-file", "/nowhere"], "/nowhere"),
+        (["--port", "70000"], "a port is 0 to 65535, got 70000"),
+    ],
+)
+def test_options_that_are_wrong_are_told(options, words, capsys):
+    pytest.importorskip("fastapi")
+    assert main(["serve", "pose", "--runtime", "torch", *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_when_what_was_accepted_is_done(number):
+    pytest.importorskip("fastapi")
+    command = [sys.executable, "-m", "cmsa", "serve", "pose", "--runtime", "torch", "--port", "0", "--threads", "1"]
+    environment = os.environ | {serve.TOKEN: TOKEN}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        port = int(server.stdout.readline().split()[0].rsplit(":", 1)[1])
+        while ask(port, "GET", "/ready")[0] != 200:
+            time.sleep(0.1)
+        assert ask(port, "POST", "/predict")[0] == 401
+        boxes = json.dumps({"xywh": [[260, 15, 106, 215]] * 100}).replace(" ", "")
+        replies = []
+        clients = [
+            threading.Thread(target=lambda: replies.append(ask(port, "POST", f"/predict?boxes={boxes}")))
+            for _ in range(6)
+        ]
+        for client in clients:
+            client.start()
+        while b"cmsa_waiting_requests 6.0" not in ask(port, "GET", "/metrics")[1]:
+            assert len(replies) < 6
+        server.send_signal(number)
+        for client in clients:
+            client.join()
+        assert server.wait(30) == 0
+        assert [status for status, _ in replies] == [200] * 6
+        assert all(len(json.loads(content)["predictions"]) == 100 for _, content in replies)
+        assert server.stderr.read() == ""
+
+
+def ask(port: int, method: str, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    bearing = {} if method == "POST" and "?" not in path else {"Authorization": f"Bearer {TOKEN}"}
+    body = PARK.read_bytes() if method == "POST" else None
+    connection.request(method, path, body, {"Content-Type": "image/jpeg"} | bearing)
+    response = connection.getresponse()
+    try:
+        return response.status, response.read()
+    finally:
+        connection.close()
