@@ -86,7 +86,7 @@ def test_its_steps_make_a_server(tmp_path):
             assert len(json.loads(content)["predictions"][0]["keypoints"]) == 51
         finally:
             server.send_signal(signal.SIGTERM)
-            assert server.wait(30) == 0
+            assert server.wait(120) == 0
     assert subprocess.run(check, check=False, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL).returncode != 0
 
 
