@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 from cmsa.cli.main import main
+from cmsa.data.crops import CropSpec
+from cmsa.data.store_writer import CropSource, build_store
 from cmsa.models import create_model
 from cmsa.models.weights import save_weights
+from cmsa.structures import COCO
 
+AFTER = ("picture ", "nothing was left out")
 FILES = {
     "empty.json": b"",
     "text.json": b"not json",
@@ -30,7 +39,49 @@ FILES = {
     "tab.yaml": b"model:\n\tname: cmsa_n",
     "binary.yaml": b"\x80\x81",
     "picture.png": b"not a picture",
+    "deep.json": b"[" * 5000 + b"]" * 5000,
+    "list.json": b"[1]",
+    "object.json": b'{"images": 3}',
+    "sigmas.json": b'{"sigmas": "abc"}',
+    "no_score.json": b'[{"file_name": "photo.png", "bbox": [1, 2, 30, 30], "score": null}]',
+    "boxes.json": b'[{"file_name": "photo.png", "bbox": [1, 2, 30, 30], "score": 0.5}]',
+    "other.json": b'[{"file_name": "q.png", "bbox": [1, 2, 30, 30], "score": 0.5}]',
+    "zeros.pth": bytes(100),
+    "deep.yaml": b"title: " + b"[" * 5000 + b"]" * 5000,
+    "nulls.yaml": b'{"model": null, "data": null, "optimizer": {"epochs": null}}',
+    "empty_model.yaml": b'{"model": []}',
+    # Nine times nine times nine: a value that unfolds to more than any memory holds.
+    "bomb.yaml": b"".join(
+        b"a%d: &a%d [%s]\n" % (level, level, b",".join([b"*a%d" % (level - 1) if level else b"x"] * 9))
+        for level in range(10)
+    ),
+    "bom.yaml": "title: näher\n".encode("utf-8-sig"),
+    "utf16.yaml": "title: näher\n".encode("utf-16"),
 }
+PERSON = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 30, 30], "area": 400, "keypoints": [10, 10, 2] * 17}
+PICTURE = {"id": 1, "file_name": "photo.png", "height": 40, "width": 60}
+ANNOTATIONS: dict[str, dict[str, object]] = {
+    "people.json": {},
+    "text_ids.json": {"images": [PICTURE | {"id": "a"}], "annotations": [PERSON | {"image_id": "a"}]},
+    "huge_ids.json": {"images": [PICTURE | {"id": 2**63}], "annotations": [PERSON | {"image_id": 2**63}]},
+    "null_ids.json": {"images": [PICTURE | {"id": None}]},
+    "huge_size.json": {"images": [PICTURE | {"height": 10**400}]},
+    "nulls.json": {"images": [None], "annotations": None, "categories": [None]},
+    "skeleton.json": {"categories": [{"id": 1, "name": "person", "keypoints": ["a", "b"], "skeleton": 5}]},
+}
+DESCRIPTIONS = {
+    "newer.safetensors": '{"format": 99}',
+    "odd.safetensors": '{"format": 1, "name": "cmsa_n", "task": "pose", "input_size": "ab"}',
+    "odd_options.safetensors": '{"format": 1, "name": "cmsa_n", "task": "pose", "input_size": [32, 24], '
+    '"options": {"dims": 3}}',
+    "deep.safetensors": "[" * 5000 + "]" * 5000,
+}
+TRAIN = "train digits --data.prepare [] --data.validate [] --data.train [good.crops]"
+EVALUATE = "evaluate digits --weights good.safetensors --data.prepare [] --data.validate [good.crops]"
+PREPARE = "prepare --for train --images . --out x.crops --annotations"
+LABEL = "label photo.png --boxes boxes.json --teacher cmsa_n_pose_32x24 --out l.json"
+FILL = "label . --teacher cmsa_n_pose_32x24 --out l.json --fill"
+POSE = "predict pose photo.png"
 WRONG = [
     "train digits --optimizer.epochs 0",
     "train digits --optimizer.learning_rate nan",
@@ -109,6 +160,137 @@ WRONG = [
     "benchmark inference --annotations text.json",
     "benchmark accuracy --annotations text.json --images .",
     "benchmark training --rounds -1",
+    f"{TRAIN} --model.input_size 16",
+    f"{TRAIN} --model.input_size [0,0]",
+    f"{TRAIN} --model.input_size [16,16,3]",
+    f"{TRAIN} --optimizer.batch_size 0",
+    f"{TRAIN} --optimizer.batch_size 1.5",
+    f"{TRAIN} --optimizer.epochs 1e400",
+    f"{TRAIN} --augment.jitter nan",
+    f"{TRAIN} --augment.scale_limits [2,1]",
+    f"{TRAIN} --seed -1",
+    f"{TRAIN} --seed 99999999999999999999",
+    f"{TRAIN} --model.name cmsa_x",
+    f"{TRAIN} --model.task dance",
+    f"{TRAIN} --model.options {{dims:3}}",
+    f"{TRAIN} --model.options {{depths:[1]}}",
+    f"{TRAIN} --model.options {{heads:null}}",
+    f"{TRAIN} --model.options {{attention:magic}}",
+    f"{TRAIN} --model.init none.safetensors",
+    f"{TRAIN} --model.init text.safetensors",
+    f"{TRAIN} --teacher.weights none.onnx",
+    f"{TRAIN} --data.workers -1",
+    f"{TRAIN} --data.train [.]",
+    f"{TRAIN} --data.train [photo.png]",
+    f"{TRAIN} --unknown 3",
+    f"{TRAIN} --out photo.png",
+    f"{TRAIN} --max-time 99:99",
+    f"{TRAIN} --checkpoint-minutes nan",
+    f"{TRAIN} --devices two",
+    f"{TRAIN} --resume --out nowhere",
+    "train bom.yaml --optimizer.epochs 0",
+    "train utf16.yaml --optimizer.epochs 0",
+    "train bomb.yaml",
+    "train deep.yaml",
+    "train nulls.yaml",
+    "train empty_model.yaml",
+    "train photo.png",
+    "train [bold].yaml",
+    "train [/x].yaml",
+    f"{EVALUATE} --device nothing",
+    f"{EVALUATE} --exported none.onnx",
+    f"{EVALUATE} --exported broken.onnx",
+    f"{EVALUATE} --exported broken.pt2",
+    f"{EVALUATE} --exported photo.png",
+    f"{EVALUATE} --json .",
+    f"{EVALUATE} --json photo.png/x.json",
+    f"{EVALUATE} --weights newer.safetensors",
+    f"{EVALUATE} --weights odd.safetensors",
+    f"{EVALUATE} --weights odd_options.safetensors",
+    f"{EVALUATE} --weights deep.safetensors",
+    f"{PREPARE} text_ids.json",
+    f"{PREPARE} huge_ids.json",
+    f"{PREPARE} null_ids.json",
+    f"{PREPARE} huge_size.json",
+    f"{PREPARE} nulls.json",
+    f"{PREPARE} skeleton.json",
+    f"{PREPARE} deep.json",
+    f"{PREPARE} .",
+    f"{PREPARE} people.json --images photo.png",
+    f"{PREPARE} people.json --out photo.png",
+    f"{PREPARE} people.json --detections number.json",
+    f"{PREPARE} people.json --detections deep.json",
+    f"{PREPARE} people.json --category cat",
+    f"{PREPARE} people.json --keypoints number.json",
+    f"{PREPARE} people.json --keypoints sigmas.json",
+    f"{PREPARE} people.json --margin fsanet",
+    f"{PREPARE} people.json --density nan",
+    f"{PREPARE} people.json --size 4096x4096 --density 1000",
+    "prepare --dataset 300w-lp --images . --for train --out x.crops",
+    "prepare --dataset biwi --images . --for train --out x.crops --boxes none.csv",
+    "prepare --dataset folder --images photo.png --for train --out x.crops",
+    "convert zeros.pth out.safetensors",
+    "convert photo.png out.safetensors",
+    "convert good.safetensors .",
+    "export good.safetensors --batch 1.5",
+    "export good.safetensors --batch -4",
+    "export good.safetensors --batch 1025",
+    "export good.safetensors --size 4x4",
+    "export good.safetensors --size 8",
+    "export good.safetensors --tolerance 0",
+    "export good.safetensors --out photo.png",
+    "export good.safetensors --int8 --calibration photo.png",
+    "export good.safetensors --int8 --calibration good.crops --keep (",
+    "export deep.safetensors",
+    "export .",
+    f"{POSE} --device nothing",
+    f"{POSE} --threads 0",
+    f"{POSE} --threads 1.5",
+    f"{POSE} --batch-size 0",
+    f"{POSE} --every 0",
+    f"{POSE} --fps 0",
+    f"{POSE} --fps nan",
+    f"{POSE} --start -1",
+    f"{POSE} --end nan",
+    f"{POSE} --boxes boxes.json --expand 0",
+    f"{POSE} --boxes boxes.json --threshold nan",
+    f"{POSE} --boxes boxes.json --min-size -1",
+    f"{POSE} --boxes boxes.json --max-people 0",
+    f"{POSE} --boxes deep.json",
+    f"{POSE} --boxes no_score.json",
+    f"{POSE} --boxes other.json",
+    f"{POSE} --boxes .",
+    f"{POSE} --box 1e400,0,1,1",
+    f"{POSE} --box 1,2,3,4 --boxes boxes.json",
+    f"{POSE} --detector none.onnx",
+    f"{POSE} --detector magic",
+    f"{POSE} --detector broken.onnx",
+    f"{POSE} --detector face:broken.onnx",
+    f"{POSE} --detector head:",
+    f"{POSE} --detector broken.onnx?score=many",
+    f"{POSE} --detector motion?x=1",
+    f"{POSE} --out photo.png",
+    f"{POSE} --out photo.png/x",
+    f"{POSE} --runtime tensorrt",
+    f"{POSE} --weights odd.safetensors",
+    f"{POSE} --weights .",
+    f"{POSE} --resume --out resumed",
+    f"{LABEL} --thresholds 2",
+    f"{LABEL} --agreement nan",
+    f"{LABEL} --out .",
+    f"{LABEL} --teacher cmsa_n_classification_32x32",
+    f"{FILL} list.json",
+    f"{FILL} object.json",
+    f"{FILL} deep.json",
+    f"{FILL} none.json",
+    "benchmark inference --sizes 0x0",
+    "benchmark inference --variants cmsa_x",
+    "benchmark training --task dance",
+    "benchmark data --annotations none.json --images .",
+    "benchmark accuracy --annotations people.json --images . --peer broken.onnx",
+    "app --port 99999999",
+    "app --threads 0",
+    "app --max-megabytes nan",
     "models --speed",
     "fly",
     "",
@@ -120,7 +302,24 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wrong")
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
+    for name, changes in ANNOTATIONS.items():
+        category = {"id": 1, "name": "person", "keypoints": list(COCO.names)}
+        content = {"images": [PICTURE], "annotations": [PERSON], "categories": [category]} | changes
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    for name, description in DESCRIPTIONS.items():
+        save_file({"tensor": torch.zeros(2)}, folder / name, metadata={"cmsa": description})
     save_weights(folder / "good.safetensors", create_model("cmsa_n", "classification", (8, 8), depths=(1, 1, 1)))
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    (folder / "resumed").mkdir()
+    (folder / "resumed" / "results.jsonl").write_text('{"file": "a.png"}\n[1]\n')
+    center, extent = np.full((1, 2), 3.5), np.full((1, 2), 8.0)
+    sources = [
+        CropSource(pixels[4 * digit : 4 * digit + 8, :8].copy(), center, extent, {"label": np.array([digit])})
+        for digit in range(8)
+    ]
+    meta = {"data": "noise", "classes": list("0123456789"), "box_source": "whole images"}
+    build_store(folder / "good.crops", sources, CropSpec.for_evaluation((8, 8)), meta=meta, progress=False)
     return folder
 
 
@@ -139,8 +338,9 @@ def test_one_clear_line(
     lines = [text for text in told.err.strip().splitlines() if text]
     assert lines, "nothing was said"
     assert "Traceback" not in told.err
-    # argparse shows the usage before its line.
-    assert len(lines) == 1 or lines[0].startswith("usage:"), told.err
+    # argparse shows the usage before its line, a data set what is wrong with each entry after it.
+    assert lines[0].startswith(("cmsa", "usage:")), told.err
+    assert len(lines) == 1 or lines[0].startswith("usage:") or lines[1].startswith(AFTER), told.err
     assert {path: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
 
 

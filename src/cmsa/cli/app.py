@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cmsa.cli.arguments import parse_count, parse_port, parse_positive
+
 TEXT = (
     "A page in the browser: a photo at any resolution, what the network sees of it and says of it, and where it looks. "
     "Needs the extra app: pip install 'cmsa[app]'."
@@ -20,15 +22,15 @@ PHOTOS = Path("examples")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; by default this machine alone can")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--port", type=parse_port, default=7860)
     parser.add_argument(
         "--weights", nargs="+", default=[], metavar="NAME", help="offered before those that came with cmsa"
     )
     parser.add_argument("--detector", help="of people, for pose: torchvision:NAME or FILE.onnx; tried on each upload")
     parser.add_argument("--face-detector", help="for head pose: face:FILE.onnx")
     parser.add_argument("--examples", type=Path, help="folder of photos to offer; examples, where there is one")
-    parser.add_argument("--max-megabytes", type=float, default=10.0, help="of an uploaded file")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU, for one look")
+    parser.add_argument("--max-megabytes", type=parse_positive, default=10.0, help="of an uploaded file")
+    parser.add_argument("--threads", type=parse_count, default=1, help="of the CPU, for one look")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 Size = tuple[int, int]
 LARGEST_SIDE = 4096
 LARGEST_COUNT = 1_000_000_000
+LARGEST_PORT = 65535
 
 
 def parse_size(text: str) -> Size:
@@ -39,6 +40,13 @@ def parse_count(text: str) -> int:
 def parse_workers(text: str) -> int:
     """A whole number of threads or processes, 0 for none besides the caller's."""
     return 0 if text == "0" else parse_count(text)
+
+
+def parse_port(text: str) -> int:
+    """A port to listen on; 0 takes any that is free."""
+    if not text.isdecimal() or int(text) > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port of 0 to {LARGEST_PORT}")
+    return int(text)
 
 
 def parse_positive(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,11 +47,17 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.export.formats import SUFFIXES
     from cmsa.export.quantize import calibration_pixels, comparison_pixels
     from cmsa.export.run import ExportOptions, export_formats
+    from cmsa.files.whole import refuse_unwritable
     from cmsa.models.create import load_weights
     from cmsa.models.pretrained import find_weights, weights_name
 
     if options.int8 and options.calibration is None:
         raise ValueError("--int8 needs --calibration: a packed store of training crops (cmsa prepare)")
+    for pattern in options.keep:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"--keep {pattern!r} is no pattern ({error})") from error
     model = load_weights(find_weights(options.weights), options.size)
     wanted = ExportOptions(
         batch=_batch(options.batch),
@@ -69,8 +76,12 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     name = weights_name(model.description.name, model.description.task, model.input_size)
     stem = "_".join([name, *(kind for kind, asked in kinds.items() if asked)])
     paths = {format: options.out / f"{stem}{SUFFIXES[format]}" for format in options.format}
+    for path in paths.values():
+        refuse_unwritable(path)
+    there = {path for path in paths.values() if path.exists()}
     for exported in export_formats(model, paths, wanted):
-        print(f"{exported.path}: differs from PyTorch by {exported.difference}")
+        replaced = "; it replaces the file that was there" if exported.path in there else ""
+        print(f"{exported.path}: differs from PyTorch by {exported.difference}{replaced}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -59,13 +58,14 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from rich.progress import track
 
     from cmsa.data.boxes import DetectionFile
-    from cmsa.files.whole import refuse_own_input
+    from cmsa.files.whole import refuse_own_input, refuse_unwritable
     from cmsa.inference.label import LabelRule, label_photos, write_labels
     from cmsa.inference.streams import Notice, SourceFinder
     from cmsa.tasks.pose.foreign import ForeignOptions
     from cmsa.tasks.pose.trained import open_pose
 
     refuse_own_input(options.out, options.boxes, options.fill)
+    refuse_unwritable(options.out)
     rule = LabelRule(tuple(options.thresholds), options.agreement, options.least, not options.no_flip_test)
     teachers = [open_pose(name, ForeignOptions(anchor=options.anchor)) for name in options.teacher]
     console = Console(stderr=True)
@@ -93,13 +93,17 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
 def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelRule, console: Console) -> int:
     from rich.progress import Progress
 
+    from cmsa.files.read_json import read_json
     from cmsa.inference.label import fill_labels, write_labels
 
     if len(options.photos) != 1 or not options.photos[0].is_dir():
         raise ValueError("--fill takes one folder: that of the annotated pictures")
-    annotations = json.loads(options.fill.read_text(encoding="utf-8"))
+    annotations = read_json(options.fill)
+    if not isinstance(annotations, dict):
+        raise ValueError(f"{options.fill}: must hold an object with 'images' and 'annotations'")
+    pictures = annotations.get("images")
     with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("labelling", total=len(annotations["images"]))
+        bar = progress.add_task("labelling", total=len(pictures) if isinstance(pictures, list) else None)
         labels = fill_labels(annotations, options.photos[0], teachers, rule, advance=partial(progress.advance, bar))
     write_labels(labels, options.out)
     _name(labels.left_out, console)

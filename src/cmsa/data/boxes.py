@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cmsa.files.read_json import JsonError, read_json
 from cmsa.structures import Box
 
 # COCO names its pictures by their ids: 000000000139.jpg, COCO_val2014_000000000139.jpg.
@@ -112,11 +112,9 @@ class DetectionFile:
         """
         path = Path(path)
         try:
-            entries = json.loads(path.read_bytes())
-        except OSError as error:
-            raise BoxesError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise BoxesError(f"{path}: is not JSON ({error})") from error
+            entries = read_json(path)
+        except JsonError as error:
+            raise BoxesError(str(error)) from error
         if not isinstance(entries, list):
             raise BoxesError(
                 f"{path}: must hold a list of detections, got {type(entries).__name__}: entries with bbox, and "

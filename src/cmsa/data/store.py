@@ -7,7 +7,6 @@ A store is a folder of ``crops.npy`` (N, H, W, 3) uint8, ``labels.npz`` (arrays 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.data.crops import CropSpec
+from cmsa.files.read_json import read_json
 from cmsa.structures import COCO, KeypointSet
 
 if TYPE_CHECKING:
@@ -65,19 +65,20 @@ class CropStore:
                 raise StoreError(f"{folder}: its preparation was interrupted; prepare it again and it will go on")
             raise StoreError(f"{folder}: there is no crop store; prepare one first")
         try:
-            content = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            content = read_json(folder / "meta.json")
             if content["format"] not in READABLE_FORMATS:
                 raise StoreError(f"{folder}: store format {content['format']}, expected {FORMAT}; prepare it again")
             spec = spec_from_json(content["spec"])
             crops = np.load(folder / "crops.npy", mmap_mode="r")
             labels = _arrays(folder / "labels.npz")
             truth = _arrays(folder / "truth.npz") if (folder / "truth.npz").exists() else {}
+            meta = dict(content["meta"])
+            _check_shapes(folder, crops, labels, spec)
         except StoreError:
             raise
         except Exception as error:  # damaged files raise whatever their parsers happen to trip over
             raise StoreError(f"{folder}: the store is damaged ({error}); delete it and prepare it again") from error
-        _check_shapes(folder, crops, labels, spec)
-        return cls(folder, crops, labels, spec, content["meta"], truth)
+        return cls(folder, crops, labels, spec, meta, truth)
 
     def __len__(self) -> int:
         return len(self.crops)

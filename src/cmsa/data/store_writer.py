@@ -26,6 +26,7 @@ from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.image import ImageError, read_image
 from cmsa.data.store import FORMAT, READABLE_FORMATS, CropStore, StoreError, partial_folder, spec_to_json
 from cmsa.files.lock import only_process_in
+from cmsa.files.read_json import read_json
 
 _TODO, _DONE, _UNREADABLE = 0, 1, 2
 _NAMED = 5
@@ -170,7 +171,10 @@ def build_store(
         state = _open_work(work, sources, description, spec)
         unreadable = _cut_all(work, sources, labels["matrix"], spec, state, progress, bad_budget, workers)
         description["meta"]["unreadable"] = unreadable
-        _finish(work, folder, labels, truth, state == _DONE, description)
+        kept = np.array(state == _DONE)
+        # Windows renames no folder with a file in it that is mapped into memory.
+        del state
+        _finish(work, folder, labels, truth, kept, description)
     return CropStore.open(folder)
 
 
@@ -218,7 +222,7 @@ def _refuse_another(existing: Path, folder: Path, fingerprint: Callable[[int], s
     if not existing.exists() or (existing != folder and not (existing / "meta.json").exists()):
         return
     try:
-        content = json.loads((existing / "meta.json").read_text(encoding="utf-8"))
+        content = read_json(existing / "meta.json")
         found, format = content["fingerprint"], content["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{existing}: not a crop store; delete it, or choose another folder than {folder}") from error
@@ -264,6 +268,7 @@ def _open_work(
         if needed > free:
             raise StoreError(f"{work}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
         np.lib.format.open_memmap(work / "work.npy", mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(work / "work.npy")
         np.save(work / "stamps.npy", np.full((len(sources), 2), _NO_STAMP, dtype=np.int64))
         np.save(work / "state.npy", np.full(count, _TODO, dtype=np.uint8))
         # Last: a folder with a description has everything else.
@@ -274,6 +279,17 @@ def _open_work(
             if _differs(kept, source.stamp()):
                 state[rows] = _TODO
     return state
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk's blocks of a file now: others may fill the disk while it is written to through memory."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            path.unlink()
+            raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _rows(sources: Sequence[CropSource]) -> list[slice]:
@@ -381,6 +397,7 @@ def _finish(
 def _copy_rows(source: Path, target: Path, rows: NDArray[np.intp], chunk: int = 1024) -> None:
     crops = np.load(source, mmap_mode="r")
     packed = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=(len(rows), *crops.shape[1:]))
+    _reserve(target)
     for start in range(0, len(rows), chunk):
         packed[start : start + chunk] = crops[rows[start : start + chunk]]
     packed.flush()

@@ -14,7 +14,7 @@ import torch
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of, store_names
 from cmsa.export.formats import read_constants
-from cmsa.files.whole import refuse_own_input, whole_file, without_nan
+from cmsa.files.whole import refuse_own_input, refuse_unwritable, whole_file, without_nan
 from cmsa.metrics.score import Score
 from cmsa.metrics.table import Scores, score_table
 from cmsa.models.create import load_weights
@@ -124,6 +124,7 @@ def evaluate_recipe(
     file = find_weights(weights)
     if out:
         refuse_own_input(out, file, *exported)
+        refuse_unwritable(out)
     network = load_weights(file)
     task = task_of(network.description, heatmap_size(network))
     stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]

@@ -115,7 +115,10 @@ def save(converted: Any, format: Format, path: Path, entries: dict[str, Any]) ->
         converted.set_rt_info(text, [KEY])
         openvino.save_model(converted, str(path), compress_to_fp16=False)
     else:
-        torch.export.save(converted, str(path), extra_files={KEY: text})
+        # PyTorch's own writer of files ends the process where a disk is full.
+        archive = io.BytesIO()
+        torch.export.save(converted, archive, extra_files={KEY: text})
+        path.write_bytes(archive.getvalue())
 
 
 def read_constants(path: Path) -> dict[str, Any]:

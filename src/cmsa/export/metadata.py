@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cmsa.export.graph import ExportedGraph
+from cmsa.files.read_json import parse_json
 from cmsa.models.base import BaseNetwork
 from cmsa.models.description import other_format
 from cmsa.models.weights import describe
@@ -72,7 +73,9 @@ def from_text(text: str | None, where: str) -> dict[str, Any]:
     """
     if not text:
         raise ValueError(f"{where}: no {KEY!r} entry in the metadata; this is not a file of cmsa export")
-    entries: dict[str, Any] = json.loads(text)
+    entries = parse_json(text, f"{where}: the {KEY!r} entry of the metadata")
+    if not isinstance(entries, dict):
+        raise ValueError(f"{where}: the {KEY!r} entry of the metadata is damaged (it is no object)")
     if entries.get("format") != FORMAT:
         raise ValueError(f"{where}: {other_format('exported', entries.get('format'), FORMAT)}")
     return entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def export(
 
     Raises:
         ExportError: the file computes something else than the model; nothing is written.
+        OSError: the file cannot be written; one that was there before stays.
         ValueError: the path ends in no known format, int8 is asked of ``torch``, or the calibration crops show nothing.
         ModuleNotFoundError: the format needs a package that is not installed (``pip install 'cmsa[export]'``).
     """
@@ -98,7 +100,11 @@ def export_formats(
         # On the same file system, so that each move at the end is one step.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             partial = Path(folder) / path.name
-            save(converted, format, partial, entries)
+            try:
+                save(converted, format, partial, entries)
+            except (OSError, RuntimeError) as error:  # each format has its own word for a full disk
+                reason = str(error).strip().partition("\n")[0]
+                raise OSError(errno.EIO, f"cannot be written ({reason})", str(path)) from error
             difference = _difference(model, graph, partial, options)
             try:
                 difference.check(options.tolerance, options.calibration is not None)

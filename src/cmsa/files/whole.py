@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be written; ``path`` is named.
     """
+    refuse_unwritable(path)
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +34,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise type(error)(error.errno, f"cannot be written ({error.strerror or error})", str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Find out before the work, not after it, that its result cannot be written.
+
+    Raises:
+        OSError: a folder is there, or a file where a folder must be, or nothing may be written there.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "cannot be written (it is a folder)", str(path))
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"cannot be written ({above} is no folder)", str(path))
+    if not os.access(above, os.W_OK):
+        raise PermissionError(errno.EACCES, f"cannot be written ({above} is read-only)", str(path))
 
 
 def refuse_own_input(out: Path, *inputs: Path | None) -> None:

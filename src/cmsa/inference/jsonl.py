@@ -141,8 +141,10 @@ def _records(path: Path) -> Iterator[tuple[Record, int]]:
             end += len(line)
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ResultsError(f"{path}, line {number}: is not JSON ({error})") from error
             if not isinstance(record, dict) or not isinstance(record.get("file"), str):
                 raise ResultsError(f"{path}, line {number}: is no result, which is an object with a file")
+            if not isinstance(record.get("frame"), int | None):
+                raise ResultsError(f"{path}, line {number}: its frame must be a whole number, got {record['frame']!r}")
             yield record, end

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cmsa.data.boxes import DetectionFile, usable_boxes
 from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.image import ImageError, read_image
+from cmsa.files.whole import whole_file, without_nan
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.crops import region_center
 from cmsa.structures import COCO, Box, FloatArray, KeypointSet
@@ -182,15 +183,23 @@ def fill_labels(
     """
     if not 1 <= len(teachers) <= 2:
         raise ValueError(f"labelling takes one or two teachers, got {len(teachers)}")
+    for key in ("images", "annotations"):
+        if not isinstance(annotations.get(key), list):
+            raise ValueError(f"annotations: {key!r} must be a list, got {type(annotations.get(key)).__name__}")
     rule = rule or LabelRule()
     content = copy.deepcopy(dict(annotations))
     labels = Labels(content)
     people: dict[Any, list[dict[str, Any]]] = {}
-    for person in content["annotations"]:
-        if not person.get("iscrowd") and any(value > 0 for value in person.get("keypoints", [])[2::3]):
+    for place, person in enumerate(content["annotations"]):
+        if not _is_person(person):
+            labels.left_out.append((f"annotations[{place}]", "has no image_id, or no list of numbers as keypoints"))
+        elif not person.get("iscrowd") and any(value > 0 for value in person.get("keypoints", [])[2::3]):
             people.setdefault(person["image_id"], []).append(person)
-    for image in content["images"]:
+    for place, image in enumerate(content["images"]):
         advance()
+        if not (isinstance(image, dict) and _is_id(image.get("id")) and isinstance(image.get("file_name"), str)):
+            labels.left_out.append((f"images[{place}]", "has no id or no file_name"))
+            continue
         if image["id"] not in people:
             continue
         try:
@@ -205,7 +214,7 @@ def fill_labels(
                     f"expected {3 * len(keypoint_set)}"
                 )
             rows = np.array(person["keypoints"], dtype=np.float64).reshape(-1, 3)
-            usable, reasons = usable_boxes([person["bbox"]], *picture.shape[:2])
+            usable, reasons = usable_boxes([person.get("bbox")], *picture.shape[:2])
             labels.left_out += [(f"{image['file_name']}, person {person.get('id')}", why) for why in reasons.values()]
             if not usable or (rows[:, 2] > 0).all():
                 continue
@@ -216,6 +225,18 @@ def fill_labels(
             person["num_keypoints"] = int((rows[:, 2] > 0).sum())
             person["filled"] = np.flatnonzero(filled).tolist()
     return labels
+
+
+def _is_person(entry: Any) -> bool:
+    """Whether an entry of a file says where somebody's keypoints are; it may be without them."""
+    if not (isinstance(entry, dict) and _is_id(entry.get("image_id"))):
+        return False
+    values = entry.get("keypoints", [])
+    return isinstance(values, list) and all(isinstance(value, int | float) for value in values)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
 
 
 def label_person(
@@ -254,7 +275,5 @@ def label_person(
 
 def write_labels(labels: Labels, out: Path) -> None:
     """Write the annotations as JSON; the file appears whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(out.name + ".partial")
-    draft.write_text(json.dumps(labels.content), encoding="utf-8")
-    draft.replace(out)
+    with whole_file(out) as draft:
+        draft.write_text(json.dumps(without_nan(labels.content), allow_nan=False), encoding="utf-8")

@@ -141,6 +141,9 @@ def load_weights(path: Path | str, input_size: Size | None = None) -> BaseNetwor
     except ValueError as error:
         # A network of someone else's package, which is not installed here.
         raise ValueError(f"{path}: {error}") from error
+    except (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, AssertionError) as error:
+        # Options of a damaged file, which fail wherever the network happens to trip over them.
+        raise ValueError(f"{path}: its network cannot be made with {description.options} ({error})") from error
     load_tensors(model, tensors, str(path))
     model.description = description
     if input_size is not None:

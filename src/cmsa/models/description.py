@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cmsa.files.read_json import JsonError, parse_json
 from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, KeypointSet, keypoint_set
 
 FORMAT = 1
@@ -30,12 +32,15 @@ class Description:
         input_size: (H, W).
         options: further arguments of ``create_model``.
         names: keypoint names, class names, or ``yaw, pitch, roll``.
-        mean, std: normalisation of RGB images in 0..1.
+        mean, std: normalisation of RGB images in 0..1, three numbers each.
         decoding: how outputs are read, e.g. ``{"codec": "udp"}``.
         crop: how crops are cut: ``padding`` of the box, ``convention``, ``antialias``.
         training: provenance: data, epochs, scores, terms of the data.
         keypoints: of pose, what the keypoints mean, see ``KeypointSet.to_json``; empty in files of before it was
             kept, whose ``names`` tell it.
+
+    Raises:
+        ValueError: an entry is of another kind.
     """
 
     name: str
@@ -53,6 +58,26 @@ class Description:
     def __post_init__(self) -> None:
         for name in ("input_size", "names", "mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check()
+
+    def _check(self) -> None:
+        """A file may say anything."""
+        dictionaries = (self.options, self.decoding, self.crop, self.training, self.keypoints)
+        checks = {
+            "name and task must be text": all(isinstance(text, str) for text in (self.name, self.task)),
+            "input_size must be two whole numbers from 1": len(self.input_size) == 2
+            and all(isinstance(side, int) and side >= 1 for side in self.input_size),
+            "names must be text": all(isinstance(name, str) for name in self.names),
+            "mean and std must be three finite numbers, those of std above 0": len(self.mean) == len(self.std) == 3
+            and all(isinstance(number, int | float) and abs(number) < math.inf for number in self.mean + self.std)
+            and min(self.std) > 0,
+            "options, decoding, crop, training and keypoints must be objects": all(
+                isinstance(entry, dict) for entry in dictionaries
+            ),
+        }
+        for what, holds in checks.items():
+            if not holds:
+                raise ValueError(f"description: {what}")
 
     def keypoint_set(self) -> KeypointSet:
         """What the keypoints mean, as the file keeps it, or as the names tell.
@@ -79,13 +104,15 @@ class Description:
         if not metadata or KEY not in metadata:
             raise ValueError(f"{where}: no {KEY!r} entry in the metadata; this is not a weights file of cmsa")
         try:
-            entries = json.loads(metadata[KEY])
-            found = entries.pop("format", None)
-        except (ValueError, AttributeError) as error:
-            raise ValueError(f"{where}: the {KEY!r} entry of the metadata is damaged ({error})") from error
+            entries = parse_json(metadata[KEY], f"{where}: the {KEY!r} entry of the metadata")
+        except JsonError as error:
+            raise ValueError(str(error)) from error
+        if not isinstance(entries, dict):
+            raise ValueError(f"{where}: the {KEY!r} entry of the metadata is not a description (it is no object)")
+        found = entries.pop("format", None)
         if found != FORMAT:
             raise ValueError(f"{where}: {other_format('weights', found, FORMAT)}")
         try:
             return cls(**entries)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: the {KEY!r} entry of the metadata is not a description ({error})") from error

@@ -55,6 +55,10 @@ def load_released(source: Mapping[str, Any] | str | Path, input_size: Size | Non
         model = _build(state)
     except ReleasedFormatError as error:
         raise ReleasedFormatError(str(error) if isinstance(source, Mapping) else f"{source}: {error}") from error
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
+        # Shapes that no network has fail wherever the structure is read from them.
+        where = "" if isinstance(source, Mapping) else f"{source}: "
+        raise ReleasedFormatError(f"{where}not a whole released network; its shapes fit none ({error})") from error
     if input_size is not None:
         model.set_input_size(input_size)
     return model.eval()

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from math import isqrt
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -75,29 +75,42 @@ def read_released(source: Mapping[str, Any] | str | Path) -> State:
     elif Path(source).suffix == ".safetensors":
         try:
             state = dict[str, Any](load_file(source))
-        except SafetensorError as error:
+        except (SafetensorError, IsADirectoryError) as error:
             raise ReleasedFormatError(f"{source}: not a safetensors file ({error})") from error
     else:
-        try:
-            state = torch.load(source, map_location="cpu", weights_only=True)
-        except UnpicklingError as error:
-            raise ReleasedFormatError(
-                f"{source}: holds Python objects, which could run code when loaded, so it was not; save its "
-                f"state dict alone and load that ({error})"
-            ) from error
-        except OSError:
-            raise
-        except Exception as error:  # a file of another kind fails wherever PyTorch's reader happens to trip
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise ReleasedFormatError(f"{source}: not a checkpoint of PyTorch's, or damaged ({reason})") from error
+        with Path(source).open("rb") as file:
+            state = _unpickled(file, source)
     if not isinstance(state, Mapping):
         raise ReleasedFormatError(f"{source}: holds a {type(state).__name__}, not a state dict")
     while wrapper := next((name for name in ("state_dict", "model") if isinstance(state.get(name), Mapping)), None):
         state = state[wrapper]
     for prefix in ("module.", "model.", "module."):
-        if any(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items() if "." in name}
+        if any(str(name).startswith(prefix) for name in state):
+            state = {str(name).removeprefix(prefix): value for name, value in state.items() if "." in str(name)}
+    strange = [name for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+    if strange:
+        raise ReleasedFormatError(f"{_named(source)}holds {', '.join(map(repr, strange[:5]))}, which is no tensor")
     return dict(state)
+
+
+def _unpickled(file: BinaryIO, source: str | Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file of another kind fails wherever PyTorch's reader happens to trip
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        if isinstance(error, UnpicklingError):
+            # PyTorch wraps its reason in advice for whoever wrote the program.
+            reason = str(error).partition("WeightsUnpickler error:")[2].strip().partition("\n")[0] or reason
+            if "Unsupported global" in reason or "Unsupported class" in reason:
+                raise ReleasedFormatError(
+                    f"{source}: holds Python objects, which could run code when loaded, so it was not; save its "
+                    f"state dict alone and load that ({reason})"
+                ) from error
+        raise ReleasedFormatError(f"{source}: not a checkpoint of PyTorch's, or damaged ({reason})") from error
+
+
+def _named(source: Mapping[str, Any] | str | Path) -> str:
+    return "the state dict " if isinstance(source, Mapping) else f"{source}: "
 
 
 def released_name(key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -57,8 +58,8 @@ class KeypointSet:
             raise KeypointSetError(
                 f"KeypointSet.sigmas must hold {count} numbers, one for each name, got {len(self.sigmas)}"
             )
-        if not all(sigma > 0 for sigma in self.sigmas):
-            raise KeypointSetError(f"KeypointSet.sigmas must be above 0, got {self.sigmas}")
+        if not all(0 < sigma < math.inf for sigma in self.sigmas):
+            raise KeypointSetError(f"KeypointSet.sigmas must be above 0 and finite, got {self.sigmas}")
         paired = [index for pair in self.flip_pairs for index in pair]
         if len(set(paired)) != len(paired):
             raise KeypointSetError(f"KeypointSet.flip_pairs names a keypoint twice: {self.flip_pairs}")
@@ -94,9 +95,18 @@ class KeypointSet:
 
     @classmethod
     def from_json(cls, entries: Mapping[str, Any]) -> Self:
-        """The set of ``to_json``'s values; unknown entries, of a later version, do not count."""
+        """The set of ``to_json``'s values; unknown entries, of a later version, do not count.
+
+        Raises:
+            KeypointSetError: they make none.
+        """
         known = {field.name for field in fields(cls)}
-        return cls(**{key: _as_tuples(value) for key, value in entries.items() if key in known})
+        try:
+            return cls(**{key: _as_tuples(value) for key, value in entries.items() if key in known})
+        except KeypointSetError:
+            raise
+        except (TypeError, ValueError, AttributeError) as error:
+            raise KeypointSetError(f"keypoints: the entries are not those of a set ({error})") from error
 
 
 def _as_tuples(value: Any) -> Any:
@@ -209,7 +219,9 @@ def _sigmas(keypoints: KeypointSet, value: Any) -> tuple[float, ...]:
             given = {_index(keypoints, "sigmas", name): float(sigma) for name, sigma in value.items()}
             return tuple(given.get(index, sigma) for index, sigma in enumerate(keypoints.sigmas))
         return tuple(float(sigma) for sigma in value)
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, KeypointSetError):
+            raise
         raise KeypointSetError(f"keypoints: sigmas must be numbers, got {value!r}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import time
@@ -124,5 +125,8 @@ class Checkpoints(Callback):
             trainer.save_checkpoint(self.file)
             return
         with whole_file(self.file) as partial:
-            trainer.save_checkpoint(partial)
+            try:
+                trainer.save_checkpoint(partial)
+            except RuntimeError as error:  # what PyTorch's writer makes of a full disk
+                raise OSError(errno.EIO, str(error).partition("\n")[0]) from error
         self.written = time.monotonic()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cmsa.training.recipe_checks import check_recipe
+from cmsa.training.recipe_checks import check_length, check_recipe
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
 
@@ -212,17 +212,17 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--recipe", action="config")
     parser.add_class_arguments(Recipe)
+    path = recipe_path(name)
     try:
-        parsed = parser.parse_args(["--recipe", str(recipe_path(name)), *overrides])
-    except FileNotFoundError:
-        raise
+        check_length(path)
+        parsed = parser.parse_args(["--recipe", str(path), *overrides])
+        values = parser.instantiate_classes(parsed).as_dict()
     except Exception as error:  # jsonargparse raises its own and argparse's errors
         raise ValueError(f"recipe {name}: {' '.join(str(error).split())}") from error
-    values = parser.instantiate_classes(parsed).as_dict()
     values.pop("recipe")
     recipe = Recipe(**values)
     # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.
-    written = parser.parse_args(["--recipe", str(recipe_path(name))])
+    written = parser.parse_args(["--recipe", str(path)])
     recipe.model.options = dict(written.model.options) | recipe.model.options
     try:
         check_recipe(recipe)

@@ -1,10 +1,11 @@
-"""The range of every number of a recipe, checked where recipes enter."""
+"""The range of every number of a recipe, and how long one may be, checked where recipes enter."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 LEAST: dict[str, float] = {
@@ -48,6 +49,8 @@ MOST: dict[str, float] = {
 ABOVE: dict[str, float] = {"optimizer.learning_rate": 0}
 BELOW: dict[str, float] = {"label_smoothing": 1, "optimizer.ema_decay": 1}
 LARGEST_SIDE = 4096
+MOST_VALUES = 100_000
+"""Of a recipe's file."""
 
 
 def check_recipe(recipe: Any) -> None:
@@ -86,6 +89,30 @@ def check_recipe(recipe: Any) -> None:
         raise ValueError(f"augment.scale_limits must be [least, most], above 0 and in this order, got {limits}")
     if any(epoch < 0 for epoch in recipe.optimizer.step_epochs):
         raise ValueError(f"optimizer.step_epochs must be at least 0, got {recipe.optimizer.step_epochs}")
+
+
+def check_length(path: Path) -> None:
+    """Refuse a file whose aliases unfold to more values than any recipe has: to read it would take for ever.
+
+    Raises:
+        ValueError: it does.
+        yaml.YAMLError: it is not YAML.
+    """
+    import yaml
+
+    lengths: dict[int, int] = {}
+
+    def length(node: Any) -> int:
+        if id(node) not in lengths:
+            lengths[id(node)] = 1  # of what holds itself
+            below = node.value if isinstance(node, yaml.CollectionNode) else ()
+            pairs = isinstance(node, yaml.MappingNode)
+            lengths[id(node)] = 1 + sum(sum(map(length, part)) if pairs else length(part) for part in below)
+        return lengths[id(node)]
+
+    values = length(yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader))
+    if values > MOST_VALUES:
+        raise ValueError(f"it has {values:,} values, aliases unfolded; a recipe has {MOST_VALUES:,} at most")
 
 
 def leaves(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from cmsa.data.datasets.class_images import ClassDataError, ClassImages
 from cmsa.data.image import ImageError, read_image
 from cmsa.data.samples import Samples
+from cmsa.files.read_json import JsonError, parse_json, read_json
 
 Cifar = Literal["cifar10", "cifar100"]
 
@@ -37,6 +37,8 @@ _ALLOWED = {
 """All that arrays, lists, dictionaries and strings need."""
 
 _IMAGE_COLUMNS = ("image", "img")
+MOST_CLASSES = 1_000_000
+"""Without names; a label above is a mistake."""
 _LABEL_COLUMNS = ("fine_label", "label", "labels")
 
 
@@ -83,7 +85,7 @@ def read_cifar(folder: Path, kind: Cifar, *, training: bool) -> ClassImages:
     for name in (_TRAIN_FILES if training else _TEST_FILES)[kind]:
         content = read_array_pickle(root / name)
         images.append(_planes(root / name, content.get(b"data")))
-        labels.append(np.asarray(content.get(_LABELS[kind], ()), dtype=np.int64))
+        labels.append(_whole_numbers(root / name, _LABELS[kind], content))
     names_file, key = _NAMES[kind]
     names = read_array_pickle(root / names_file).get(key)
     if not isinstance(names, list):
@@ -101,6 +103,17 @@ def cifar(*, training: bool, images: Path, kind: Cifar) -> Samples:
 def parquet(*, training: bool, images: Path) -> Samples:
     """The reader of ``cmsa prepare --dataset parquet``."""
     return read_parquet(images, training=training).as_samples()
+
+
+def _whole_numbers(path: Path, key: bytes, content: dict[Any, Any]) -> NDArray[np.int64]:
+    """The labels, (N,)."""
+    try:
+        labels = np.asarray(content.get(key, ()))
+        if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+            raise ValueError(f"got {labels.dtype} of shape {labels.shape}")
+    except ValueError as error:
+        raise ClassDataError(f"{path}: {key.decode()!r} must be a list of whole numbers ({error})") from error
+    return labels.astype(np.int64)
 
 
 def _planes(path: Path, data: Any) -> NDArray[np.uint8]:
@@ -175,6 +188,10 @@ def _numbered(
     """Labels as places in the classes; without names of these, the labels that occur are the names."""
     numbers = [label for label in labels if isinstance(label, int)]
     if len(numbers) == len(labels):
+        if classes is None and max(numbers) >= MOST_CLASSES:
+            raise ClassDataError(
+                f"{file}: labels up to {max(numbers):,} are too many classes to be numbers; name them in classes.json"
+            )
         return numbers, classes or tuple(map(str, range(max(numbers) + 1)))
     texts = [str(label) for label in labels]
     classes = classes or tuple(sorted(set(texts)))
@@ -189,14 +206,14 @@ def _class_names(file: Path, metadata: dict[bytes, bytes] | None, column: str) -
     beside = file.parent / "classes.json"
     if beside.is_file():
         try:
-            names = json.loads(beside.read_bytes())
-        except ValueError as error:
-            raise ClassDataError(f"{beside}: is not JSON ({error})") from error
+            names = read_json(beside)
+        except JsonError as error:
+            raise ClassDataError(str(error)) from error
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ClassDataError(f"{beside}: must hold a list of class names in the order of the labels")
         return tuple(names)
     try:
-        described = json.loads((metadata or {})[b"huggingface"])
+        described = parse_json((metadata or {})[b"huggingface"], str(file))
         return tuple(map(str, described["info"]["features"][column]["names"]))
     except (KeyError, TypeError, ValueError):
         return None

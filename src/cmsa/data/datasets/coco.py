@@ -7,7 +7,6 @@ reading decides which people are cut and which the average precision counts.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +20,12 @@ from numpy.typing import NDArray
 from cmsa.data.datasets.coco_entries import EntryReader, Person, Picture, Truth, is_identity
 from cmsa.data.problems import Problems
 from cmsa.data.samples import Sample, Samples
+from cmsa.files.read_json import JsonError, read_json
 from cmsa.structures import COCO, KeypointSet, KeypointSetError, keypoint_set
 
 BoxSource = Literal["ground truth", "detections"]
+LONGEST_SIDE = 1_000_000
+"""Pixels; a longer side of a picture is a mistake."""
 
 
 class CocoError(ValueError):
@@ -224,7 +226,8 @@ def _keypoint_set(
 def _skeleton(path: Path, entry: Mapping[str, Any], count: int) -> list[tuple[int, int]]:
     """Pairs of indices from 0, of COCO's, which count from 1."""
     lines = []
-    for pair in entry.get("skeleton") or []:
+    given = entry.get("skeleton") or []
+    for pair in given if isinstance(given, list) else [given]:
         fits = isinstance(pair, list) and len(pair) == 2 and all(isinstance(end, int) for end in pair)
         if not fits or not all(1 <= end <= count for end in pair):
             raise CocoError(
@@ -267,16 +270,25 @@ def _pictures(
         pictures[identity] = None
         if min(height, width) < 1:
             problems.add("picture of no size", identity)
+        elif max(height, width) > LONGEST_SIDE:
+            problems.add(f"picture of more than {LONGEST_SIDE:,} pixels along a side", identity)
         elif folder is None:
             pictures[identity] = Picture(Path(name), height, width)
         else:
-            found = name in present or (folder / name).is_file()
+            found = name in present or _is_file(folder / name)
             pictures[identity] = Picture(folder / name, height, width, found)
             if not found:
                 problems.add("file of a picture is missing", name)
     if folder and entries and not any(picture and picture.present for picture in pictures.values()):
         raise CocoError(f"{folder}: holds none of the {len(entries)} pictures of {path}\n{problems}")
     return pictures
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def _list(path: Path, content: Mapping[str, Any], key: str) -> list[Any]:
@@ -288,8 +300,6 @@ def _list(path: Path, content: Mapping[str, Any], key: str) -> list[Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise CocoError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise CocoError(f"{path}: is not JSON ({error})") from error
+        return read_json(path)
+    except JsonError as error:
+        raise CocoError(str(error)) from error

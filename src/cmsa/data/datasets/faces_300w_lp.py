@@ -118,10 +118,10 @@ def _read_annotation(path: Path) -> tuple[tuple[float, float, float], Box]:
 def _numbers(content: dict[str, Any], key: str) -> NDArray[np.float64]:
     if key not in content:
         raise WrongFaceError(f".mat without {key}")
-    try:
-        return np.asarray(content[key], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise WrongFaceError(f"{key} is not numbers") from error
+    values = np.asarray(content[key])
+    if values.dtype.kind not in "fiu":
+        raise WrongFaceError(f"{key} is not numbers")
+    return values.astype(np.float64)
 
 
 def _landmark_box(landmarks: NDArray[np.float64]) -> Box:
@@ -132,4 +132,7 @@ def _landmark_box(landmarks: NDArray[np.float64]) -> Box:
         raise WrongFaceError("landmarks span no area")
     left, top = present.min(axis=1).tolist()
     right, bottom = present.max(axis=1).tolist()
-    return Box(left, top, right - left, bottom - top)
+    try:
+        return Box(left, top, right - left, bottom - top)
+    except ValueError as error:  # numbers whose difference is beyond what floats hold
+        raise WrongFaceError("landmarks span no area") from error

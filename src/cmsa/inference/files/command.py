@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
 from cmsa.export.converted import fastest_at_hand
+from cmsa.files.whole import refuse_unwritable
 from cmsa.inference.detectors import Detector, Selection, make_detector
 from cmsa.inference.detectors.looked_up import DetectionFileDetector, GivenBoxes
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat
+from cmsa.inference.files.results import RESULTS
 from cmsa.inference.files.run import FileRun
 from cmsa.inference.files.summary import Summary
 from cmsa.inference.heads import PREFIX, make_head_detector
@@ -107,6 +109,7 @@ def predict_files(
         kind = _task(task)
         if top < 1 or batch_size < 1:
             raise ValueError(f"top and batch size must be at least 1, got {top} and {batch_size}")
+        refuse_unwritable(folder / RESULTS)
         sources, count = _sources(inputs, recursive, folder / ANNOTATED)
         listed = sources if isinstance(sources, list) else []
         predictor = _predictor(kind, weights, device, threads, runtime, count)
@@ -146,7 +149,7 @@ def predict_files(
 
 
 def _complain(console: Console, text: str) -> None:
-    console.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"cmsa predict: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _task(command: str) -> type[Task]:

@@ -1,0 +1,36 @@
+"""JSON files, read in one way: UTF-8 with or without a byte-order mark, UTF-16, UTF-32; damage is one kind of error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class JsonError(ValueError):
+    """A file that cannot be read, or is not JSON; the message names it."""
+
+
+def read_json(path: Path) -> Any:
+    """The value in a file.
+
+    Raises:
+        JsonError: the file cannot be read, or is not JSON.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise JsonError(f"{path}: cannot be read ({error.strerror})") from error
+    return parse_json(content, str(path))
+
+
+def parse_json(content: bytes | str, where: str) -> Any:
+    """The value of a text.
+
+    Raises:
+        JsonError: it is not JSON; ``where`` is named.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:  # a thousand brackets are too deep for Python's reader
+        raise JsonError(f"{where}: is not JSON ({error})") from error
