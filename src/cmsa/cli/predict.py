@@ -52,13 +52,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     boxes.add_argument("--detector", help="what finds the boxes, see below; without one each whole picture is one box")
     where.add_argument("--threshold", type=float, default=0.0, help="least score of a box, e.g. 0.5")
     where.add_argument("--min-size", type=float, default=0.0, help="least longer side of a box in pixels, e.g. 16")
-    where.add_argument("--max-people", type=parse_count, help="boxes in a picture, the best first, e.g. 10")
+    where.add_argument("--max-people", type=int, help="boxes in a picture, the best first, e.g. 10")
     where.add_argument("--expand", type=float, default=1.0, help="factor by which boxes grow, e.g. 1.1")
     what = parser.add_argument_group("what to read")
     what.add_argument(
         "--recursive", action=argparse.BooleanOptionalAction, default=True, help="look into sub-folders (the default)"
     )
-    what.add_argument("--every", type=parse_count, default=1, help="of videos and cameras every n-th frame, e.g. 5")
+    what.add_argument("--every", type=int, default=1, help="of videos and cameras every n-th frame, e.g. 5")
     what.add_argument("--fps", type=float, help="at most so many frames a second, e.g. 10")
     what.add_argument("--start", type=float, default=0.0, help="seconds of a video to leave out, e.g. 60")
     what.add_argument("--end", type=float, help="second of a video at which to stop, e.g. 90")
@@ -77,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--track", action="store_true", help="give people in videos ids")
     made.add_argument("--smooth", action="store_true", help="smooth keypoints over time (One-Euro); tracks, too")
     made.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
-    made.add_argument("--top", type=parse_count, default=5, help="classes to list")
+    made.add_argument("--top", type=int, default=5, help="classes to list")
     made.add_argument("--cube", action="store_true", help="draw a cube instead of axes")
     how = parser.add_argument_group("how to run it")
     how.add_argument(
