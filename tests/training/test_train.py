@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_a_run_leaves_weights_logs_and_a_checkpoint(run: Path, recipe: Recipe) -
     for name, value in tensors.items():
         assert torch.equal(checkpoint["state_dict"][f"average.module.{name}"], value)
     assert checkpoint["global_step"] == 4
+
+
+def test_without_a_validation_store_the_last_weights_are_kept(
+    recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lone = replace(recipe, data=replace(recipe.data, validate=[]))
+    run = train(lone, tmp_path / "lone", **OPTIONS)
+    assert not (run / "best.safetensors").exists()
+    tensors = load_weights(run / "last.safetensors").state_dict()
+    checkpoint = torch.load(run / "last.ckpt", weights_only=False)
+    assert all(torch.equal(checkpoint["state_dict"][f"average.module.{key}"], tensors[key]) for key in tensors)
+    told = capfd.readouterr()
+    assert "last.safetensors is the last epoch's" in " ".join(told.out.split())
+    assert told.err == ""
 
 
 def test_it_says_where_it_goes_and_how_it_ended_and_nothing_else(

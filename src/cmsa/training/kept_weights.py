@@ -16,7 +16,7 @@ from cmsa.training.module import TrainingModule
 class BestWeights(Callback):
     """Writes ``best.safetensors`` and ``last.safetensors`` beside the checkpoints, after each validation.
 
-    Without a validation store there are none.
+    Without a validation store there is no best; the last weights are written after each epoch.
 
     Args:
         folder: where they go.
@@ -40,9 +40,19 @@ class BestWeights(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the weights that were just scored."""
+        if not trainer.sanity_checking:
+            self._keep(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the weights where nothing scores them."""
+        assert isinstance(pl_module, TrainingModule)
+        if not pl_module.validate_stores:
+            self._keep(trainer, pl_module)
+
+    def _keep(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         network = pl_module.evaluated
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return
         logged = trainer.callback_metrics.items()
         scores = {key: float(value) for key, value in logged if "/" in key and not key.startswith(("train/", "lr-"))}

@@ -194,7 +194,8 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
         console.print(score_table(module.latest, f"{out}: {steps:,} steps, {duration} since the last start"))
     else:
         console.print(
-            f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated",
+            f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated, {out}/last.safetensors "
+            "is the last epoch's",
             highlight=False,
             markup=False,
         )
