@@ -2,6 +2,7 @@
 # make test   style, types and tests: what continuous integration runs
 # make slow   the longest tests: every variant exported, runs killed again and again; many minutes
 # make gpu    the tests that need a CUDA device, and a short timing of the training step on it
+# make docs   the documentation site, into out/docs
 # make check  style and types only
 # make clean  remove everything that this file makes
 
@@ -10,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow gpu check clean
+.PHONY: help demo test slow gpu docs check clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -30,6 +31,9 @@ slow: $(INSTALLED)
 gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m cuda -rs
 	$(BIN)/cmsa benchmark training --compile --rounds 5
+
+docs: $(INSTALLED)
+	$(BIN)/python -m mkdocs build --quiet
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -2,73 +2,24 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
-
-from cmsa.structures import COCO
+from documents import blocks_of, commands_of, shorter
+from workplace import furnish
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-COMMANDS = [line.split(" #")[0].strip() for kind, block in BLOCKS if kind == "bash" for line in block.splitlines()]
-SHORTER = {
-    # The whole recipe would take days; nothing else is changed.
-    "cmsa train": "--limit-batches 1 --optimizer.epochs 1 --optimizer.batch_size 2 --accelerator cpu --threads 1",
-    # What the packages are is the resolver's business; that this one builds is ours.
-    "pip install": "--dry-run --no-deps --no-build-isolation",
-}
+BLOCKS = blocks_of(ROOT / "README.md")
+COMMANDS = [command for kind, block in BLOCKS if kind == "bash" for command in commands_of(block)]
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with all that the README needs: the photos, a video, COCO's layout, a released checkpoint."""
-    folder = tmp_path_factory.mktemp("readme")
-    (folder / "examples").symlink_to(ROOT / "examples")
-    random = np.random.default_rng(0)
-    for split in ("train2017", "val2017"):
-        pictures = folder / "coco" / split
-        pictures.mkdir(parents=True)
-        images, annotations = [], []
-        for number in range(1, 5):
-            noise = random.integers(0, 255, (90, 120, 3), dtype=np.uint8)
-            cv2.imwrite(str(pictures / f"{number:012d}.jpg"), noise)
-            images.append({"id": number, "file_name": f"{number:012d}.jpg", "height": 90, "width": 120})
-            points = np.column_stack([random.uniform(20, 100, 17), random.uniform(10, 80, 17), np.full(17, 2)])
-            annotations.append(
-                {
-                    "id": number,
-                    "image_id": number,
-                    "category_id": 1,
-                    "bbox": [15, 5, 90, 80],
-                    "area": 5000.0,
-                    "iscrowd": 0,
-                    "num_keypoints": 17,
-                    "keypoints": points.ravel().tolist(),
-                }
-            )
-        category = {"id": 1, "name": "person", "keypoints": list(COCO.names), "skeleton": []}
-        content = {"images": images, "annotations": annotations, "categories": [category]}
-        (folder / "coco" / "annotations").mkdir(exist_ok=True)
-        (folder / "coco" / "annotations" / f"person_keypoints_{split}.json").write_text(json.dumps(content))
-    door = cv2.VideoWriter(str(folder / "door.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
-    for number in range(20):
-        frame = np.full((120, 160, 3), 60, np.uint8)
-        frame[40:100, 4 * number : 4 * number + 20] = 230
-        door.write(frame)
-    door.release()
-    released = load_file(next((ROOT / "tests" / "models" / "data").glob("*.safetensors")))
-    # Inputs and expected outputs lie beside the checkpoint's tensors, under names without a dot.
-    tensors = {key: value for key, value in released.items() if "." in key}
-    torch.save(tensors, folder / "released.pth")
-    return folder
+    return furnish(tmp_path_factory.mktemp("readme"))
 
 
 def test_the_readme_shows_commands_and_python():
@@ -82,7 +33,7 @@ def test_every_command_runs(workplace):
     for command in filter(None, COMMANDS):
         if command.startswith("make"):
             continue
-        more = next((words for start, words in SHORTER.items() if command.startswith(start)), "")
+        more = shorter(command)
         where = ROOT if command.startswith("pip") else workplace
         done = subprocess.run(
             [*shlex.split(command), *shlex.split(more)], cwd=where, env=environment, capture_output=True, text=True

@@ -1,0 +1,113 @@
+"""The pages of ``docs``: every command that they show runs, or, where it needs data of others, is understood."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import blocks_of, commands_of, shorter
+from workplace import furnish
+
+from cmsa.cli.main import build_parser, main
+from cmsa.training.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+RUN = [page for page in PAGES if any(kind == "bash" for kind, _ in blocks_of(page))]
+PYTHON = ["camera", "five_minutes"]
+ELSEWHERE = ["extend.md"]  # its test brings the data set that its commands name
+CARDS = sorted((ROOT / "src" / "cmsa" / "weights").glob("*.md"))
+RECIPES = sorted((ROOT / "src" / "cmsa" / "recipes").glob("*.yaml"))
+
+
+def remarks(recipe: Path) -> str:
+    """The comments of a recipe, as one text."""
+    lines = recipe.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """(where, command) of every ``cmsa`` command of the documents, the cards and the recipes."""
+    pages = [page for page in [ROOT / "README.md", *PAGES, *CARDS] if page.name not in ELSEWHERE]
+    texts = [(page.name, text) for page in pages for _, text in blocks_of(page)]
+    texts += [(recipe.name, remarks(recipe)) for recipe in RECIPES]
+    found = ((where, command) for where, text in texts for command in commands_of(text))
+    return [(where, command) for where, command in found if re.match(r"cmsa [a-z]", command)]
+
+
+parser = functools.cache(build_parser)
+
+
+@pytest.mark.parametrize(("where", "command"), shown_commands())
+def test_every_command_is_understood(where, command, capsys, tmp_path, monkeypatch):
+    """Options and choices are those of the command; the entries of a recipe exist."""
+    monkeypatch.chdir(tmp_path)
+    options, rest = parser().parse_known_args(shlex.split(command)[1:])
+    if rest:
+        assert options.takes_overrides, f"{where}: {command}: {rest}"
+        load_recipe(options.recipe, rest)
+    elif getattr(options, "recipe", None):
+        load_recipe(options.recipe)
+
+
+@functools.cache
+def told_options() -> dict[str, set[str]]:
+    """The options that the help of each command names."""
+    (commands,) = (action.choices for action in parser()._actions if isinstance(action.choices, dict))
+    return {name: set(re.findall(r"--[a-z][a-z-]*", command.format_help())) for name, command in commands.items()}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES, *CARDS], ids=lambda page: page.stem)
+def test_options_in_the_text_exist(page):
+    """What stands in a sentence is often not the whole command: its options are looked at."""
+    for text in re.findall(r"`(cmsa [a-z][^`]*)`", page.read_text(encoding="utf-8")):
+        command, options = text.split()[1], set(re.findall(r"(?<=\s)--[a-z][a-z-]*(?![\w.-])", text))
+        assert options <= told_options()[command], text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_every_command_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(furnish(tmp_path))
+    commands = [command for kind, text in blocks_of(page) if kind == "bash" for command in commands_of(text)]
+    for command in commands:
+        words = shlex.split(f"{command} {shorter(command)}")
+        if words[0] == "cmsa":
+            assert main(words[1:]) == 0, command
+        else:
+            where = ROOT if words[0] == "pip" else tmp_path
+            subprocess.run([sys.executable, "-m", *words], cwd=where, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PYTHON)
+def test_every_piece_of_python_runs(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(furnish(tmp_path))
+    pieces = [text for kind, text in blocks_of(ROOT / "docs" / f"{page}.md") if kind == "python"]
+    for text in pieces:
+        exec(compile(text, page, "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+def test_every_page_is_in_the_menu():
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    missing = [page.name for page in [*PAGES, *(ROOT / "docs" / "reference").glob("*.md")] if page.name not in menu]
+    assert not missing
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    """Links, anchors, names of the reference: mkdocs is told to be strict."""
+    if not importlib.util.find_spec("mkdocs"):
+        pytest.skip("needs mkdocs-material and mkdocstrings")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    reference = (tmp_path / "site" / "reference" / "predict.html").read_text(encoding="utf-8")
+    assert "from_pretrained" in reference
