@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,5 +28,5 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links into the package lead to the cards' pages."""
-    return markdown.replace("](../src/cmsa/weights/", "](weights/")
+    """Links into the package lead to the cards' pages; other files of the repository are named, not linked."""
+    return re.sub(r"\[([^\]]+)\]\(\.\./[^)]*\)", r"\1", markdown.replace("](../src/cmsa/weights/", "](weights/"))
