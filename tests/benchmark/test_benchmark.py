@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from cmsa.benchmark import engines
 from cmsa.benchmark.measure import interleaved, machine, peak_memory
-from cmsa.benchmark.networks import Candidate, cmsa_candidate, cost_of, peers
+from cmsa.benchmark.networks import Candidate, cmsa_candidate, cost_of, known_peers
 from cmsa.benchmark.plot import plot
 from cmsa.benchmark.row import Row
 from cmsa.benchmark.table import show_table
@@ -75,12 +76,28 @@ def test_cost_of_cmsa_s_is_near_that_of_the_released_structure():
 
 
 def test_peers_are_what_they_are_called():
-    found = {peer.name: peer for peer in peers()}
+    found = {f"{peer.name} {peer.size[0]}": peer for peer in known_peers()}
+    assert len(found) == 7
     with torch.device("meta"):
         counts = {name: sum(p.numel() for p in peer.build().parameters()) / 1e6 for name, peer in found.items()}
-    assert counts["HRNet-W32"] == pytest.approx(28.5, abs=0.1)
-    assert counts["ViT-B/16, no head"] == pytest.approx(85.8, abs=0.3)
-    assert counts["ResNet-50 SimpleBaseline"] == pytest.approx(34.0, abs=0.1)
+    assert counts["HRNet-W32 128"] == pytest.approx(28.5, abs=0.1)
+    assert counts["ViT-B/16, no head 256"] == pytest.approx(85.8, abs=0.3)
+    assert counts["ResNet-50 SimpleBaseline 128"] == pytest.approx(34.0, abs=0.1)
+    # ResNet-18 without its classifier has 11.18 M, MobileNetV4-small up to its last map of 960 channels 1.26; the
+    # matrix of the axes at most 0.04.
+    for side in (128, 256):
+        assert counts[f"ResNet-18 SimCC {side}"] == pytest.approx(11.2, abs=0.1)
+        assert counts[f"MobileNetV4-small SimCC {side}"] == pytest.approx(1.3, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["ResNet-18 SimCC", "MobileNetV4-small SimCC"])
+def test_light_peers_say_where_on_both_axes(name):
+    peer = next(peer for peer in known_peers() if peer.name == name)
+    assert peer.size == (128, 96)
+    with torch.inference_mode():
+        network = peer.prepare(peer.build())
+        # Two bins for each pixel of an axis.
+        assert network(torch.zeros(2, 3, *peer.size)).shape == (2, 17, 2 * 128 + 2 * 96)
 
 
 ROW = Row("cmsa_n", 32, 24, "openvino", "float32", 1_000_000, 10**8, 2 * 10**8, 2.0, 500.0, 260.0, 0.5, None)
@@ -98,6 +115,16 @@ def test_the_table_shows_numbers(capsys, monkeypatch):
 def test_the_plot_is_a_picture(tmp_path):
     plot([ROW], CONDITIONS, tmp_path / "benchmark.png")
     assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_int8_between_which_all_is_bf16_is_openvinos(monkeypatch):
+    asked = ["float32", "bf16", "int8", "int8+bf16"]
+    for there in (True, False):
+        monkeypatch.setattr(engines, "has_bf16", lambda there=there: there)
+        found = list(engines.combinations(["torch", "onnxruntime", "openvino"], asked))
+        assert [precision for runtime, precision in found if runtime == "onnxruntime"] == ["float32", "int8"]
+        both = asked if there else ["float32", "int8"]
+        assert [precision for runtime, precision in found if runtime == "openvino"] == both
 
 
 @pytest.mark.slow

@@ -33,7 +33,20 @@ def test_inference_is_the_default(told):
 @pytest.mark.parametrize("name", [[], ["inference"]])
 def test_options_of_inference(told, name):
     options = ["--variants", "cmsa_n", "--sizes", "32x24", "64x48", "--runtimes", "torch", "--precisions", "int8"]
-    more = ["--batch", "8", "--threads", "1", "--rounds", "3", "--no-peers", "--out", "there"]
+    more = [
+        "--batch",
+        "8",
+        "--threads",
+        "1",
+        "--rounds",
+        "3",
+        "--no-peers",
+        "--peer",
+        "a.onnx",
+        "b.xml",
+        "--out",
+        "there",
+    ]
     assert main(["benchmark", *name, *options, *more]) == 0
     wanted = {
         "variants": ["cmsa_n"],
@@ -44,6 +57,7 @@ def test_options_of_inference(told, name):
         "threads": 1,
         "rounds": 3,
         "with_peers": False,
+        "peers": [Path("a.onnx"), Path("b.xml")],
         "out": Path("there"),
     }
     assert told == {"inference": (wanted,)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +18,29 @@ from cmsa.runtime.sessions import Runtime, onnxruntime_session, openvino_model
 CALIBRATION = 16
 
 
+class Measured(Protocol):
+    """What a row of the table says of a network: its name, and (H, W) of its input."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the table."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of its input."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A network in a runtime.
 
     Attributes:
-        candidate: the network.
+        network: which one.
         runtime, precision: how it runs.
         one, many: run it on one image and on a batch.
     """
 
-    candidate: Candidate
+    network: Measured
     runtime: str
     precision: str
     one: Work
@@ -66,24 +78,25 @@ def example_images(candidate: Candidate, count: int) -> Tensor:
 
 
 def export_models(network: nn.Module, images: Tensor, precisions: Sequence[str]) -> dict[str, Any]:
-    """A network as ``onnx.ModelProto`` by precision; bf16 is the float32 one, computed otherwise."""
+    """A network as ``onnx.ModelProto`` by precision; those with bf16 are the same, computed otherwise."""
     plain = to_onnx(trace(network, images[:2]), ["output"])
     models = {"float32": plain, "bf16": plain}
-    if "int8" in precisions:
-        models["int8"] = quantize(plain, INPUT_NAME, images[:CALIBRATION])
+    if {"int8", "int8+bf16"} & set(precisions):
+        models["int8"] = models["int8+bf16"] = quantize(plain, INPUT_NAME, images[:CALIBRATION])
     return models
 
 
 def combinations(runtimes: Sequence[Runtime], precisions: Sequence[str]) -> Iterator[tuple[Runtime, str]]:
     """Runtime and precision, as far as there are such here: bf16 is OpenVINO's, where the machine computes in it."""
     for precision in precisions:
-        if "onnxruntime" in runtimes and precision != "bf16":
+        if "onnxruntime" in runtimes and "bf16" not in precision:
             yield "onnxruntime", precision
-        if "openvino" in runtimes and (precision != "bf16" or _has_bf16()):
+        if "openvino" in runtimes and ("bf16" not in precision or has_bf16()):
             yield "openvino", precision
 
 
-def _has_bf16() -> bool:
+def has_bf16() -> bool:
+    """Whether this machine computes in bf16."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -119,6 +132,6 @@ def openvino_request(
     model: Any, images: Tensor, precision: str, threads: int, settings: Mapping[str, Any] | None = None
 ) -> Any:
     """An ``onnx.ModelProto`` in OpenVINO, ready for as many images; ``settings`` are further ones of OpenVINO's."""
-    computed = "bf16" if precision == "bf16" else "f32"
+    computed = "bf16" if "bf16" in precision else "f32"
     chosen = {"NUM_STREAMS": 1, **(settings or {})}
     return openvino_model(model.SerializeToString(), threads, computed, images.shape, chosen).create_infer_request()

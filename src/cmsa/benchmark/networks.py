@@ -1,4 +1,4 @@
-"""What is measured: CMSA's variants, and the networks that they are compared with (all from timm)."""
+"""What is measured: CMSA's variants, and the networks that they are compared with (from timm)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cmsa.models.create import create_model
 Size = tuple[int, int]
 KEYPOINTS = 17
 MATRIX_SIDE = 1536
+LIGHT_SIZES: tuple[Size, ...] = ((128, 96), (256, 192))
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,13 @@ def matrix_product() -> Candidate:
     return Candidate("matrix product", (side // 3, side), lambda: nn.Linear(side, side, bias=False).eval(), _as_it_is)
 
 
-def peers() -> list[Candidate]:
-    """HRNet-W32 at 128x96, ViT-B/16 at 256x192 (ViTPose-B's size), ResNet-50 with SimpleBaseline's head at 128x96."""
-    return [
+def known_peers() -> list[Candidate]:
+    """Networks for pose that others take, large ones and those of small devices.
+
+    HRNet-W32 at 128x96, ViT-B/16 at 256x192 (ViTPose-B's size), ResNet-50 with SimpleBaseline's head at 128x96; and
+    ResNet-18 and MobileNetV4-small with SimCC (arXiv 2107.03332) on their last map, at 128x96 and 256x192.
+    """
+    large = [
         Candidate("HRNet-W32", (128, 96), lambda: HighResolution().eval(), _as_it_is),
         Candidate("ViT-B/16, no head", (256, 192), _vit, _as_it_is),
         Candidate(
@@ -65,6 +70,15 @@ def peers() -> list[Candidate]:
             _as_it_is,
         ),
     ]
+    light = {"ResNet-18 SimCC": "timm/resnet18", "MobileNetV4-small SimCC": "timm/mobilenetv4_conv_small"}
+    return large + [_simcc(name, backbone, size) for name, backbone in light.items() for size in LIGHT_SIZES]
+
+
+def _simcc(name: str, backbone: str, size: Size) -> Candidate:
+    def build() -> nn.Module:
+        return create_model(backbone, "pose", size, head="simcc", fusion="linear", out_indices=[4]).eval()
+
+    return Candidate(name, size, build, _as_it_is)
 
 
 def _as_it_is(network: nn.Module) -> nn.Module:

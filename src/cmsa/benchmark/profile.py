@@ -55,7 +55,7 @@ class ProfileRow:
 def benchmark_profile(
     variants: Sequence[str] = ("cmsa_s",),
     sizes: Sequence[tuple[int, int]] = ((32, 24),),
-    precisions: Sequence[str] = ("float32", "bf16", "int8"),
+    precisions: Sequence[str] = ("float32", "bf16", "int8", "int8+bf16"),
     *,
     batch: int = 32,
     threads: int = 2,
@@ -67,7 +67,7 @@ def benchmark_profile(
     Args:
         variants: of CMSA.
         sizes: (H, W) of their inputs.
-        precisions: ``float32``, ``bf16`` (where the machine computes in it) and ``int8``.
+        precisions: ``float32``, ``bf16`` (where the machine computes in it), ``int8`` and ``int8+bf16``.
         batch: images that are run together.
         threads: of OpenVINO.
         rounds: of which means are taken.

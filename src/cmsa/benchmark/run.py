@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,16 +10,16 @@ from typing import Any
 
 import torch
 
-from cmsa.benchmark.engines import Engine, open_engines
+from cmsa.benchmark.engines import Engine, Measured, open_engines
+from cmsa.benchmark.files import open_file, read_network
 from cmsa.benchmark.measure import Work, interleaved, machine, peak_memory
 from cmsa.benchmark.networks import (
     MATRIX_SIDE,
-    Candidate,
     Cost,
     cmsa_candidate,
     cost_of,
+    known_peers,
     matrix_product,
-    peers,
     unfused_candidate,
 )
 from cmsa.benchmark.row import Row
@@ -33,12 +34,13 @@ def benchmark(
     variants: Sequence[str] = ("cmsa_n", "cmsa_s", "cmsa_b", "cmsa_l"),
     sizes: Sequence[tuple[int, int]] = ((32, 24),),
     runtimes: Sequence[Runtime] = ("torch", "onnxruntime", "openvino"),
-    precisions: Sequence[str] = ("float32", "bf16", "int8"),
+    precisions: Sequence[str] = ("float32", "bf16", "int8", "int8+bf16"),
     *,
     batch: int = 32,
     threads: int = 2,
     rounds: int = 7,
     with_peers: bool = True,
+    peers: Sequence[Path] = (),
     out: Path | None = None,
 ) -> list[Row]:
     """Measure networks side by side in one run and show the table.
@@ -48,13 +50,19 @@ def benchmark(
             weights have, and ``cmsa_s`` unfused.
         sizes: (H, W) of their inputs.
         runtimes: to run all of them in.
-        precisions: ``float32``, ``bf16`` (OpenVINO, where the machine computes in it) and ``int8`` (calibrated on
-            noise: its speed is that of a real calibration, its output is of no use).
+        precisions: ``float32``, ``bf16`` (OpenVINO, where the machine computes in it), ``int8`` (calibrated on noise:
+            its speed is that of a real calibration, its output is of no use) and ``int8+bf16``, the same network with
+            bf16 instead of float32 between its int8 products (OpenVINO).
         batch: images of the throughput.
         threads: of every runtime.
         rounds: of which medians are taken.
-        with_peers: measure the networks of ``benchmark.networks.peers`` too.
+        with_peers: measure the networks of ``benchmark.networks.known_peers`` too.
+        peers: ONNX or OpenVINO files of other networks, measured in the runtimes that read them.
         out: folder for ``benchmark.json`` and ``benchmark.png``.
+
+    Raises:
+        FileNotFoundError: there is no such file of a peer.
+        ValueError: a peer's file is of another kind or has other inputs, see ``benchmark.files.read_network``.
     """
     from rich.console import Console
     from rich.progress import track
@@ -66,13 +74,17 @@ def benchmark(
         candidates.insert(1, cmsa_candidate("cmsa_n", sizes[0], "linear"))
     if "cmsa_s" in variants:
         candidates.append(unfused_candidate("cmsa_s", sizes[0]))
-    candidates += peers() if with_peers else []
+    candidates += known_peers() if with_peers else []
+    files = [read_network(path) for path in peers]
     costs: dict[str, Cost] = {}
     engines: list[Engine] = []
     for candidate in track(candidates, "exporting", console=errors):
         trained = candidate.build()
         costs[_label(candidate)] = cost_of(trained, candidate.prepare(trained), candidate.size)
         engines += open_engines(candidate, trained, runtimes, precisions, batch, threads)
+    for file in files:
+        costs[_label(file)] = file.cost
+        engines += open_file(file, runtimes, precisions, batch, threads)
     product = matrix_product()
     products = open_engines(product, product.build(), runtimes, precisions, 2, threads)
     works: dict[str, Work] = {f"{_PEAK} {index}": engine.one for index, engine in enumerate(products)}
@@ -87,11 +99,11 @@ def benchmark(
         peaks[engine.precision] = max(speed, peaks.get(engine.precision, 0.0))
     rows = []
     for index, engine in enumerate(engines):
-        cost, many = costs[_label(engine.candidate)], timings[f"{index} many"]
-        height, width = engine.candidate.size
+        cost, many = costs[_label(engine.network)], timings[f"{index} many"]
+        height, width = engine.network.size
         rows.append(
             Row(
-                engine.candidate.name,
+                engine.network.name,
                 height,
                 width,
                 engine.runtime,
@@ -100,7 +112,7 @@ def benchmark(
                 latency=timings[f"{index} one"].wall * 1e3,
                 throughput=batch / many.wall,
                 throughput_cpu=batch / many.cpu,
-                share_of_peak=2 * cost.with_attention * batch / many.wall / peaks[engine.precision],
+                share_of_peak=2 * cost.with_attention * batch / many.wall / peaks.get(engine.precision, math.nan),
                 memory=memory[index],
             )
         )
@@ -124,5 +136,5 @@ def _write(out: Path, rows: Sequence[Row], conditions: dict[str, Any]) -> None:
     plot(rows, conditions, out / "benchmark.png")
 
 
-def _label(candidate: Candidate) -> str:
-    return f"{candidate.name} {candidate.size}"
+def _label(network: Measured) -> str:
+    return f"{network.name} {network.size}"

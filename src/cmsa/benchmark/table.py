@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def show_table(rows: Sequence[Row], conditions: Mapping[str, Any]) -> None:
             f"{row.with_attention / 1e9:.3f}" if first else "",
             f"{row.latency:.1f}",
             f"{row.throughput:.1f}",
-            f"{row.share_of_peak:.0%}",
+            "" if math.isnan(row.share_of_peak) else f"{row.share_of_peak:.0%}",
             "" if row.memory is None else f"{row.memory:.0f}",
         )
         before = row.network

@@ -11,23 +11,24 @@ from pathlib import Path
 from cmsa.cli.arguments import parse_count, parse_size, parse_task
 
 TEXT = (
-    "Time and memory, measured side by side: inference beside HRNet, ViT and ResNet, training steps beside a "
-    "straightforward implementation, the packed store beside decoding each sample; accuracy beside other networks; or "
-    "a server under load and misuse."
+    "Time and memory, measured side by side: inference beside HRNet, ViT, ResNet, MobileNet and files of yours, "
+    "training steps beside a straightforward implementation, the packed store beside decoding each sample; accuracy "
+    "beside other networks; or a server under load and misuse."
 )
 EXAMPLES = """
 examples:
   cmsa benchmark --variants cmsa_n cmsa_s --batch 1 --threads 1
+  cmsa benchmark --variants cmsa_n --runtimes openvino --peer mine.onnx
   cmsa benchmark training --task head_pose --rounds 3
   cmsa benchmark data --annotations coco/annotations/person_keypoints_val2017.json --images coco/val2017
   cmsa benchmark accuracy --annotations people.json --images photos --peer tinypose.onnx --flip-test
 """
 VARIANTS = ("cmsa_n", "cmsa_s", "cmsa_b", "cmsa_l")
 RUNTIMES = ("torch", "onnxruntime", "openvino")
-PRECISIONS = ("float32", "bf16", "int8")
+PRECISIONS = ("float32", "bf16", "int8", "int8+bf16")
 EVERY = {"batch", "threads", "rounds", "out"}
 OPTIONS = {
-    "inference": EVERY | {"variants", "sizes", "precisions", "runtimes", "with_peers"},
+    "inference": EVERY | {"variants", "sizes", "precisions", "runtimes", "with_peers", "peers"},
     "training": EVERY | {"variants", "sizes", "precisions", "task", "compile_network"},
     "data": EVERY | {"annotations", "images", "size"},
     "profile": EVERY | {"variants", "sizes", "precisions"},
@@ -65,10 +66,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--variants", nargs="*", choices=VARIANTS, help="all; of training cmsa_n and cmsa_s, of a profile cmsa_s"
     )
     networks.add_argument("--sizes", nargs="+", type=parse_size, help="HEIGHTxWIDTH; 32x24, or the task's")
-    networks.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="all; int8 is of inference only")
+    networks.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="all; int8 is not of training")
     inference = parser.add_argument_group("inference")
     inference.add_argument("--runtimes", nargs="+", choices=RUNTIMES, help="all")
-    inference.add_argument("--no-peers", dest="with_peers", action="store_false", help="CMSA only")
+    inference.add_argument(
+        "--no-peers", dest="with_peers", action="store_false", help="CMSA, and files of --peer, only"
+    )
+    peers = parser.add_argument_group("inference and accuracy")
+    peers.add_argument("--peer", dest="peers", nargs="*", type=Path, help="ONNX or OpenVINO files of other networks")
     training = parser.add_argument_group("training")
     training.add_argument(
         "--task",
@@ -82,9 +87,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the crops; 32x24")
     accuracy = parser.add_argument_group("accuracy")
     accuracy.add_argument("--weights", nargs="*", help="ours, by name or file; the shipped ones of human pose")
-    accuracy.add_argument(
-        "--peer", dest="peers", nargs="*", type=Path, help="ONNX or OpenVINO files of other pose networks"
-    )
     accuracy.add_argument("--flip-test", action="store_true", help="average with the mirrored crop, for all networks")
     accuracy.add_argument(
         "--anchor", choices=["corner", "center"], help="where a peer's heatmap pixel lies in its input; corner"
