@@ -11,12 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -30,8 +28,9 @@ from cmsa.models.pretrained import DEFAULT_WEIGHTS
 
 PATIENCE = 2.0
 """Seconds that the measured server gives a client to send its request; its own default is longer."""
-SIZE = 640, 480
-_WARM, _EACH, _SOAK, _PARTS = 200, 1000, 16, 4
+SIZE, SMALL = (640, 480), (320, 240)
+_WARM, _EACH, _SOAK, _PARTS = 200, 400, 16, 4
+_QUESTIONS = 12
 _MEMORY = "process_resident_memory_bytes"
 _CLOSE = 0.01
 """How far a number of an answer may be from ``Predictor``'s: they are rounded to 1e-4, and batches sum otherwise."""
@@ -42,14 +41,15 @@ class ServeRow:
     """So many clients at a time, or one kind of misuse.
 
     Attributes:
-        kind: ``load``, ``soak``, or what was misused.
+        kind: ``Predictor`` and ``Predictor.stream``, asked in one thread without a server; ``load``; ``soak``, one of
+            the parts of the long run; or what was misused.
         concurrency: clients at a time.
         requests: all together.
         statuses: how many had which.
         per_second: answers of 200; 0 of misuse.
         p50, p99: milliseconds to an answer of 200; of misuse, that another client waited meanwhile.
         farthest: of any number in an answer from ``Predictor``'s.
-        memory: megabytes of the server, resident, afterwards.
+        memory: megabytes of the server, resident, afterwards; 0 without one.
         fine: whether all was as it has to be.
     """
 
@@ -79,8 +79,8 @@ def benchmark_serve(
 
     Args:
         weights: one name or file; by default those of human pose.
-        concurrencies: clients at a time, each row of up to 1,000 requests.
-        requests: of the long run, after which the memory is compared.
+        concurrencies: clients at a time, each row of up to 400 requests with 1 to 4 boxes.
+        requests: of the long run, with one box each in smaller pictures, along which the memory is looked at.
         threads: of the network on the CPU.
         out: folder for ``serve.json``; nothing is written where it is missing.
 
@@ -94,41 +94,41 @@ def benchmark_serve(
     if requests < 1 or not concurrencies or min(concurrencies) < 1:
         raise ValueError(f"requests and clients are at least 1, got {requests} and {list(concurrencies)}")
     predictor = Predictor.from_pretrained(names[0], threads=threads, runtime=None)
-    questions = make_questions(predictor)
+    questions, small = make_questions(predictor), make_questions(predictor, 1, SMALL)
+    rows = _alone(predictor, questions, min(_EACH, requests))
     with running(predictor.task.command, names[0], threads) as port:
         ask_many(port, questions, _WARM, _SOAK)
-        rows = [
-            _row("load", clients, ask_many(port, questions, min(_EACH, requests), clients), port)
-            for clients in concurrencies
-        ]
+        for clients in concurrencies:
+            rows.append(_row("load", clients, ask_many(port, questions, min(_EACH, requests), clients), port))
+        ask_many(port, small, _WARM, _SOAK)
         for _ in range(_PARTS):
-            rows.append(_row("soak", _SOAK, ask_many(port, questions, -(-requests // _PARTS), _SOAK), port))
+            rows.append(_row("soak", _SOAK, ask_many(port, small, -(-requests // _PARTS), _SOAK), port))
         rows += _misuse_rows(port, questions)
     _show(rows)
     if out is not None:
-        conditions = {"machine": machine(), "weights": names[0], "picture": SIZE, "patience": PATIENCE}
+        conditions = {"machine": machine(), "weights": names[0], "pictures": [SIZE, SMALL], "patience": PATIENCE}
         write_rows(out / "serve.json", rows, conditions)
     return rows
 
 
-def make_questions(predictor: Predictor, count: int = 12) -> list[Question]:
-    """Made pictures with 1 to 4 boxes, and what ``Predictor`` says of them."""
+def make_questions(predictor: Predictor, most: int = 4, size: tuple[int, int] = SIZE) -> list[Question]:
+    """Made pictures with 1 to ``most`` boxes, and what ``Predictor`` says of them."""
     random = np.random.default_rng(13)
     questions = []
-    for number in range(count):
+    for number in range(_QUESTIONS):
         coarse = Image.fromarray(random.integers(0, 255, (30, 40, 3), dtype=np.uint8))
-        pixels = np.asarray(coarse.resize(SIZE, Image.Resampling.BICUBIC), dtype=np.float64)
+        pixels = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
         pixels = (pixels + random.normal(0, 4, pixels.shape)).clip(0, 255).astype(np.uint8)
         content = io.BytesIO()
         Image.fromarray(pixels).save(content, "JPEG", quality=90)
         boxes = [
-            [round(float(number), 1) for number in (*random.uniform(0, 300, 2), *random.uniform(40, 160, 2))]
-            for _ in range(1 + number % 4)
+            [round(float(side), 1) for side in (*random.uniform(0, size[1] / 2, 2), *random.uniform(40, 160, 2))]
+            for _ in range(1 + number % most)
         ]
         values = predictor(content.getvalue(), boxes=boxes)
         records = [predictor.task.record(value, 1.0, 5) for value in values]
         path = f"/predict?boxes={quote(json.dumps({'xywh': boxes}))}"
-        questions.append(Question(path, content.getvalue(), records))
+        questions.append(Question(path, content.getvalue(), records, boxes))
     return questions
 
 
@@ -166,9 +166,27 @@ def running(command: str, weights: str, threads: int | None = None) -> Iterator[
         raise RuntimeError(f"the server ended with {code}: {''.join(logged[-20:])}")
 
 
+def _alone(predictor: Predictor, questions: Sequence[Question], requests: int) -> list[ServeRow]:
+    """What the same pictures take without a server: one after the other, and in batches."""
+    asked = [questions[number % len(questions)] for number in range(requests)]
+    one = Load()
+    began = time.perf_counter()
+    for question in asked:
+        start = time.perf_counter()
+        predictor(question.body, boxes=question.boxes)
+        one.seconds.append(time.perf_counter() - start)
+    one.wall = time.perf_counter() - began
+    began = time.perf_counter()
+    for _ in predictor.stream((question.body, question.boxes) for question in asked):
+        pass
+    together = time.perf_counter() - began
+    alone = _row("Predictor", 1, one, None)
+    stream = ServeRow("Predictor.stream", 1, requests, {}, requests / together, np.nan, np.nan, 0.0, 0.0, True)
+    return [replace(alone, requests=requests), stream]
+
+
 def _misuse_rows(port: int, questions: Sequence[Question]) -> Iterator[ServeRow]:
     for misuse in misuses(questions[0]):
-        statuses: Counter[str] = Counter()
         others, done = Load(), threading.Event()
 
         def ask_meanwhile(others: Load = others, done: threading.Event = done) -> None:
@@ -181,27 +199,16 @@ def _misuse_rows(port: int, questions: Sequence[Question]) -> Iterator[ServeRow]
         other = threading.Thread(target=ask_meanwhile)
         other.start()
         try:
-            statuses = misuse.run(port)
+            statuses = dict(misuse.run(port))
         finally:
             done.set()
             other.join()
         row = _row(misuse.name, misuse.together, others, port)
         fine = row.fine and set(statuses) <= misuse.fine
-        yield ServeRow(
-            row.kind,
-            row.concurrency,
-            misuse.count,
-            dict(statuses),
-            0.0,
-            row.p50,
-            row.p99,
-            row.farthest,
-            row.memory,
-            fine,
-        )
+        yield replace(row, requests=misuse.count, statuses=statuses, per_second=0.0, fine=fine)
 
 
-def _row(kind: str, clients: int, load: Load, port: int) -> ServeRow:
+def _row(kind: str, clients: int, load: Load, port: int | None) -> ServeRow:
     median, slowest = np.percentile(load.seconds, [50, 99]) * 1000 if load.seconds else (np.nan, np.nan)
     return ServeRow(
         kind,
@@ -212,7 +219,7 @@ def _row(kind: str, clients: int, load: Load, port: int) -> ServeRow:
         float(median),
         float(slowest),
         load.farthest,
-        memory_of(port),
+        0.0 if port is None else memory_of(port),
         set(load.statuses) <= {"200"} and load.farthest < _CLOSE,
     )
 
@@ -235,12 +242,14 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 def _show(rows: Sequence[ServeRow]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("", "clients", "requests", "statuses", "a second", "p50 ms", "p99 ms", "apart", "MB", "fine")
+    headings = ("clients", "requests", "statuses", "a second", "p50 ms", "p99 ms", "apart", "MB", "fine")
+    table = Table(Column(no_wrap=True), *headings)
     for row in rows:
-        statuses = ", ".join(f"{name}: {number}" for name, number in sorted(row.statuses.items()))
-        cells: list[Any] = [f"{row.per_second:.0f}" if row.per_second else "", f"{row.p50:.1f}", f"{row.p99:.1f}"]
-        cells += [f"{row.farthest:.1g}", f"{row.memory:.0f}", "yes" if row.fine else "[red]no[/]"]
+        statuses = "\n".join(f"{name}: {number}" for name, number in sorted(row.statuses.items()))
+        cells = [f"{row.per_second:.0f}" if row.per_second else ""]
+        cells += ["" if np.isnan(time) else f"{time:.1f}" for time in (row.p50, row.p99)]
+        cells += [f"{row.farthest:.1g}", f"{row.memory:.0f}" if row.memory else "", "yes" if row.fine else "[red]no[/]"]
         table.add_row(row.kind, str(row.concurrency), f"{row.requests:,}", statuses, *cells)
     Console().print(table)

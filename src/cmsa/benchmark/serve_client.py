@@ -31,11 +31,13 @@ class Question:
         path: of the address.
         body: an encoded picture.
         expected: of ``predictions``, what the task keeps of each.
+        boxes: x, y, width, height, as in the path.
     """
 
     path: str
     body: bytes
     expected: Sequence[Mapping[str, Any]] = ()
+    boxes: Sequence[Sequence[float]] = ()
 
 
 @dataclass

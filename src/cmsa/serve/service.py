@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,8 +36,6 @@ from cmsa.tasks import commands
 
 _STATUS: dict[Fault, int] = {"unknown": 415, "large": 413, "damaged": 422}
 _REMEMBERING = "motion"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,6 @@ class Service:
             self.example = dict(plain(self.predictor.task.record(values[0][0], 1.0, self.top)))
             self.ready = True
         except Exception as error:
-            logger.exception("the network cannot run")
             self.failed = error
 
     async def answer(self, asked: Asked) -> Record:
