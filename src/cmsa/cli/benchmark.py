@@ -12,8 +12,9 @@ from cmsa.cli.arguments import parse_count, parse_size, parse_task
 
 TEXT = (
     "Time and memory, measured side by side: inference beside HRNet, ViT, ResNet, MobileNet and files of yours, "
-    "training steps beside a straightforward implementation, the packed store beside decoding each sample; accuracy "
-    "beside other networks; or a server under load and misuse."
+    "training steps beside a straightforward implementation, the packed store beside decoding each sample, the whole "
+    "job from files to results beside the network alone; accuracy beside other networks; or a server under load and "
+    "misuse."
 )
 EXAMPLES = """
 examples:
@@ -32,6 +33,7 @@ OPTIONS = {
     "training": EVERY | {"variants", "sizes", "precisions", "task", "compile_network"},
     "data": EVERY | {"annotations", "images", "size"},
     "profile": EVERY | {"variants", "sizes", "precisions"},
+    "pipeline": EVERY | {"images", "boxes", "weights", "runtimes", "pictures"},
     "accuracy": {"annotations", "images", "sizes", "weights", "peers", "flip_test", "anchor", "threads", "out"},
     "serve": {"weights", "concurrencies", "requests", "threads", "out"},
 }
@@ -55,11 +57,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=list(OPTIONS),
         default="inference",
         help="what is timed, named before all options: inference (the default), training steps, the reading of data, "
-        "or inference by kind of layer; or accuracy at low resolution beside other networks; or cmsa serve",
+        "inference by kind of layer, or the pipeline from files to results; or accuracy at low resolution beside other "
+        "networks; or cmsa serve",
     )
     parser.add_argument("--batch", type=parse_count, help="images of a batch; 32, of data 64")
     parser.add_argument("--threads", type=parse_count, help="of the CPU; 2")
     parser.add_argument("--rounds", type=parse_count, help="of which medians are taken; 7 of inference, or 5")
+    pipeline = parser.add_argument_group("pipeline")
+    pipeline.add_argument("--pictures", type=parse_count, help="how many to make where there is no --images; 256")
+    pipeline.add_argument("--boxes", type=Path, help="COCO detection file for the pictures in --images")
     parser.add_argument("--out", type=Path, default=Path("benchmark"), help="folder for JSON and plot")
     networks = parser.add_argument_group("inference, training and profile")
     networks.add_argument(
@@ -67,8 +73,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     networks.add_argument("--sizes", nargs="+", type=parse_size, help="HEIGHTxWIDTH; 32x24, or the task's")
     networks.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="all; int8 is not of training")
-    inference = parser.add_argument_group("inference")
-    inference.add_argument("--runtimes", nargs="+", choices=RUNTIMES, help="all")
+    inference = parser.add_argument_group("inference and pipeline")
+    inference.add_argument("--runtimes", nargs="+", choices=RUNTIMES, help="all; of the pipeline the fastest")
     inference.add_argument(
         "--no-peers", dest="with_peers", action="store_false", help="CMSA, and files of --peer, only"
     )
@@ -81,12 +87,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="whose head, augmentation and loss; pose (the default), head_pose, classification",
     )
     training.add_argument("--compile", dest="compile_network", action="store_true", help="torch.compile too")
-    data = parser.add_argument_group("data and accuracy")
+    data = parser.add_argument_group("data, pipeline and accuracy")
     data.add_argument("--annotations", type=Path, help="COCO keypoint annotations")
     data.add_argument("--images", type=Path, help="folder of the pictures")
     data.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the crops; 32x24")
     accuracy = parser.add_argument_group("accuracy")
-    accuracy.add_argument("--weights", nargs="*", help="ours, by name or file; the shipped ones of human pose")
+    accuracy.add_argument(
+        "--weights",
+        nargs="*",
+        help="ours, by name or file; the shipped ones of human pose, of the pipeline the default one",
+    )
     accuracy.add_argument("--flip-test", action="store_true", help="average with the mirrored crop, for all networks")
     accuracy.add_argument(
         "--anchor", choices=["corner", "center"], help="where a peer's heatmap pixel lies in its input; corner"
@@ -124,6 +134,10 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         from cmsa.benchmark.serve import benchmark_serve
 
         benchmark_serve(**given)
+    elif kind == "pipeline":
+        from cmsa.benchmark.pipeline import benchmark_pipeline
+
+        benchmark_pipeline(**given)
     else:
         for name in ("annotations", "images"):
             if name not in given:

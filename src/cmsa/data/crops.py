@@ -50,8 +50,9 @@ def cut_crop(
 
 
 def _supersampling(matrix: FloatArray, size: tuple[int, int]) -> int:
-    steps = np.linalg.norm(invert_affine(matrix)[:, :2], axis=0)
-    return max(1, min(_ceil(float(steps.max())), _LARGEST_CANVAS // max(size)))
+    (a, b, _), (c, d, _) = invert_affine(matrix).tolist()
+    step = max(math.sqrt(a * a + c * c), math.sqrt(b * b + d * d))
+    return max(1, min(_ceil(step), _LARGEST_CANVAS // max(size)))
 
 
 @dataclass(frozen=True)

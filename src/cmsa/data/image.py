@@ -64,7 +64,8 @@ def read_image(source: ImageSource, *, apply_exif: bool = True) -> NDArray[np.ui
     if isinstance(source, np.ndarray):
         return _from_array(source, f"array of shape {source.shape} and type {source.dtype}")
     if isinstance(source, Image.Image):
-        return _from_pil(source, f"PIL image of mode {source.mode} and size {source.size}", apply_exif)
+        name = f"PIL image of mode {source.mode} and size {source.size}"
+        return _from_pil(source, name, apply_exif, ours=False)
     if isinstance(source, bytes):
         return _decode(source, f"encoded image of {len(source)} bytes", apply_exif)
     if isinstance(source, str | Path):
@@ -85,18 +86,20 @@ def _decode(content: bytes, name: str, apply_exif: bool) -> NDArray[np.uint8]:
         raise ImageError(f"{name}: cannot be decoded ({error})") from error
     except Exception as error:  # Pillow's readers report damage with many kinds of exception
         raise ImageError(f"{name}: cannot be decoded (no picture in a known format, or damaged)") from error
-    return _from_pil(picture, name, apply_exif)
+    return _from_pil(picture, name, apply_exif, ours=True)
 
 
-def _from_pil(picture: Image.Image, name: str, apply_exif: bool) -> NDArray[np.uint8]:
+def _from_pil(picture: Image.Image, name: str, apply_exif: bool, ours: bool) -> NDArray[np.uint8]:
+    """A picture's pixels; one that is ours may be turned where it is, which saves a copy where nothing is to turn."""
     try:
         if apply_exif:
-            picture = ImageOps.exif_transpose(picture)
+            picture = ImageOps.exif_transpose(picture, in_place=ours) or picture
         if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
             # PIL would cut these at 255.
             return _from_array(_deep_grey(picture), name)
         transparent = picture.has_transparency_data
-        return _from_array(np.asarray(picture.convert("RGBA" if transparent else "RGB")), name)
+        mode = "RGBA" if transparent else "RGB"
+        return _from_array(np.asarray(picture if picture.mode == mode else picture.convert(mode)), name)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders report damage with many kinds of exception

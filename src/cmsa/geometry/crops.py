@@ -60,12 +60,11 @@ def crop_affine(
     """
     height, width = size
     if convention == "udp":
-        step = extent[0] / (width - 1), extent[1] / (height - 1)
+        step = float(extent[0]) / (width - 1), float(extent[1]) / (height - 1)
     else:
-        step = extent[0] / width, extent[1] / height
+        step = float(extent[0]) / width, float(extent[1]) / height
     anchor = (width / 2, height / 2) if convention == "hrnet" else ((width - 1) / 2, (height - 1) / 2)
     cosine, sine = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
-    turn = np.array([[cosine, -sine], [sine, cosine]])
-    linear = turn @ np.diag(step)
-    to_picture = np.concatenate([linear, (np.array(center) - linear @ np.array(anchor))[:, None]], axis=1)
-    return invert_affine(to_picture)
+    a, b, c, d = cosine * step[0], -sine * step[1], sine * step[0], cosine * step[1]
+    x, y = center[0] - (a * anchor[0] + b * anchor[1]), center[1] - (c * anchor[0] + d * anchor[1])
+    return invert_affine(np.array([[a, b, x], [c, d, y]], dtype=np.float64))

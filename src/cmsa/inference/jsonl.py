@@ -63,9 +63,7 @@ class ResultLines:
         Raises:
             OSError: there is no room left. The file then ends with the line before.
         """
-        line = (json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n").encode(
-            "utf-8", "backslashreplace"
-        )
+        line = (_text(record) + "\n").encode("utf-8", "backslashreplace")
         written = 0
         try:
             while written < len(line):
@@ -116,6 +114,14 @@ def read_results(path: str | Path) -> Iterator[Record]:
     """
     for record, _ in _records(Path(path)):
         yield record
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        # Few records hold what JSON does not have; to look through all of them would take longer than to write them.
+        return json.dumps(plain(record), ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

@@ -1,14 +1,16 @@
-"""Frames -> results: read, detect and cut in threads of their own, predicted in batches, tracked in order.
+"""Frames -> results: read, detected in, cut and predicted in threads of their own, tracked and given out in order.
 
-    read -> [queue] -> detect, cut -> [queue] -> network, in batches across frames -> ids, smoothing -> result
+    read -> [queue] -> detect, cut -> [queue] -> network, in batches across frames -> [queue] -> ids, smoothing
 
-The queues are short and full queues make their writers wait, so memory does not depend on how long a stream is.
+The queues are short and full queues make their writers wait, so memory does not depend on how long a stream is. Whoever
+takes the results may write them while the network computes the next ones.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +25,8 @@ from cmsa.structures import Box, Keypoints
 
 _AHEAD = 4
 """Frames that wait before each stage."""
+_MOST_PIXELS = 64_000_000
+"""Of the frames that wait until a batch is full; large photos are predicted before it is."""
 
 
 class Tracker(Protocol):
@@ -98,38 +102,41 @@ class Pipeline:
 
         A frame that a detector fails on, and one that cannot be cut, becomes a notice; the others go on.
         """
-        prepared = ahead(self._prepared(ahead(items, _AHEAD)), _AHEAD)
         waiting: deque[tuple[Frame, Detections, CutPicture] | Notice] = deque()
 
         def cuts() -> Iterator[CutPicture]:
-            for entry in prepared:
-                waiting.append(entry)
-                yield CutPicture(hurry=True) if isinstance(entry, Notice) else entry[2]
+            with closing(ahead(self._prepared(ahead(items, _AHEAD)), _AHEAD)) as prepared:
+                for entry in prepared:
+                    waiting.append(entry)
+                    yield CutPicture(hurry=True) if isinstance(entry, Notice) else entry[2]
 
-        try:
-            for values in self.predictor.predict_cuts(cuts(), flip_test=self.flip_test, batch_size=self.batch_size):
+        predicted = self.predictor.predict_cuts(cuts(), flip_test=self.flip_test, batch_size=self.batch_size)
+        # A batch's values come all at once, and must not keep the network from the next one.
+        with closing(ahead(predicted, self.batch_size)) as results:
+            for values in results:
                 entry = waiting.popleft()
                 yield entry if isinstance(entry, Notice) else self._result(*entry, values)
-        finally:
-            prepared.close()
 
     def _prepared(
         self, items: Generator[Frame | Notice, None, None]
     ) -> Iterator[tuple[Frame, Detections, CutPicture] | Notice]:
-        try:
+        pixels = 0
+        with closing(items):
             for item in items:
-                yield self._prepare(item)
-        finally:
-            items.close()
+                if isinstance(item, Notice):
+                    yield item
+                    continue
+                pixels += item.picture.shape[0] * item.picture.shape[1]
+                yield self._prepare(item, hurry=item.live or pixels >= _MOST_PIXELS)
+                if pixels >= _MOST_PIXELS:
+                    pixels = 0
 
-    def _prepare(self, item: Frame | Notice) -> tuple[Frame, Detections, CutPicture] | Notice:
-        if isinstance(item, Notice):
-            return item
+    def _prepare(self, item: Frame, hurry: bool) -> tuple[Frame, Detections, CutPicture] | Notice:
         assert self.detector is not None
         try:
             found = self.detector(item.picture, None if item.path is None else str(item.path))
             boxes = None if found.source == WHOLE else found.boxes
-            cut = self.predictor.cut(item.picture, boxes, hurry=item.live)
+            cut = self.predictor.cut(item.picture, boxes, hurry=hurry)
         except (ValueError, RuntimeError, MemoryError) as error:
             number = None if item.time is None else item.number
             return Notice(item.source, str(error), number=number)

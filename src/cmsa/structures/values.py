@@ -5,6 +5,7 @@ Coordinates are (x, y) in pixels of the full picture, pixel centres at integers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,7 +37,7 @@ class Box:
 
     def __post_init__(self) -> None:
         numbers = (self.x, self.y, self.width, self.height)
-        if not all(np.isfinite(number) for number in numbers):
+        if not all(map(math.isfinite, numbers)):
             raise ValueError(f"box {numbers}: every number must be finite")
         if self.width <= 0 or self.height <= 0:
             raise ValueError(f"box {numbers}: width and height must be positive")

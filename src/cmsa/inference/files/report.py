@@ -21,8 +21,11 @@ _SHOWN = 20
 @contextmanager
 def progress(console: Console, count: int | None, quiet: bool = False) -> Iterator[Callable[[int, str], None]]:
     """A progress bar over ``count`` pictures, if that is known, and what to call with how many are done and a name."""
+    if quiet or not console.is_terminal:
+        yield lambda done, name: None
+        return
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=count)
         yield lambda done, name: bar.update(task, completed=done, description=escape(name))
 

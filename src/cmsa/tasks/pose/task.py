@@ -157,9 +157,12 @@ class PoseTask(Task):
     def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> list[Keypoints]:
         """As ``Task.values``."""
         points, scores = (numbers(part) for part in decoded)
+        if not len(points):
+            return []
+        in_pictures = apply_affine(invert_affine(np.stack(matrices)), points)
         return [
-            Keypoints(apply_affine(invert_affine(matrix), xy), score, self.keypoint_set.names, box, self.keypoint_set)
-            for xy, score, matrix, box in zip(points, scores, matrices, boxes, strict=True)
+            Keypoints(xy, score, self.keypoint_set.names, box, self.keypoint_set)
+            for xy, score, box in zip(in_pictures, scores, boxes, strict=True)
         ]
 
     def score(self, store: CropStore) -> PoseScore:
