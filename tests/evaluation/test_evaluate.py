@@ -13,11 +13,11 @@ from cmsa.evaluation.evaluate import (
     evaluate_store,
     names_of,
     open_for_evaluation,
-    open_for_scoring,
     score_table,
     store_names,
 )
 from cmsa.export import export
+from cmsa.export.converted import open_exported_of
 from cmsa.export.run import ExportOptions
 from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
@@ -140,7 +140,7 @@ def test_exported_files_are_scored_beside_the_weights(store: CropStore, folder: 
         evaluate_recipe(tiny_recipe(store, store), str(weights), exported=[decoding])
     save_weights(folder / "larger.safetensors", create_model("cmsa_n", "pose", (32, 32), **TINY))
     with pytest.raises(ValueError, match=r"the weights are cmsa_n for pose at 32x32"):
-        open_for_scoring(path, read_description(folder / "larger.safetensors"))
+        open_exported_of(path, read_description(folder / "larger.safetensors"))
 
 
 def test_files_of_one_name_are_told_apart() -> None:

@@ -2,6 +2,7 @@ import io
 import json
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.data.image import ImageError
+from cmsa.inference.detectors import given_boxes
 from cmsa.inference.predictor import Predictor, Skipped
 from cmsa.models.create import create_model, load_weights
 from cmsa.models.network import CMSA
@@ -314,3 +316,53 @@ def test_a_whole_picture_taken_as_one_person_is_said_once(predictor, noise, capl
         predictor(noise)
         predictor(noise)
     assert caplog.text.count("taken as one person") == 1
+
+
+def test_boxes_as_people_have_them(predictor, noise):
+    expected = predictor(noise, [BOX])[0]
+    left, top, width, height = BOX
+    corners = np.array([[left, top, left + width, top + height]])
+    corners_and_more = SimpleNamespace(xyxy=corners, confidence=np.array([0.5]), class_id=np.array([0]))
+    ways = [
+        predictor(noise, corners, box_format="xyxy"),
+        predictor(noise, np.array([[*BOX, 0.75]])),
+        predictor(noise, [[*BOX, 0.75, 3]]),
+        predictor(noise, np.array([[*corners[0], 0.75, 3]]), box_format="xyxy"),
+        predictor(noise, corners_and_more),
+        predictor(noise, given_boxes([BOX])),
+        next(predictor.stream([(noise, corners)], box_format="xyxy")),
+    ]
+    for people in ways:
+        assert [person.box for person in people] == [expected.box]
+        np.testing.assert_array_equal(people[0].xy, expected.xy)
+    np.testing.assert_array_equal(
+        predictor.crops(noise, corners, box_format="xyxy")[0][0], predictor.crops(noise, [BOX])[0][0]
+    )
+
+
+def test_corners_are_not_taken_for_widths(predictor, noise):
+    corners = [[70, 30, 120, 80], [10, 20, 60, 85]]
+    with pytest.raises(BoxesError, match=r"box 0, \[70, 30, 120, 80\].*leaves the picture of 90x140.*say xyxy"):
+        predictor(noise, corners)
+    assert len(predictor(noise, corners, box_format="xyxy")) == 2
+    with pytest.raises(BoxesError, match=r"box 0, xyxy \[100, 50, 30, 35\], and every other: has no area.*say xywh"):
+        predictor(noise, [[100, 50, 30, 35]], box_format="xyxy")
+    with pytest.raises(BoxesError, match="xywh or xyxy, got 'cxcywh'"):
+        predictor(noise, [BOX], box_format="cxcywh")
+    # One that cannot be used does not cost the others.
+    assert len(predictor(noise, [*corners, [5, 5, 5, 9], "x"], box_format="xyxy")) == 2
+    assert [skipped.box for skipped in predictor.skipped] == [2, 3]
+
+
+def test_bf16_moves_keypoints_little(weights, noise):
+    exact, half = Predictor.from_pretrained(weights), Predictor.from_pretrained(weights, precision="bf16")
+    with torch.inference_mode():
+        images = torch.randn(2, 3, 32, 24)
+        one, other = exact.network(images), half.network(images)
+    assert other.dtype == torch.float32
+    assert 0 < (one - other).abs().max() < 0.05 * one.abs().max()
+    assert len(half(noise, [BOX])) == 1
+    with pytest.raises(ValueError, match=r"no precision 'int8'; there are float32, bf16: .*cmsa export --int8"):
+        Predictor.from_pretrained(weights, precision="int8")
+    with pytest.raises(ValueError, match="onnxruntime does not compute in bf16"):
+        Predictor.from_pretrained(weights, runtime="onnxruntime", precision="bf16")

@@ -13,7 +13,7 @@ from cmsa.benchmark.measure import Work
 from cmsa.benchmark.networks import Candidate
 from cmsa.export.formats import INPUT_NAME, to_onnx, trace
 from cmsa.export.quantize import quantize
-from cmsa.runtime.sessions import Runtime, onnxruntime_session, openvino_model
+from cmsa.runtime.sessions import Runtime, has_bf16, onnxruntime_session, openvino_model
 
 CALIBRATION = 16
 
@@ -93,13 +93,6 @@ def combinations(runtimes: Sequence[Runtime], precisions: Sequence[str]) -> Iter
             yield "onnxruntime", precision
         if "openvino" in runtimes and ("bf16" not in precision or has_bf16()):
             yield "openvino", precision
-
-
-def has_bf16() -> bool:
-    """Whether this machine computes in bf16."""
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _works(run: Callable[[Tensor], object], images: Tensor) -> tuple[Work, Work]:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.benchmark.engines import Engine, has_bf16
+from cmsa.benchmark.engines import Engine
 from cmsa.benchmark.measure import Work
 from cmsa.benchmark.networks import Cost
-from cmsa.runtime.sessions import Runtime, onnxruntime_session, openvino_model
+from cmsa.runtime.sessions import Runtime, has_bf16, onnxruntime_session, openvino_model
 
 _SUFFIXES = (".onnx", ".xml")
 _WEIGHTED = {

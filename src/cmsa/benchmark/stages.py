@@ -85,7 +85,8 @@ class Stages:
 
     @torch.inference_mode()
     def _values(self) -> list[Any]:
-        task, values = self.predictor.task, []
+        task = self.predictor.task
+        values: list[Any] = []
         for output, part in zip(self.outputs, self._parts(), strict=True):
             matrices, boxes = [region.matrix for region in part], [region.box for region in part]
             values += task.values(task.decode(output), matrices, boxes)

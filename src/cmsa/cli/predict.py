@@ -85,6 +85,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=["torch", "onnxruntime", "openvino"],
         help="by default the fastest that is installed; for a few pictures the fastest that needs no export first",
     )
+    how.add_argument(
+        "--precision",
+        choices=["float32", "bf16"],
+        default="float32",
+        help="of products; bf16 with PyTorch, and with OpenVINO where the machine has it; for int8 see --exported",
+    )
+    how.add_argument(
+        "--exported", type=Path, help="a file of cmsa export of these weights to run instead of them, e.g. in int8"
+    )
     how.add_argument("--device", default="cpu", help="where PyTorch runs, e.g. cuda")
     how.add_argument("--threads", type=parse_count, help="CPU threads of the network, e.g. 1")
     how.add_argument("--batch-size", type=parse_count, default=32, help="crops at a time, across pictures")
@@ -124,6 +133,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
             runtime=options.runtime,
             device=options.device,
             threads=options.threads,
+            precision=options.precision,
+            exported=options.exported,
             batch_size=options.batch_size,
             quiet=options.quiet,
         )

@@ -93,7 +93,10 @@ def _from_pil(picture: Image.Image, name: str, apply_exif: bool, ours: bool) -> 
     """A picture's pixels; one that is ours may be turned where it is, which saves a copy where nothing is to turn."""
     try:
         if apply_exif:
-            picture = ImageOps.exif_transpose(picture, in_place=ours) or picture
+            if ours:
+                ImageOps.exif_transpose(picture, in_place=True)
+            else:
+                picture = ImageOps.exif_transpose(picture)
         if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
             # PIL would cut these at 255.
             return _from_array(_deep_grey(picture), name)

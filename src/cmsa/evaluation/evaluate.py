@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,39 +12,18 @@ import torch
 
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of, store_names
-from cmsa.export.formats import read_constants
+from cmsa.export.converted import open_exported_of
 from cmsa.files.whole import refuse_own_input, refuse_unwritable, whole_file, without_nan
 from cmsa.metrics.score import Score
 from cmsa.metrics.table import Scores, score_table
 from cmsa.models.create import load_weights
-from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
 from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
-from cmsa.runtime.sessions import RuntimeNetwork, open_exported
 from cmsa.tasks import Task, task_of
 from cmsa.tasks.task import Network
 from cmsa.training.recipe import Recipe
-
-
-def open_for_scoring(path: Path, description: Description) -> RuntimeNetwork:
-    """Open an exported file that puts out what a model puts out.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is of another model, or normalises or decodes by itself.
-    """
-    entries = read_constants(path)
-    there, here = (
-        f"{model['name']} for {model['task']} at {'x'.join(map(str, model['input_size']))}"
-        for model in (entries["model"], asdict(description))
-    )
-    if there != here:
-        raise ValueError(f"{path}: was exported from {there}, the weights are {here}")
-    if entries["decoded_in_graph"] or entries["input"]["normalised_in_graph"]:
-        raise ValueError(f"{path}: was exported with --normalise or --decode; export it without them to score it")
-    return open_exported(path)
 
 
 @torch.inference_mode()
@@ -130,7 +108,7 @@ def evaluate_recipe(
     stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]
     networks: dict[str, Network] = {"": fuse(network).to(device)}
     for name, path in zip(names_of(exported), exported, strict=True):
-        networks[f", {name}"] = open_for_scoring(path, network.description)
+        networks[f", {name}"] = open_exported_of(path, network.description)
     console, scores = Console(), {}
     with Progress(console=console, transient=True) as progress:
         for (name, store), (ending, run) in product(zip(store_names(stores), stores, strict=True), networks.items()):

@@ -7,17 +7,27 @@ import hashlib
 import logging
 import os
 import threading
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from cmsa.export.formats import read_constants
 from cmsa.models.base import BaseNetwork
+from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
 from cmsa.models.weights import describe
-from cmsa.runtime.sessions import Runtime, RuntimeNetwork, available_runtimes, open_exported
+from cmsa.runtime.sessions import (
+    Precision,
+    Runtime,
+    RuntimeNetwork,
+    available_runtimes,
+    check_precision,
+    open_exported,
+)
 from cmsa.tasks.task import Network
 
 logger = logging.getLogger(__name__)
@@ -26,7 +36,11 @@ SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "openvino": ".xml"}
 
 
 def network_for(
-    model: BaseNetwork, runtime: Runtime | None = None, device: str | torch.device = "cpu", threads: int | None = None
+    model: BaseNetwork,
+    runtime: Runtime | None = None,
+    device: str | torch.device = "cpu",
+    threads: int | None = None,
+    precision: Precision = "float32",
 ) -> Network:
     """The network of a model: normalised images (B, 3, H, W) float32 on ``device`` -> the head's output.
 
@@ -35,9 +49,11 @@ def network_for(
         runtime: None takes the fastest that is installed on a CPU, PyTorch elsewhere.
         device: of PyTorch; the other runtimes are for the CPU.
         threads: for one image or batch, PyTorch's for the whole process; None leaves them as they are.
+        precision: ``bf16`` computes products in bfloat16: PyTorch, and OpenVINO where the machine has instructions
+            for it.
 
     Raises:
-        ValueError: there is no such runtime, or it does not run on the device.
+        ValueError: there is no such runtime, or it does not run on the device or in the precision.
         ModuleNotFoundError: the runtime is not installed (``pip install 'cmsa[export]'``).
     """
     device = torch.device(device)
@@ -46,14 +62,58 @@ def network_for(
     if runtime not in get_args(Runtime):
         raise ValueError(f"no runtime {runtime!r}; there are {', '.join(get_args(Runtime))}")
     if runtime == "torch":
+        check_precision(precision, runtime)
         if threads is not None:
             torch.set_num_threads(threads)
-        return fuse(model).to(device).to(memory_format=torch.channels_last)
+        network = fuse(model).to(device).to(memory_format=torch.channels_last)
+        return Bf16Network(network) if precision == "bf16" else network
     if device.type != "cpu":
         raise ValueError(f"{runtime} runs on the CPU, not on {device}: use the runtime torch")
     if runtime not in available_runtimes():
         raise ModuleNotFoundError(f"{runtime} is not installed: pip install 'cmsa[export]'")
-    return ConvertedNetwork(model, runtime, threads)
+    check_precision(precision, runtime)
+    return ConvertedNetwork(model, runtime, threads, precision)
+
+
+def open_exported_of(
+    path: str | Path, description: Description, threads: int | None = None, runtime: Runtime | None = None
+) -> RuntimeNetwork:
+    """A file that ``cmsa export`` made of a model, e.g. in int8, and that puts out what the model puts out.
+
+    Args:
+        path: ``.onnx``, ``.xml`` or ``.pt2``.
+        description: the model's.
+        threads: for one image or batch; None leaves it to the runtime.
+        runtime: see ``open_exported``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is of another model, or normalises or decodes by itself.
+    """
+    entries = read_constants(Path(path))
+    there, here = (
+        f"{found['name']} for {found['task']} at {'x'.join(map(str, found['input_size']))}"
+        for found in (entries["model"], asdict(description))
+    )
+    if there != here:
+        raise ValueError(f"{path}: was exported from {there}, the weights are {here}")
+    if entries["decoded_in_graph"] or entries["input"]["normalised_in_graph"]:
+        raise ValueError(f"{path}: was exported with --normalise or --decode; export it without them")
+    return open_exported(path, threads, runtime)
+
+
+class Bf16Network(nn.Module):
+    """PyTorch's network under autocast; what it puts out is float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As the network's."""
+        with torch.autocast(images.device.type, torch.bfloat16):
+            output: Tensor = self.network(images)
+        return output.float()
 
 
 class ConvertedNetwork:
@@ -62,10 +122,12 @@ class ConvertedNetwork:
     The cache is the folder ``$CMSA_CACHE``, by default ``~/.cache/cmsa``. It may be deleted at any time.
     """
 
-    def __init__(self, model: BaseNetwork, runtime: Runtime, threads: int | None = None) -> None:
+    def __init__(
+        self, model: BaseNetwork, runtime: Runtime, threads: int | None = None, precision: Precision = "float32"
+    ) -> None:
         # What the caller does to the model later is none of this network's business.
         self.model: BaseNetwork | None = copy.deepcopy(model).eval()
-        self.runtime, self.threads = runtime, threads
+        self.runtime, self.threads, self.precision = runtime, threads, precision
         self.opened: RuntimeNetwork | None = None
         self.opening = threading.Lock()
 
@@ -91,7 +153,7 @@ class ConvertedNetwork:
         path = cached_file(model, self.runtime)
         if path.is_file():
             try:
-                return open_exported(path, self.threads)
+                return open_exported(path, self.threads, precision=self.precision)
             except ValueError:
                 logger.warning("%s: is damaged, and made anew", path)
         from cmsa.export import export
@@ -99,7 +161,7 @@ class ConvertedNetwork:
         # Exporting records operations, which does not go together with the caller's inference mode.
         with torch.inference_mode(False):
             export(model, path)
-        return open_exported(path, self.threads)
+        return open_exported(path, self.threads, precision=self.precision)
 
 
 def fastest_at_hand(model: BaseNetwork) -> Runtime:

@@ -12,7 +12,6 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,13 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cmsa.data.boxes import DetectionFile, list_boxes, usable_boxes
+from cmsa.data.boxes import DetectionFile, usable_boxes
 from cmsa.data.crops import cut_crop
 from cmsa.data.image import ImageError, ImageSource, read_image
-from cmsa.export.converted import network_for
+from cmsa.export.converted import network_for, open_exported_of
 from cmsa.geometry.crops import region_center
 from cmsa.inference.cuts import CutPicture, Region
 from cmsa.inference.detectors import Detections, Detector, make_detector
+from cmsa.inference.detectors.given import BoxFormat, HasCorners, listed_boxes
 from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
 from cmsa.models.base import BaseNetwork
 from cmsa.models.create import load_weights
@@ -36,14 +36,14 @@ from cmsa.models.weights import describe
 from cmsa.runtime.feeding import crop_spec, face_margin_of, heatmap_size
 from cmsa.runtime.forks import about_to_compute
 from cmsa.runtime.preprocess import preprocess_of
-from cmsa.runtime.sessions import Runtime
+from cmsa.runtime.sessions import Precision, Runtime
 from cmsa.structures import Box, FloatArray
 from cmsa.tasks import task_of
 from cmsa.tasks.task import Network
 
 Picture = NDArray[np.uint8]
-Boxes = Sequence[object] | NDArray[Any] | str | Path | DetectionFile | None
-"""Boxes (``Box``, or x, y, width, height) in pixels of the picture after its EXIF turn; a COCO detection file; None."""
+Boxes = Sequence[object] | NDArray[Any] | Detections | HasCorners | str | Path | DetectionFile | None
+"""Boxes in pixels of the picture after its EXIF turn, as a call takes them."""
 
 _MOST_SKIPPED = 1000
 _MOST_LOGGED = 20
@@ -86,6 +86,8 @@ class Predictor:
         threads: on the CPU, for one picture or batch, PyTorch's for the whole process; None leaves them as they are.
         runtime: ``torch``, ``onnxruntime`` or ``openvino``, see ``cmsa.export.converted``. The last two export the
             model when it is first used, and keep the file for the next time.
+        precision: ``float32``, or ``bf16`` where runtime and machine have it.
+        exported: a file of ``cmsa export`` of this model, e.g. in int8, to compute with instead.
         detector: finds the boxes of pictures that come without: a detector, or what ``make_detector`` makes one of,
             e.g. ``motion`` or ``FILE.onnx``. None takes such a picture as one box.
 
@@ -101,7 +103,9 @@ class Predictor:
 
     Raises:
         DetectorError: the detector cannot be made.
-        ValueError: the model was made without ``create_model`` and so does not say how it is fed.
+        FileNotFoundError: there is no such exported file.
+        ValueError: the model was made without ``create_model`` and so does not say how it is fed; there is no such
+            runtime or precision here; or the exported file is not of this model.
     """
 
     def __init__(
@@ -111,6 +115,8 @@ class Predictor:
         device: str | torch.device = "cpu",
         threads: int | None = None,
         runtime: Runtime | None = "torch",
+        precision: Precision = "float32",
+        exported: str | Path | None = None,
         detector: str | Detector | None = None,
     ) -> None:
         self.description = describe(model)
@@ -118,7 +124,13 @@ class Predictor:
         self.preprocess = preprocess_of(self.description).to(self.device)
         self.task = task_of(self.description, heatmap_size(model))
         self.spec, self.margin = crop_spec(model, self.task.padding), face_margin_of(model)
-        self.network: Network = network_for(model, runtime, self.device, threads)
+        self.network: Network
+        if exported is None:
+            self.network = network_for(model, runtime, self.device, threads, precision)
+        else:
+            # PyTorch is the runtime of a file only if this is its own.
+            chosen = None if runtime == "torch" else runtime
+            self.network = open_exported_of(exported, self.description, threads, chosen)
         self.detector = make_detector(detector) if isinstance(detector, str) else detector
         self.skipped: list[Skipped] = []
         self.skipped_count = 0
@@ -132,6 +144,8 @@ class Predictor:
         device: str | torch.device = "cpu",
         threads: int | None = None,
         runtime: Runtime | None = "torch",
+        precision: Precision = "float32",
+        exported: str | Path | None = None,
         detector: str | Detector | None = None,
     ) -> Self:
         """A predictor from weights.
@@ -142,25 +156,42 @@ class Predictor:
             device: as for the class.
             threads: as for the class.
             runtime: as for the class.
+            precision: as for the class.
+            exported: as for the class.
             detector: as for the class.
 
         Raises:
-            FileNotFoundError: there are no such weights.
-            ValueError: the file is not a weights file of cmsa, or is damaged.
+            FileNotFoundError: there are no such weights, or no such exported file.
+            ValueError: the file is not a weights file of cmsa, or is damaged; and as for the class.
         """
         model = load_weights(find_weights(name))
-        return cls(model, device=device, threads=threads, runtime=runtime, detector=detector)
+        return cls(
+            model,
+            device=device,
+            threads=threads,
+            runtime=runtime,
+            precision=precision,
+            exported=exported,
+            detector=detector,
+        )
 
     def __call__(
-        self, image: ImageSource, boxes: Boxes = None, *, flip_test: bool = False, batch_size: int = 32
+        self,
+        image: ImageSource,
+        boxes: Boxes = None,
+        *,
+        box_format: BoxFormat = "xywh",
+        flip_test: bool = False,
+        batch_size: int = 32,
     ) -> list[Any]:
         """Predict one value for each box.
 
         Args:
             image: a path, an array (RGB), a PIL image or the bytes of a file, see ``read_image``.
-            boxes: an array or a list of x, y, width, height in pixels of the picture, a list of ``Box``, a COCO
-                detection file (its entries for this picture), or None: what the detector finds, without one the whole
-                picture.
+            boxes: an array or a list of four numbers in pixels of the picture, behind which a score and a class may
+                stand; a list of ``Box``; ``Detections``, also those of supervision; a COCO detection file (its entries
+                for this picture); or None: what the detector finds, without one the whole picture.
+            box_format: of the four numbers: ``xywh``, left, top, width and height; or ``xyxy``, two corners.
             flip_test: average with the mirrored crops.
             batch_size: crops at a time; bounds the memory.
 
@@ -170,16 +201,18 @@ class Predictor:
 
         Raises:
             ImageError: the picture cannot be read.
-            BoxesError: the boxes are of no known kind, or their file cannot be read.
+            BoxesError: the boxes are of no known kind, are corners without being called so, or their file cannot be
+                read.
         """
         picture = read_image(image)
-        item = (picture, self._boxes_of(image, boxes, picture))
+        item = (picture, self._boxes_of(image, boxes, picture, box_format))
         return next(self.stream([item], flip_test=flip_test, batch_size=batch_size))
 
     def stream(
         self,
         items: Iterable[ImageSource | tuple[ImageSource, Boxes]],
         *,
+        box_format: BoxFormat = "xywh",
         flip_test: bool = False,
         batch_size: int = 32,
     ) -> Iterator[list[Any]]:
@@ -187,6 +220,7 @@ class Predictor:
 
         Args:
             items: pictures, or (picture, boxes) pairs. Read a detection file once, with ``DetectionFile.read``.
+            box_format: as for a call.
             flip_test: as for a call.
             batch_size: crops at a time, from several pictures where these are small. At most this many pictures are
                 read before the first one's values come out; 1 gives each picture's values at once (a camera).
@@ -198,7 +232,8 @@ class Predictor:
             BoxesError: as for a call.
         """
         self._begin()
-        yield from self.predict_cuts(map(self._cut_item, count(), items), flip_test=flip_test, batch_size=batch_size)
+        cuts = (self._cut_item(place, item, box_format) for place, item in enumerate(items))
+        yield from self.predict_cuts(cuts, flip_test=flip_test, batch_size=batch_size)
 
     def cut(self, picture: Picture, boxes: Sequence[object] | None, *, hurry: bool = False) -> CutPicture:
         """Cut the crops of a picture, without predicting; may be called from several threads.
@@ -243,18 +278,20 @@ class Predictor:
         self._run(batch, flip_test)
         yield from (picture.values for picture in waiting)
 
-    def crops(self, image: ImageSource, boxes: Boxes = None) -> list[tuple[Picture, FloatArray]]:
+    def crops(
+        self, image: ImageSource, boxes: Boxes = None, *, box_format: BoxFormat = "xywh"
+    ) -> list[tuple[Picture, FloatArray]]:
         """What the network sees: for each usable box the crop (H, W, 3) uint8 RGB and the 2x3 map from the picture.
 
         Arguments and errors are those of a call.
         """
         picture = read_image(image)
         self._begin()
-        cut = self.cut(picture, self._boxes_of(image, boxes, picture))
+        cut = self.cut(picture, self._boxes_of(image, boxes, picture, box_format))
         self._skip_boxes(0, cut)
         return [(region.crop, region.matrix) for region in cut.regions]
 
-    def _cut_item(self, place: int, item: ImageSource | tuple[ImageSource, Boxes]) -> CutPicture:
+    def _cut_item(self, place: int, item: ImageSource | tuple[ImageSource, Boxes], box_format: BoxFormat) -> CutPicture:
         """Read and cut an item of a stream; one that cannot be read has no regions."""
         image, boxes = item if isinstance(item, tuple) else (item, None)
         try:
@@ -262,11 +299,13 @@ class Predictor:
         except ImageError as error:
             self._skip(place, None, str(error))
             return CutPicture()
-        cut = self.cut(picture, self._boxes_of(image, boxes, picture))
+        cut = self.cut(picture, self._boxes_of(image, boxes, picture, box_format))
         self._skip_boxes(place, cut)
         return cut
 
-    def _boxes_of(self, image: ImageSource, boxes: Boxes, picture: Picture) -> list[object] | None:
+    def _boxes_of(
+        self, image: ImageSource, boxes: Boxes, picture: Picture, box_format: BoxFormat
+    ) -> list[object] | None:
         """The boxes given for a picture, unchecked; None for the whole picture."""
         if isinstance(boxes, str | Path):
             boxes = DetectionFile.read(boxes, self.task.category)
@@ -278,7 +317,7 @@ class Predictor:
                 logger.warning("%s: names no box for %s", boxes.path, image)
             return [] if found is None else found.boxes
         if boxes is not None:
-            return list_boxes(boxes)
+            return listed_boxes(boxes, box_format, picture.shape[:2])
         return self.find_boxes(picture, str(image) if isinstance(image, str | Path) else None)[0]
 
     def find_boxes(self, picture: Picture, name: str | None = None) -> tuple[list[object] | None, Detections]:

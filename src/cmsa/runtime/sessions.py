@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from cmsa.runtime.forks import about_to_compute
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 RUNTIMES_BY_SPEED: tuple[Runtime, ...] = ("openvino", "onnxruntime", "torch")
 """On CPUs, float32, see docs/performance.md."""
+Precision = Literal["float32", "bf16"]
+"""What products are computed in; weights and results are float32 either way."""
 
 
 class RuntimeNetwork(ABC):
@@ -102,12 +104,13 @@ class OpenVinoNetwork(RuntimeNetwork):
     Args:
         path: the ``.xml`` or ``.onnx`` file.
         threads: for one image or batch; None leaves it to the runtime (all cores).
-        precision: in which to compute, ``f32`` or ``bf16``. OpenVINO's own choice would be bf16 where the machine has
-            it, and results would differ from machine to machine.
+        precision: in which to compute. OpenVINO's own choice would be bf16 where the machine has it, and results would
+            differ from machine to machine.
     """
 
-    def __init__(self, path: Path, threads: int | None = None, precision: str = "f32") -> None:
-        self.compiled = openvino_model(path, threads, precision, settings={"PERFORMANCE_HINT": "LATENCY"})
+    def __init__(self, path: Path, threads: int | None = None, precision: Precision = "float32") -> None:
+        hint = "bf16" if precision == "bf16" else "f32"
+        self.compiled = openvino_model(path, threads, hint, settings={"PERFORMANCE_HINT": "LATENCY"})
         # A request holds the input and output of one call, so two threads must not share one.
         self.requests = threading.local()
         shape = self.compiled.input(0).get_partial_shape()
@@ -178,7 +181,31 @@ def check_archive(path: Path) -> None:
         raise ValueError("not an archive of torch.export")
 
 
-def open_exported(path: str | Path, threads: int | None = None, runtime: Runtime | None = None) -> RuntimeNetwork:
+def check_precision(precision: str, runtime: Runtime) -> None:
+    """Refuse a precision that a runtime does not compute in on this machine.
+
+    Raises:
+        ValueError: it does not; the message says what does.
+    """
+    if precision not in get_args(Precision):
+        hint = ": a network is made int8 by cmsa export --int8, and such a file given instead" * (precision == "int8")
+        raise ValueError(f"no precision {precision!r}; there are {', '.join(get_args(Precision))}{hint}")
+    if precision == "bf16" and runtime == "onnxruntime":
+        raise ValueError("onnxruntime does not compute in bf16 on CPUs: use the runtime openvino or torch")
+    if precision == "bf16" and runtime == "openvino" and not has_bf16():
+        raise ValueError("OpenVINO does not compute in bf16 on this machine, which has no such instructions")
+
+
+def has_bf16() -> bool:
+    """Whether OpenVINO computes in bf16 on this machine; elsewhere it would take float32 without a word."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def open_exported(
+    path: str | Path, threads: int | None = None, runtime: Runtime | None = None, precision: Precision = "float32"
+) -> RuntimeNetwork:
     """An exported file, ready to run.
 
     Args:
@@ -186,6 +213,7 @@ def open_exported(path: str | Path, threads: int | None = None, runtime: Runtime
         threads: for one image or batch; None leaves it to the runtime. PyTorch's are set for the whole process by
             ``torch.set_num_threads`` and not here.
         runtime: for an ``.onnx`` file, ``onnxruntime`` (default) or ``openvino``.
+        precision: of OpenVINO, what a file in float32 is computed in.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -200,7 +228,7 @@ def open_exported(path: str | Path, threads: int | None = None, runtime: Runtime
         if path.suffix == ".pt2":
             return TorchNetwork(path)
         if path.suffix == ".xml" or runtime == "openvino":
-            return OpenVinoNetwork(path, threads)
+            return OpenVinoNetwork(path, threads, precision)
         return OnnxRuntimeNetwork(path, threads)
     except ImportError:
         raise

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.data.boxes import BoxesError
+from cmsa.data.boxes import BoxesError, list_boxes
 from cmsa.inference.detectors.detections import Detections
 from cmsa.structures import Box
 
 BoxFormat = Literal["xywh", "xyxy"]
+
+
+class HasCorners(Protocol):
+    """What supervision's ``Detections`` have of all."""
+
+    @property
+    def xyxy(self) -> NDArray[Any]:
+        """(N, 4): left, top, right and bottom."""
+
 
 _COLUMNS = 4, 5, 6
 _BEYOND = 0.1
@@ -54,6 +63,54 @@ def given_boxes(
     scores = table[:, 4] if table.shape[1] > 4 else np.ones(len(table))
     labels = tuple(f"{number:g}" for number in table[:, 5]) if table.shape[1] > 5 else ("",) * len(table)
     return Detections(tuple(Box(*row) for row in numbers.tolist()), tuple(scores.tolist()), labels, source)
+
+
+def listed_boxes(boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] | None = None) -> list[object]:
+    """Boxes as :func:`given_boxes` takes them, one by one: where some cannot be used, the others can.
+
+    Args:
+        boxes: as for :func:`given_boxes`, a single box too, or ``Detections``.
+        format: of the four numbers; ``Box`` and what has ``xyxy`` say it themselves.
+        size: as for :func:`given_boxes`.
+
+    Returns:
+        The entries in their order, as x, y, width, height; what is no four, five or six numbers is left as it is.
+
+    Raises:
+        BoxesError: it is no list or array, there is no such format, or the layout is not the one that was named.
+    """
+    if isinstance(boxes, Detections):
+        return list(boxes.boxes)
+    if hasattr(boxes, "xyxy"):
+        boxes, format = _supervision_table(boxes), "xyxy"
+    if format not in ("xywh", "xyxy"):
+        raise BoxesError(f"boxes are in the format xywh or xyxy, got {format!r}")
+    entries = list_boxes(boxes)
+    places = [place for place, entry in enumerate(entries) if _is_row(entry)]
+    if not places:
+        return entries
+    rows = np.array([[float(number) for number in entries[place]][:4] for place in places])  # type: ignore[attr-defined]
+    if format == "xyxy":
+        corners, rows = rows, np.concatenate([rows[:, :2], rows[:, 2:] - rows[:, :2]], axis=1)
+        if (rows[:, 2:] <= 0).any(axis=1).all():
+            raise BoxesError(
+                f"box {places[0]}, xyxy {_text(corners[0])}, and every other: has no area; say xywh if the last two "
+                "are width and height"
+            )
+    elif size is not None:
+        _doubt(rows, size)
+    for place, row in zip(places, rows.tolist(), strict=True):
+        entries[place] = tuple(row)
+    return entries
+
+
+def _is_row(entry: object) -> bool:
+    if isinstance(entry, Box | str | bytes):
+        return False
+    try:
+        return len([float(number) for number in entry]) in _COLUMNS  # type: ignore[attr-defined]
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _table(boxes: Any) -> NDArray[np.float64]:

@@ -21,10 +21,11 @@ from cmsa.inference.heads import PREFIX, make_head_detector
 from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Notice, Reading, Source, SourceFinder, read_frames
+from cmsa.models.base import BaseNetwork
 from cmsa.models.create import load_weights
 from cmsa.models.pretrained import default_weights, find_weights
 from cmsa.models.weights import describe
-from cmsa.runtime.sessions import Runtime
+from cmsa.runtime.sessions import Precision, Runtime
 from cmsa.tasks import Task, commands
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def predict_files(
     runtime: Runtime | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    precision: Precision = "float32",
+    exported: str | Path | None = None,
     quiet: bool = False,
     console: Console | None = None,
     errors: Console | None = None,
@@ -91,6 +94,8 @@ def predict_files(
         runtime: None takes the fastest that is installed; for a few pictures, the fastest that needs no export first.
         device: where to run.
         threads: of the runtime on the CPU; None leaves them as they are.
+        precision: ``float32``, or ``bf16`` where runtime and machine have it.
+        exported: a file of ``cmsa export`` of the weights, e.g. in int8, to compute with instead of them.
         quiet: no progress bar and no tables; errors are still said.
         console: where the table goes, standard output by default.
         errors: where the progress bar and errors go, standard error by default.
@@ -112,7 +117,12 @@ def predict_files(
         refuse_unwritable(folder / RESULTS)
         sources, count = _sources(inputs, recursive, folder / ANNOTATED)
         listed = sources if isinstance(sources, list) else []
-        predictor = _predictor(kind, weights, device, threads, runtime, count)
+        model = _model(kind, weights)
+        if exported is None and runtime is None and device == "cpu" and count is not None and count < _FEW:
+            runtime = fastest_at_hand(model)
+        predictor = Predictor(
+            model, device=device, threads=threads, runtime=runtime, precision=precision, exported=exported
+        )
         found, file = _detector(predictor.task, boxes, box, detector, selection, threads)
         _check_names(file, listed)
         drawing = None
@@ -209,19 +219,10 @@ def _check_names(file: DetectionFile | None, sources: Sequence[Source | Notice])
         raise BoxesError(f"{file.path}: names none of the {len(pictures)} pictures, but {file.named() or 'nothing'}")
 
 
-def _predictor(
-    task: type[Task],
-    weights: str | Path | None,
-    device: str,
-    threads: int | None,
-    runtime: Runtime | None,
-    count: int | None,
-) -> Predictor:
+def _model(task: type[Task], weights: str | Path | None) -> BaseNetwork:
     name = weights or default_weights(task.name)
     model = load_weights(find_weights(name))
     found = describe(model).task
     if found != task.name:
         raise ValueError(f"weights {name}: they are for {found}, not for {task.name}")
-    if runtime is None and device == "cpu" and count is not None and count < _FEW:
-        runtime = fastest_at_hand(model)
-    return Predictor(model, device=device, threads=threads, runtime=runtime)
+    return model
