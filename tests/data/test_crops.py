@@ -135,6 +135,15 @@ def test_default_store_of_the_smallest_preset() -> None:
     assert CropSpec.for_training((32, 24)).store_size == (81, 81)
 
 
+def test_sampled_crops_are_kept_pixel_on_pixel() -> None:
+    for size in ((32, 24), (15, 11), (16, 9)):
+        spec = CropSpec.for_training(size, antialias=False)
+        corner = apply_affine(spec.base_to_store, np.zeros((1, 2)))
+        np.testing.assert_array_equal(corner, corner.round())
+    with pytest.raises(ValueError, match=r"density of 1, 3, 5 \.\.\., not 1\.5"):
+        CropSpec.for_training((32, 24), density=1.5, antialias=False)
+
+
 @pytest.mark.parametrize("changes", [{"size": (0, 24)}, {"store_size": (32, -1)}, {"density": 0.0}, {"padding": -1.0}])
 def test_specifications_without_sense_are_refused(changes: dict[str, object]) -> None:
     fields: dict[str, object] = {"size": (32, 24), "store_size": (32, 24)}

@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import AffineRange
+from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.models.network import CMSA
 from cmsa.tasks.pose.codecs import CODECS
 from cmsa.training.half_network import HalfNetwork
@@ -67,6 +68,38 @@ def test_a_store_serves_another_size_of_the_same_aspect(stores: list[CropStore])
     recipe.model.input_size = [16, 16]
     with pytest.raises(ValueError, match=r"train\.crops: was cut for \(16, 12\) \(HxW\), of another aspect"):
         build_augmentation(recipe, stores[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "antialias", "decibel"), [((16, 12), False, 80), ((15, 11), False, 80), (SIZE, True, 26)]
+)
+def test_training_sees_the_crops_that_are_scored(
+    tmp_path: Path, size: tuple[int, int], antialias: bool, decibel: float
+) -> None:
+    """Where nothing is augmented; what is sampled is sampled at the same points, what is averaged nearly so."""
+    write_people(tmp_path)
+    train, scored = (
+        people_store(tmp_path, f"{training}.crops", training=training, size=size, antialias=antialias)
+        for training in (True, False)
+    )
+    recipe = tiny_recipe(train, scored)
+    recipe.model.input_size = list(size)
+    still = build_augmentation(recipe, train, Preprocess((0, 0, 0), (1, 1, 1)))
+    still.affine = AffineRange.still()
+    images, _ = still(train.read(slice(0, 8))["crops"], torch.Generator())
+    error = images.permute(0, 2, 3, 1) - scored.read(slice(0, 8))["crops"] / 255
+    assert -10 * error.square().mean().log10() > decibel
+
+
+def test_a_store_of_sampled_crops_serves_sizes_at_which_it_holds_the_points(tmp_path: Path) -> None:
+    write_people(tmp_path)
+    store = people_store(tmp_path, "sampled.crops", training=True, antialias=False)
+    assert store.spec.density == 3
+    recipe = tiny_recipe(store, store)
+    assert build_augmentation(recipe, store).supersample == 1
+    recipe.model.input_size = [8, 6]
+    with pytest.raises(ValueError, match=r"sampled\.crops: .* kept at 6 pixels .* prepare it anew for 8x6"):
+        build_augmentation(recipe, store)
 
 
 def test_the_moving_average_follows(module: TrainingModule) -> None:

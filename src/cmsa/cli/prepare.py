@@ -36,7 +36,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--for", dest="purpose", choices=["train", "evaluate"], required=True)
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the network's input; 32x24 for coco, or 32x32")
     parser.add_argument(
-        "--density", type=parse_positive, default=1.5, help="stored pixels per input pixel, for training"
+        "--density",
+        type=parse_positive,
+        help="stored pixels per input pixel, for training; 1.5 by default, 3 with --no-antialias",
     )
     parser.add_argument("--convention", choices=["pixel", "udp", "hrnet"], default="pixel", help="of the crop")
     parser.add_argument("--no-antialias", action="store_true", help="the reference codes' bilinear warp")

@@ -55,6 +55,10 @@ def _supersampling(matrix: FloatArray, size: tuple[int, int]) -> int:
     return max(1, min(_ceil(step), _LARGEST_CANVAS // max(size)))
 
 
+SAMPLED_DENSITY = 3.0
+"""Store pixels for each input pixel of training crops that are not averaged."""
+
+
 @dataclass(frozen=True)
 class CropSpec:
     """How crops are cut and kept. Sizes are (height, width).
@@ -90,7 +94,7 @@ class CropSpec:
         size: tuple[int, int],
         max_scale: float = 1.35,
         max_rotation: float = 90.0,
-        density: float = 1.5,
+        density: float | None = None,
         *,
         padding: float = BOX_PADDING,
         convention: CropConvention = "pixel",
@@ -102,17 +106,31 @@ class CropSpec:
             size: (height, width) of the network's input.
             max_scale: largest enlargement of the region (1.35: HRNet).
             max_rotation: largest turn, in degrees, either way.
-            density: 1.5 keeps a region shrunk to 0.65 (HRNet's least) at one store pixel for each input pixel.
+            density: by default 1.5, which keeps a region shrunk to 0.65 (HRNet's least) at one store pixel for each
+                input pixel; 3 without antialiasing.
             padding: as for the class.
             convention: as for the class.
             antialias: as for the class.
+
+        Raises:
+            ValueError: the density is not an odd whole number and ``antialias`` is off. What is sampled cannot be
+                sampled anew: a pixel of the input must be a pixel of the store, or training sees other crops than
+                those that are scored.
         """
+        if density is None:
+            density = 1.5 if antialias else SAMPLED_DENSITY
         height, width = size
         reach = density * max_scale
         store_size = (
             _ceil(reach * _turned_side(height, width, max_rotation)),
             _ceil(reach * _turned_side(width, height, max_rotation)),
         )
+        if not antialias:
+            if density % 2 != 1:
+                raise ValueError(f"crops without antialiasing are kept at a density of 1, 3, 5 ..., not {density:g}")
+            # Around the same middle, pixels meet where both sides are even or both are odd.
+            rows, columns = ((kept - side) % 2 for kept, side in zip(store_size, size, strict=True))
+            store_size = (store_size[0] + rows, store_size[1] + columns)
         return cls(size, store_size, density, padding, convention, antialias)
 
     @classmethod

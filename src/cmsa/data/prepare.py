@@ -22,7 +22,7 @@ def prepare(
     *,
     training: bool,
     size: tuple[int, int] | None = None,
-    density: float = 1.5,
+    density: float | None = None,
     convention: CropConvention = "pixel",
     antialias: bool = True,
     workers: int = 0,
@@ -36,7 +36,7 @@ def prepare(
         out: the store's folder.
         training: the training part, with room for the strongest augmentation; otherwise exactly what is evaluated.
         size: (H, W) of the network's input; by default the data set's usual one.
-        density: stored pixels per input pixel, for training.
+        density: stored pixels per input pixel, for training; see ``CropSpec.for_training``.
         convention: of the crop, see ``crop_affine``.
         antialias: area-averaged crops; False for the reference codes' bilinear warp.
         workers: threads that decode pictures.

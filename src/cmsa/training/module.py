@@ -52,12 +52,19 @@ def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess 
     """The recipe's augmentation for crops of a store, which may have been cut for another input size.
 
     Raises:
-        ValueError: the store's crops have another aspect than the recipe's input.
+        ValueError: the store's crops have another aspect than the recipe's input, or were neither averaged nor kept
+            at a density at which training sees what is scored.
     """
     augment, size = recipe.augment, (recipe.model.input_size[0], recipe.model.input_size[1])
     cut = store.spec.size
     if cut[0] * size[1] != cut[1] * size[0]:
         raise ValueError(f"{store.folder}: was cut for {cut} (HxW), of another aspect than the recipe's {size}")
+    density, sampled = store.spec.density * cut[0] / size[0], not store.spec.antialias
+    if sampled and density % 2 != 1:
+        raise ValueError(
+            f"{store.folder}: of crops without antialiasing, kept at {density:g} pixels for each of the input's, "
+            f"training would see others than those that are scored: prepare it anew for {size[0]}x{size[1]}"
+        )
     affine = AffineRange(
         scale_std=augment.scale_std,
         scale_limits=(augment.scale_limits[0], augment.scale_limits[1]),
@@ -71,13 +78,14 @@ def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess 
     )
     return Augmentation(
         size,
-        density=store.spec.density * cut[0] / size[0],
+        density=density,
         affine=affine,
         brightness=augment.jitter,
         contrast=augment.jitter,
         saturation=augment.jitter,
         erasing_probability=augment.erasing_probability,
-        supersample=augment.supersample,
+        # What was sampled once would be averaged after all.
+        supersample=1 if sampled else augment.supersample,
         preprocess=preprocess or Preprocess(),
     )
 

@@ -41,7 +41,7 @@ class Framing:
         size: tuple[int, int],
         *,
         training: bool,
-        density: float = 1.5,
+        density: float | None = None,
         convention: CropConvention = "pixel",
         antialias: bool = True,
     ) -> CropSpec:
