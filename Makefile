@@ -43,7 +43,7 @@ check: $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch==2.14.1 torchvision==0.29.1
-	$(BIN)/python -m pip install --quiet --editable '.[dev,export,app]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,export,app,serve]'
 	touch $@
 
 clean:
