@@ -1,9 +1,18 @@
 import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 
-from cmsa.metrics.classification import ClassificationErrors
+from cmsa.data.store import CropStore
+from cmsa.metrics.classification import ClassificationErrors, ClassificationScore
+
+
+def score_of(**meta: Any) -> ClassificationScore:
+    """The account of a store of three classes that notes ``meta``."""
+    return ClassificationScore(3, cast(CropStore, SimpleNamespace(meta=meta)))
 
 
 def test_by_hand() -> None:
@@ -50,3 +59,21 @@ def test_nothing_and_wrong_shapes() -> None:
     assert math.isnan(ClassificationErrors(2).compute()["top1"])
     with pytest.raises(ValueError, match=r"expected \(1, 2\) log-probabilities, got \(1, 3\)"):
         ClassificationErrors(2).update(torch.zeros(1, 3), torch.zeros(1))
+
+
+def test_a_probability_of_zero_costs_what_float32_can_say() -> None:
+    score = score_of(data="things")
+    score.update({"label": torch.tensor([1])}, (torch.tensor([[1.0, 0.0, 0.0]]),))
+    found = score.compute()
+    assert found["nll"] == pytest.approx(-math.log(torch.finfo(torch.float32).tiny))
+    assert (found["top1"], found["images"], found["data"]) == (0, 1, "things")
+    assert score_of().compute()["data"] == "unknown"
+    assert score_of().compute()["images"] == 0
+
+
+def test_the_confusion_is_drawn_into_a_new_folder(tmp_path: Path) -> None:
+    score = score_of()
+    score.update({"label": torch.tensor([1])}, (torch.tensor([[0.8, 0.1, 0.1]]),))
+    score.save_pictures(tmp_path / "a" / "b", "set/one")
+    score.save_pictures(tmp_path / "a" / "b", "set/two")
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["set_one.png", "set_two.png"]

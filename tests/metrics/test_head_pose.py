@@ -106,3 +106,14 @@ def test_the_score_of_a_store_says_what_it_is_worth_and_how_faces_were_cut() -> 
     score.reset()
     score.update({"angles": angles[:1]}, (angles[:1],))
     assert score.compute()["mae"] == 0
+
+
+def test_the_best_constant_answer_is_the_median() -> None:
+    store = CropStore(Path(), np.zeros((3, 8, 8, 3), np.uint8), {}, CropSpec.for_evaluation((8, 8)), {})
+    score = HeadPoseScore(store)
+    angles = torch.tensor([[10.0, 5, 0], [20, 5, 1], [60, 5, 5]])
+    score.update({"angles": angles}, (angles,))
+    table = score.compute()
+    # Medians are 20, 5 and 1.
+    assert table["constant"] == pytest.approx((10 + 0 + 40 + 0 + 1 + 0 + 4) / 9)
+    assert (table["boxes"], table["margin"]) == ("unknown", "none")

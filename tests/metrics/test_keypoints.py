@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,22 @@ def test_people_who_were_detected_twice_count_once(task: PoseTask, folder: Path)
     assert "PCK@0.2" not in table
     # Two people of eight were looked for, and both were found.
     assert table["AR"] == pytest.approx(0.25)
+
+
+def test_sigmas_are_named_where_they_are_not_cocos(store: CropStore, task: PoseTask) -> None:
+    batch, heatmaps = answers(task, store)
+    for keypoints, named in ((COCO, False), (replace(COCO, sigma_source="guessed"), True)):
+        score = PoseScore(keypoints, store)
+        score.update(batch, task.decode(heatmaps))
+        assert (score.compute().get("sigmas") == "guessed") is named
+
+
+def test_pck_counts_marked_keypoints_only(store: CropStore, task: PoseTask) -> None:
+    batch, heatmaps = answers(task, store)
+    # The nose of everybody is unmarked, and sought in a corner.
+    batch["keypoints"][:, 0, 2] = 0
+    heatmaps[:, 0] = 0
+    heatmaps[:, 0, 0, 0] = 1
+    score = task.score(store)
+    score.update(batch, task.decode(heatmaps))
+    assert score.compute()["PCK@0.2"] == pytest.approx(1)

@@ -237,3 +237,28 @@ def test_pck_by_hand() -> None:
     assert (
         pck_of_set(np.zeros((1, 17, 2)), np.zeros((1, 17, 2)), np.ones((1, 17)), [[0, 0, 1, 1]], COCO)[0] == "PCK@0.2"
     )
+
+
+def test_nms_of_one_and_of_nobody() -> None:
+    assert oks_nms(np.zeros((1, 17, 2)), [0.5], [100.0], SIGMAS).tolist() == [0]
+    empty = oks_nms(np.zeros((0, 17, 2)), [], [], SIGMAS)
+    assert (empty.shape, empty.dtype) == ((0,), np.int64)
+
+
+def test_nms_compares_at_the_mean_area_and_keeps_what_is_just_at_the_threshold() -> None:
+    """Two people of one keypoint, 3 pixels apart: OKS = exp(-9 / (2 (2 sigma)^2 area))."""
+    points, areas, sigma = np.array([[[0.0, 0.0]], [[3.0, 0.0]]]), [50.0, 150.0], 0.1
+    similarity = oks_matrix(points[:1], points[1:], np.ones((1, 1)), [100.0], (sigma,)).item()
+    assert similarity == pytest.approx(np.exp(-9 / (2 * 0.2**2 * 100)))
+    for threshold, kept in ((similarity - 1e-9, [0]), (similarity, [0, 1]), (similarity + 1e-9, [0, 1])):
+        assert oks_nms(points, [0.9, 0.5], areas, (sigma,), threshold).tolist() == kept
+
+
+def test_the_names_of_the_scores() -> None:
+    assert METRICS == ("AP", "AP50", "AP75", "APM", "APL", "AR")
+
+
+def test_a_keypoint_just_at_the_threshold_is_right() -> None:
+    truth = np.array([[[0.0, 0.0], [10.0, 0.0]]])
+    found = truth + np.array([[[2.0, 0.0], [0.0, 2.5]]])
+    assert pck(found, truth, np.ones((1, 2)), [10.0]).by_keypoint.tolist() == [1, 0]

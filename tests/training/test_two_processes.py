@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_people import people_store, write_people
+import yaml
+from tiny_people import people_store, tiny_recipe, write_people
+
+from cmsa.data.store import CropStore
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -48,3 +53,48 @@ def test_a_loss_that_is_no_number_stops_both(folder: Path) -> None:
     done = start(folder, 2, 2, "1")
     assert done.returncode != 0
     assert done.stderr.count("FloatingPointError: the loss is not finite at step 1") == 2
+
+
+def train_until_stopped(recipe: Path, run: Path, number: int, *options: str) -> tuple[int, str]:
+    """Start two processes, stop the first one when a checkpoint of theirs is there, and wait for both."""
+    command = [sys.executable, "-m", "cmsa", "train", str(recipe), "--out", str(run), *options]
+    command += ["--accelerator", "cpu", "--devices", "2", "--threads", "1", "--checkpoint-minutes", "0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    last = run / "last.ckpt"
+    before = last.stat().st_mtime_ns if last.exists() else 0
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+    while process.poll() is None and not (last.exists() and last.stat().st_mtime_ns > before):
+        time.sleep(0.1)
+    process.send_signal(number)
+    told = process.communicate(timeout=500)[1]
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail("a process outlived the run")
+    return process.returncode, told
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_both_with_one_checkpoint(folder: Path, number: int, tmp_path: Path) -> None:
+    stores = [CropStore.open(folder / f"{name}.crops") for name in ("train", "val")]
+    recipe = tmp_path / "recipe.yaml"
+    content = tiny_recipe(*stores, epochs=100_000, batch_size=2).to_dict()
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    run, steps = tmp_path / "run", 0
+    for options in ((), ("--resume",)):
+        code, told = train_until_stopped(recipe, run, number, *options)
+        assert code == 128 + number, told
+        assert "last.ckpt holds them all: go on with --resume" in told
+        checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+        assert checkpoint["global_step"] > steps
+        steps = checkpoint["global_step"]
+        assert not list(run.glob("*.partial"))

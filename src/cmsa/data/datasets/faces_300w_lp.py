@@ -7,6 +7,7 @@ with a single pair stops the reading: it is left out, counted and listed.
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cmsa.data.datasets.faces import (
     as_samples,
     check_face,
 )
+from cmsa.data.datasets.mat_tags import check_tags
 from cmsa.data.problems import Problems
 from cmsa.data.samples import Samples
 from cmsa.geometry.face_margins import MarginName
@@ -105,7 +107,9 @@ def _read_annotation(path: Path) -> tuple[tuple[float, float, float], Box]:
     from scipy.io import loadmat
 
     try:
-        content: dict[str, Any] = loadmat(path, variable_names=("Pose_Para", "pt2d"))
+        encoded = path.read_bytes()
+        check_tags(encoded)
+        content: dict[str, Any] = loadmat(io.BytesIO(encoded), variable_names=("Pose_Para", "pt2d"))
     except Exception as error:  # damaged files raise whatever the parser happens to trip over
         raise WrongFaceError(".mat cannot be read") from error
     pose = _numbers(content, "Pose_Para").flatten()

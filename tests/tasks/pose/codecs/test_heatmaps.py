@@ -239,3 +239,78 @@ def test_what_people_look_at_peaks_at_the_score(kind, generator):
     maps = trained_by_softmax.heatmaps(output)
     torch.testing.assert_close(maps.sum((2, 3)), torch.full((2, 3), 2 * torch.pi * trained_by_softmax.sigma**2))
     assert (maps.flatten(2).argmax(2) == output.flatten(2).argmax(2)).all()
+
+
+def correlated(center: tuple[float, float], size: tuple[int, int], twist: float) -> Tensor:
+    """A gaussian (1, 1, h, w) whose axes are not those of the picture: exp(-(x² + 2 twist x y + y²) / 2)."""
+    y = torch.arange(size[0])[:, None] - center[1]
+    x = torch.arange(size[1])[None] - center[0]
+    return torch.exp(-(x**2 + 2 * twist * x * y + y**2) / 2)[None, None]
+
+
+@pytest.mark.parametrize("twist", [-0.5, 0.3, 0.6])
+def test_a_slanted_peak_near_the_border_is_found_exactly(twist: float) -> None:
+    """The logarithm is a parabola, so Newton's step is exact; so near the border nothing is blurred."""
+    codec = Dark((16, 12), (16, 12))
+    point, _ = codec.decode(correlated((1.3, 1.2), (16, 12), twist))
+    assert point.flatten().tolist() == pytest.approx([1.3, 1.2], abs=1e-3)
+
+
+def test_a_neighbour_without_height_counts_as_a_thousandth_of_the_peak() -> None:
+    heatmap = torch.zeros(1, 1, 8, 8)
+    heatmap[0, 0, 1, 1:3] = torch.tensor([1.0, 0.5])
+    left, right = torch.tensor(1e-3).log(), torch.tensor(0.5).log()
+    step = -((right - left) / 2) / (right + left)
+    point, _ = Dark((8, 8), (8, 8)).decode(heatmap)
+    assert point.flatten().tolist() == pytest.approx([1 + step.item(), 1], abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [QuarterOffset, ExactQuarterOffset])
+def test_a_keypoint_at_the_border_leaves_the_others_their_quarter(kind: type[HeatmapCodec]) -> None:
+    heatmaps = torch.zeros(1, 2, 8, 9)
+    heatmaps[0, 0, 0, 4] = heatmaps[0, 1, 4, 4] = 1
+    heatmaps[0, :, :, 5] += 0.1
+    heatmaps[0, 1, 3, 4] = 0.2
+    points, scores = kind((8, 9), (8, 9)).decode(heatmaps)
+    assert points[0].tolist() == [[4, 0], [4.25, 3.75]]
+    assert scores[0].tolist() == [1, 1]
+
+
+def test_the_squared_error_by_hand() -> None:
+    codec = Dark((8, 8), (8, 8))
+    output = torch.zeros(1, 2, 8, 8)
+    output[0, 0, 3, 3], output[0, 1] = 4, 9
+    targets = {"heatmaps": torch.zeros(1, 2, 8, 8), "weight": torch.tensor([[1.0, 0.0]])}
+    # 4² over 64 pixels, halved, and the mean over two joints, of which one does not count.
+    assert codec.loss(output, targets).item() == pytest.approx(0.5 * 16 / 64 / 2)
+
+
+def test_the_cross_entropy_by_hand() -> None:
+    codec = Dark((8, 8), (8, 8), loss="cross_entropy")
+    target = torch.zeros(1, 2, 8, 8)
+    target[0, 0, 3, 3], target[0, 0, 3, 4], target[0, 1] = 2, 2, 1
+    output = torch.zeros(1, 2, 8, 8)
+    output[0, 0, 3, 3] = torch.tensor(3.0).log()
+    share = torch.tensor([3 / 66, 1 / 66])
+    loss = codec.loss(output, {"heatmaps": target, "weight": torch.tensor([[1.0, 0.0]])})
+    assert loss.item() == pytest.approx(-0.5 * share.log().sum().item(), rel=1e-5)
+    # Nobody to learn from costs nothing.
+    assert codec.loss(output, {"heatmaps": target, "weight": torch.zeros(1, 2)}).item() == 0
+
+
+def test_what_a_file_says_of_its_codec() -> None:
+    found = UDP((64, 48), (32, 24), sigma=1.5).constants()
+    assert (found["codec"], found["sigma"], found["loss"], found["flip_shift"]) == ("UDP", 1.5, "mse", 0.0)
+    assert (found["heatmap_height"], found["heatmap_width"]) == (32, 24)
+    assert Dark((64, 48), (32, 24)).constants()["flip_shift"] == 0.5
+    assert QuarterOffset((64, 48), (32, 24)).output_shape(17) == (17, 32, 24)
+
+
+def test_what_rounding_could_move_is_undecided() -> None:
+    codec = Dark((8, 8), (8, 8))
+    heatmaps = torch.zeros(1, 3, 8, 8)
+    heatmaps[0, 0, 2, 2], heatmaps[0, 0, 5, 5] = 1, 1
+    heatmaps[0, 1, 2, 2], heatmaps[0, 1, 5, 5] = 1, 1 - 1e-4
+    heatmaps[0, 2, 2, 2] = 1
+    assert codec.decided(heatmaps).tolist() == [[False, True, True]]
+    assert codec.decided(heatmaps, margin=1e-3).tolist() == [[False, False, True]]

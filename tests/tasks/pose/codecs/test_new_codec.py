@@ -13,7 +13,7 @@ from tiny_people import people_store, tiny_recipe, write_people
 
 from cmsa.inference.predictor import Predictor
 from cmsa.models.create import load_weights
-from cmsa.tasks.pose.codecs import CODECS, Codec, create_codec
+from cmsa.tasks.pose.codecs import CODECS, Codec, codec_of, codec_options, create_codec, with_head
 from cmsa.training.train import train
 
 ROOT = Path(__file__).parents[4]
@@ -73,3 +73,32 @@ def test_a_recipe_trains_with_it_and_the_weights_predict(integral: type[Codec], 
 def test_an_unknown_codec_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match="no codec 'integral'; there are quarter, exact_quarter, dark, udp, simcc"):
         create_codec("integral", (32, 24), (32, 24))
+
+
+def test_codecs_by_name_and_what_they_refuse() -> None:
+    codec = create_codec("dark", (32, 24), (16, 12), sigma=None, loss="cross_entropy")
+    assert (type(codec).__name__, codec.sigma, codec.kind) == ("Dark", 0.75, "cross_entropy")
+    with pytest.raises(ValueError, match="codec 'udp' has no option shift, split"):
+        create_codec("udp", (32, 24), (16, 12), split=2, shift=1)
+    with pytest.raises(ValueError, match="no loss 'l1' of UDP; there are mse, cross_entropy"):
+        create_codec("udp", (32, 24), (16, 12), loss="l1")
+    with pytest.raises(ValueError, match="at least 2x2"):
+        create_codec("simcc", (1, 24), (16, 12))
+
+
+def test_the_codec_of_a_head_and_the_head_of_a_codec() -> None:
+    assert codec_of({}) == codec_of({"head": "heatmap"}) == codec_of({"head": "unknown"}) == "udp"
+    assert codec_of({"head": "simcc"}) == "simcc"
+    assert with_head("simcc", {"a": 1}) == {"a": 1, "head": "simcc"}
+    assert with_head("udp", {"a": 1}) == {"a": 1}
+    with pytest.raises(ValueError, match="reads the head simcc, the model's options say 'heatmap'"):
+        with_head("simcc", {"head": "heatmap"})
+
+
+def test_what_weights_keep_of_a_recipe() -> None:
+    assert codec_options({"codec": "udp"}) == {"codec": "udp", "loss": "mse"}
+    given = {"codec": "simcc", "loss": "cross_entropy", "sigma": 0.0, "label_smoothing": 0.1}
+    assert codec_options(given) == given
+    assert codec_options({"codec": "simcc", "label_smoothing": 0.0}) == {"codec": "simcc", "loss": "cross_entropy"}
+    with pytest.raises(ValueError, match="no loss 'mse' of the codec 'simcc'; there are cross_entropy"):
+        codec_options({"codec": "simcc", "loss": "mse"})

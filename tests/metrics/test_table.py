@@ -1,0 +1,34 @@
+from rich.console import Console
+
+from cmsa.metrics.table import score_table
+
+
+def shown(value: object) -> str:
+    """The cell of a value."""
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(score_table({"set": {"key": value}}, "title"))
+    row = next(line for line in capture.get().splitlines() if "key" in line)
+    return row.split("│")[2].strip()
+
+
+def test_whole_numbers_are_counts_and_others_have_four_digits() -> None:
+    assert shown(0.123456) == "0.1235"
+    assert shown(1.0) == "1.0000"
+    assert shown(0.0) == "0.0000"
+    assert shown(2.0) == "2"
+    assert shown(1234.0) == "1234"
+    assert shown(-1.0) == "-1.0000"
+    assert shown(7) == "7"
+    assert shown("ground truth") == "ground truth"
+
+
+def test_a_row_for_each_score_and_a_column_for_each_set() -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(score_table({"a": {"AP": 0.5}, "[b]": {"AP": 0.25, "mae": 3.5}}, "of [two]"))
+    text = capture.get()
+    assert text.startswith("of [two]")
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
+    assert cells == [["AP", "0.5000", "0.2500"], ["mae", "", "3.5000"]]
+    assert "[b]" in text
