@@ -79,13 +79,14 @@ def test_it_says_where_it_goes_and_how_it_ended_and_nothing_else(
     recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     recipe.optimizer.epochs = 1
-    train(recipe, tmp_path / "said", **OPTIONS)
+    # A name that rich would take for markup.
+    train(recipe, tmp_path / "said[/x]", **OPTIONS)
     recipe.optimizer.epochs = 2
     captured = capfd.readouterr()
     first, *_, last = captured.out.strip().splitlines()
     assert first.startswith("training cmsa_n, ")
     assert "8 crops: 1 epochs in batches of 4" in first
-    assert first.endswith(str(tmp_path / "said"))
+    assert first.endswith(str(tmp_path / "said[/x]"))
     assert "2 steps" in captured.out
     assert "AP50" in captured.out
     assert last.startswith("best val/AP")

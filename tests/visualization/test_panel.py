@@ -3,7 +3,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cmsa.visualization.panel import BACKGROUND, draw_panel, enlarge, insets_that_fit, size_text, text_width
+from cmsa.visualization.panel import (
+    BACKGROUND,
+    Label,
+    draw_panel,
+    enlarge,
+    insets_that_fit,
+    size_text,
+    text_width,
+    write,
+)
 
 PICTURE = np.full((300, 600, 3), 200, np.uint8)
 
@@ -97,3 +106,12 @@ def test_as_many_insets_as_are_readable(shape, text, room):
     assert panel.shape[1] <= 48 + shape[1] + max(shape[1], 840) + 20
     white = (panel == 255).all(axis=2)
     assert white.sum() >= fit * (75 * 100 if shape[0] > 150 else 20 * 25)
+
+
+@pytest.mark.parametrize("text", ["new\nline", "tab\t", "bell\a", "\ud800", "\u202e", "\r\n"])
+def test_what_no_line_can_hold_is_a_space(text: str) -> None:
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    assert text_width(text) == text_width(shown)
+    label, plain = (Label(words, (50, 50), 20, (255, 0, 0)) for words in (text, shown))
+    assert (write(PICTURE, [label]) == write(PICTURE, [plain])).all()
+    draw_panel(PICTURE, [(np.full((32, 24, 3), 40, np.uint8), text)])

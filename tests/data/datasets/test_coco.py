@@ -360,3 +360,52 @@ def test_real_annotations(shared: Path) -> None:
     assert len(people) == 49
     assert len(people.problems) == 0
     assert people.problems.left_out == {"person without a marked keypoint": 40, "crowd": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_annotations_in_other_encodings(encoding: str, folder: Folder) -> None:
+    folder.annotations.write_bytes(json.dumps(folder.content).encode(encoding))
+    assert len(load_people(folder.annotations, folder.images)) == 1
+
+
+def test_picture_ids_written_as_text_are_the_numbers(folder: Folder) -> None:
+    for picture in folder.content["images"]:
+        picture["id"] = str(picture["id"])
+    people = folder.load()
+    assert [person.image_id for person in people.people] == [7]
+    assert people.truth["pictures"].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({"num_keypoints": 0}, 1),
+        ({"num_keypoints": None}, 1),
+        ({"iscrowd": None}, 1),
+        ({"keypoints": None}, 0),
+        ({"area": 10**400}, 0),
+        ({"bbox": [1, 2, 3]}, 0),
+        ({"image_id": "7"}, 0),
+        ({"image_id": 7.5}, 0),
+    ],
+)
+def test_one_odd_entry_is_read_or_listed_alike_for_crops_and_score(
+    changes: dict[str, Any], left: int, folder: Folder
+) -> None:
+    folder.content["annotations"] = [annotation(1) | changes, annotation(2, image_id=8)]
+    people = folder.load()
+    assert len(people) == left + 1
+    assert len(people.truth["image_id"]) == left + 1
+    assert len(people.problems) == 1 - left
+
+
+def test_a_name_that_no_file_can_have_costs_that_picture_only(folder: Folder) -> None:
+    names = ["x" * 5000, "\0", "\ud800"]
+    folder.content["images"] += [
+        {"id": 9 + place, "file_name": name, "height": 5, "width": 5} for place, name in enumerate(names)
+    ]
+    folder.content["images"].append({"id": 99, "file_name": "a", "height": 10**400, "width": 5})
+    people = folder.load()
+    assert len(people) == 1
+    assert len(people.problems.wrong["file of a picture is missing"]) == len(names)
+    assert people.problems.wrong["picture of more than 1,000,000 pixels along a side"] == ["99"]

@@ -324,17 +324,19 @@ def test_a_selection_counts(weights, photos, tmp_path, shown):
 
 
 def test_odd_names_cost_the_others_nothing(weights, photos, tmp_path, shown):
-    """Names that are no UTF-8, as long as a file system allows, links that lead nowhere or to one's own folder."""
+    """Names that are no UTF-8, as long as a file system allows, like markup, links that lead nowhere or to one's own
+    folder."""
     long = "b" * 250 + ".png"
     (photos / "b.png").rename(photos / long)
     os.rename(os.fsencode(photos / "a.png"), os.fsencode(photos) + b"/caf\xe9.png")
+    (photos / "weiß" / "木.png").rename(photos / "weiß" / "[bold]木[.png")
     (photos / "loop.png").symlink_to("loop.png")
     (photos / "link.png").symlink_to(long)
     (photos / "weiß" / "up").symlink_to(photos / "weiß")
     options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "save_pictures": "jpg"}
     assert predict_files("pose", [photos], **options, **shown.consoles()) == 1
     names = [record["file_name"].rpartition("/")[2] for record in results(tmp_path / "out")]
-    assert names == [long, "caf\\xe9.png", "link.png", "木.png"]
+    assert names == [long, "caf\\xe9.png", "link.png", "[bold]木[.png"]
     assert len(list((tmp_path / "out" / "annotated").rglob("*.jpg"))) == 4
     printed = shown.out.getvalue()
     assert "weiß/up: leads to the same folder as" in printed

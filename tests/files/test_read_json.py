@@ -1,0 +1,44 @@
+"""JSON of any encoding is read, and what is wrong with a file is one kind of error that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cmsa.files.read_json import JsonError, parse_json, read_json
+
+TEXT = '{"name": "näher", "numbers": [1, 2.5]}'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_every_encoding_of_json(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(TEXT.encode(encoding))
+    assert read_json(file) == {"name": "näher", "numbers": [1, 2.5]}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "Expecting value"),
+        (b"{", "Expecting property name"),
+        (b"\x80\x81", "codec can't decode"),
+        (b"[" * 100_000, "recursion|nested|depth"),
+        (b"9" * 5000, "4300"),
+    ],
+)
+def test_what_is_no_json_is_named(content: bytes, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+    with pytest.raises(JsonError, match=rf"a\.json: is not JSON \(.*({told})"):
+        read_json(file)
+    with pytest.raises(JsonError, match=r"line 3: is not JSON"):
+        parse_json(content, "line 3")
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JsonError, match=r"none\.json: cannot be read \(No such file or directory\)"):
+        read_json(tmp_path / "none.json")
+    with pytest.raises(JsonError, match=r"cannot be read \(Is a directory\)"):
+        read_json(tmp_path)
