@@ -7,7 +7,6 @@ with a single pair stops the reading: it is left out, counted and listed.
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import Any
@@ -107,9 +106,8 @@ def _read_annotation(path: Path) -> tuple[tuple[float, float, float], Box]:
     from scipy.io import loadmat
 
     try:
-        encoded = path.read_bytes()
-        check_tags(encoded)
-        content: dict[str, Any] = loadmat(io.BytesIO(encoded), variable_names=("Pose_Para", "pt2d"))
+        check_tags(path.read_bytes())
+        content: dict[str, Any] = loadmat(path, variable_names=("Pose_Para", "pt2d"))
     except Exception as error:  # damaged files raise whatever the parser happens to trip over
         raise WrongFaceError(".mat cannot be read") from error
     pose = _numbers(content, "Pose_Para").flatten()
