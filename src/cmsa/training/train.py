@@ -20,6 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from cmsa.files.lock import only_process_in
 from cmsa.metrics.table import score_table
 from cmsa.runtime.feeding import check_alike, heatmap_size, open_for_evaluation, open_store
+from cmsa.runtime.memory import keep_freed_memory
 from cmsa.tasks import task_of
 from cmsa.training.checkpoints import Checkpoints
 from cmsa.training.half_network import HalfNetwork
@@ -120,6 +121,8 @@ def train(
             )
         except MisconfigurationException as error:
             raise ValueError(" ".join(str(error).split())) from error
+        if trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         if trainer.is_global_zero:
             _announce(recipe, module, out, resume)
         start = time.monotonic()
