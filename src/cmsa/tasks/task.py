@@ -42,8 +42,8 @@ class Output:
         shape: its axes and what its numbers mean, for people.
         unit: of its numbers; none for shares.
         tolerance: how far a file in float32 may be from PyTorch, at most; of decoded outputs.
-        int8_tolerance: how far one in int8 may be in the mean. Past this a file is broken; what int8 costs in accuracy
-            only labelled data can tell.
+        int8_tolerance: how far one in int8 may be in the mean, no value counting for more than four of it. Past this a
+            file is broken; what int8 costs in accuracy only labelled data can tell.
     """
 
     name: str
