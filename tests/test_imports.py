@@ -18,7 +18,7 @@ FLOORS = (
     {"structures", "files", "version"},
     {"geometry"},
     {"models", "data", "visualization"},
-    {"runtime", "metrics"},
+    {"runtime", "metrics", "edge"},
     {"tasks"},
     {"export"},
     {"training", "inference"},

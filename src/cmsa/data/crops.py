@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,8 +36,10 @@ def cut_crop(
     Returns:
         (height, width, 3) uint8, black where the crop leaves the picture.
     """
+    import cv2  # here, because what runs without OpenCV asks this module for geometry
+
     height, width = size
-    factor = _supersampling(matrix, size) if antialias else 1
+    factor = supersampling(matrix, size) if antialias else 1
     # Pixel p of the crop covers the fine pixels factor * p ... factor * p + factor - 1.
     fine = matrix * factor
     fine[:, 2] += (factor - 1) / 2
@@ -49,7 +50,13 @@ def cut_crop(
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def _supersampling(matrix: FloatArray, size: tuple[int, int]) -> int:
+def supersampling(matrix: FloatArray, size: tuple[int, int]) -> int:
+    """Samples along each axis that are averaged for one pixel of a crop: at least one for each pixel of the picture.
+
+    Args:
+        matrix: 2x3, picture to crop.
+        size: (height, width) of the crop.
+    """
     (a, b, _), (c, d, _) = invert_affine(matrix).tolist()
     step = max(math.sqrt(a * a + c * c), math.sqrt(b * b + d * d))
     return max(1, min(_ceil(step), _LARGEST_CANVAS // max(size)))

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from cmsa.export.metadata import KEY, from_text, to_text
+from cmsa.edge.constants import KEY, from_text
+from cmsa.export.metadata import to_text
 from cmsa.runtime.sessions import check_archive
 
 Format = Literal["onnx", "openvino", "torch"]

@@ -6,16 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from cmsa.edge.constants import FORMAT
 from cmsa.export.graph import ExportedGraph
-from cmsa.files.read_json import parse_json
 from cmsa.models.base import BaseNetwork
-from cmsa.models.description import other_format
 from cmsa.models.weights import describe
 from cmsa.runtime.feeding import crop_spec, face_margin_of
-
-FORMAT = 1
-KEY = "cmsa"
-"""The entry of the file's metadata, a JSON object."""
 
 
 def constants(
@@ -63,19 +58,3 @@ def constants(
 def to_text(entries: dict[str, Any]) -> str:
     """The entries as they are written into a file."""
     return json.dumps(entries, ensure_ascii=False)
-
-
-def from_text(text: str | None, where: str) -> dict[str, Any]:
-    """The entries of a file.
-
-    Raises:
-        ValueError: there are none, or of another format; ``where`` is named.
-    """
-    if not text:
-        raise ValueError(f"{where}: no {KEY!r} entry in the metadata; this is not a file of cmsa export")
-    entries = parse_json(text, f"{where}: the {KEY!r} entry of the metadata")
-    if not isinstance(entries, dict):
-        raise ValueError(f"{where}: the {KEY!r} entry of the metadata is damaged (it is no object)")
-    if entries.get("format") != FORMAT:
-        raise ValueError(f"{where}: {other_format('exported', entries.get('format'), FORMAT)}")
-    return entries

@@ -8,15 +8,16 @@ coarse; the precision that comes in goes out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from cmsa.structures import FloatArray
 
-Array = TypeVar("Array", FloatArray, Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", FloatArray, "Tensor")
 
 
 def compose_affine(outer: Array, inner: Array) -> Array:
@@ -69,8 +70,16 @@ def apply_affine(matrix: Array, points: Array) -> Array:
 
 
 def _stack(parts: Sequence[Any], axis: int) -> Any:
-    return torch.stack(list(parts), axis) if isinstance(parts[0], Tensor) else np.stack(parts, axis)
+    if isinstance(parts[0], np.ndarray | np.floating):
+        return np.stack(parts, axis)
+    import torch  # arrays do without it
+
+    return torch.stack(list(parts), axis)
 
 
 def _join(parts: Sequence[Any]) -> Any:
-    return torch.cat(list(parts), -1) if isinstance(parts[0], Tensor) else np.concatenate(parts, -1)
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts, -1)
+    import torch
+
+    return torch.cat(list(parts), -1)

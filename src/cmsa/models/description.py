@@ -9,17 +9,11 @@ from typing import Any
 
 from cmsa.files.read_json import JsonError, parse_json
 from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, KeypointSet, keypoint_set
+from cmsa.version import other_format
 
 FORMAT = 1
 KEY = "cmsa"
 """The entry of a safetensors file's metadata that holds the description."""
-
-
-def other_format(what: str, found: object, known: int) -> str:
-    """What to say of a file in another format than the one that this version knows."""
-    newer = isinstance(found, int) and found > known
-    written = f"{what} in format {found}, this version reads {known}"
-    return f"was written by a newer version of cmsa ({written}): upgrade cmsa" if newer else written
 
 
 @dataclass(frozen=True)

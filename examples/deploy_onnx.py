@@ -1,0 +1,42 @@
+"""Keypoints of one person by an exported file, with ONNX Runtime, NumPy and Pillow alone.
+
+cmsa export cmsa_n_pose_32x24 --normalise --decode
+python deploy_onnx.py cmsa_n_pose_32x24_normalised_decoded.onnx people/park.jpg 260 15 106 215
+"""
+
+import json
+import math
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+path, photo, (x, y, width, height) = sys.argv[1], sys.argv[2], map(float, sys.argv[3:])
+session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+constants = json.loads(session.get_modelmeta().custom_metadata_map["cmsa"])
+crop_height, crop_width = constants["input"]["height"], constants["input"]["width"]
+picture = np.asarray(ImageOps.exif_transpose(Image.open(photo)).convert("RGB"), np.float32)
+
+# The box, about its centre, extended to the aspect of the crop and padded. Pixel centres are at integers, so the centre
+# of pixels x ... x + width - 1 is x + (width - 1) / 2. (This is the convention "pixel"; a face has a margin besides.)
+step = max(width / crop_width, height / crop_height) * constants["crop"]["padding"]  # picture pixels per crop pixel
+left = x + (width - 1) / 2 - step * (crop_width - 1) / 2  # where the crop's first pixel has its centre
+top = y + (height - 1) / 2 - step * (crop_height - 1) / 2
+
+
+def weights(first: float, count: int, length: int) -> np.ndarray:
+    """How much each picture pixel counts in each crop pixel: the mean of bilinear samples, one a picture pixel; black
+    beyond the picture."""
+    samples = max(1, math.ceil(step - 1e-6))
+    places = first + step * ((np.arange(count * samples) - (samples - 1) / 2) / samples)
+    triangle = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(length)))
+    return triangle.reshape(count, samples, length).mean(axis=1)
+
+
+rows, columns = weights(top, crop_height, len(picture)), weights(left, crop_width, picture.shape[1])
+crop = np.rint(np.einsum("hy,yxc,wx->hwc", rows, picture, columns, optimize=True)).astype(np.uint8)
+
+keypoints, scores = session.run(None, {constants["input"]["name"]: crop[None]})  # RGB uint8 (1, H, W, 3)
+for name, (u, v), score in zip(constants["decoding"]["names"], keypoints[0], scores[0], strict=True):
+    print(f"{name} {left + step * u:.2f} {top + step * v:.2f} {score:.3f}")
