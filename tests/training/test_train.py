@@ -41,7 +41,10 @@ def test_a_run_leaves_weights_logs_and_a_checkpoint(run: Path, recipe: Recipe) -
         "best.safetensors",
         "last.safetensors",
         "last.ckpt",
+        "learning_curves.png",
         "logs",
+        "recipe.yaml",
+        "starts.jsonl",
         "tensorboard",
     }
     for name in ("best", "last"):

@@ -30,6 +30,7 @@ from cmsa.training.module import TrainingModule
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
 from cmsa.training.recipe_checks import check_recipe
+from cmsa.training.run_folder import CURVES, draw_curves, note_start
 from cmsa.training.starting_point import build_network, check_start, description_of
 
 CHECKPOINT_MINUTES = 10.0
@@ -56,7 +57,8 @@ def train(
 
     Args:
         recipe: what to train.
-        out: folder for checkpoints, logs (CSV and TensorBoard), ``best.safetensors`` and ``last.safetensors``.
+        out: folder for checkpoints, logs (CSV and TensorBoard), ``best.safetensors`` and ``last.safetensors``,
+            the recipe as run, a line for each start, and learning curves (see ``cmsa.training.run_folder``).
         resume: go on from ``out/last.ckpt``.
         devices: number of GPUs (or processes on CPU); each takes batches of the recipe's size.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
@@ -96,6 +98,8 @@ def train(
         if compile_network:
             module.network.compile()
         best = BestWeights(out, module.task.monitored)
+        metrics = MetricsFile(out / "logs" / "metrics.csv")
+        tensorboard = TensorBoardLogger(out, "tensorboard", version="")
         halved = precision in ("bf16-true", "16-true")
         try:
             trainer = Trainer(
@@ -109,7 +113,7 @@ def train(
                 gradient_clip_val=recipe.optimizer.clip_norm or None,
                 # Checkpoints come first: a learning rate that was logged belongs to a batch that is not done yet.
                 callbacks=[Checkpoints(last, checkpoint_minutes), LearningRateMonitor("step"), best],
-                logger=[MetricsFile(out / "logs" / "metrics.csv"), TensorBoardLogger(out, "tensorboard", version="")],
+                logger=[metrics, tensorboard],
                 enable_checkpointing=False,
                 enable_progress_bar=progress,
                 enable_model_summary=False,
@@ -124,10 +128,13 @@ def train(
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         if trainer.is_global_zero:
+            note_start(recipe, out, resumed=resume, devices=trainer.num_devices, precision=precision)
+            tensorboard.log_hyperparams(recipe.to_dict())
             _announce(recipe, module, out, resume)
         start = time.monotonic()
         _fit(trainer, module, last if resume else None)
         if trainer.is_global_zero:
+            draw_curves(metrics.path, out / CURVES, module.task.monitored[0])
             _conclude(module, best, out, trainer.global_step, time.monotonic() - start)
     return out
 

@@ -1,0 +1,104 @@
+"""What a run's folder says of the run besides its weights: the recipe, how and where it was started, its curves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cmsa.files.whole import whole_file
+from cmsa.training.recipe import Recipe
+from cmsa.version import __version__
+
+RECIPE, STARTS, CURVES = "recipe.yaml", "starts.jsonl", "learning_curves.png"
+PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
+
+
+def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
+    """Write ``recipe.yaml``, as it is run, and a line of ``starts.jsonl``: each start of a resumed run has its own.
+
+    Args:
+        recipe: that is trained.
+        out: the run's folder.
+        more: further entries of the line.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / RECIPE) as partial:
+        partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "git_commit": git_commit(),
+        "versions": {"cmsa": __version__, "python": platform.python_version()} | _versions(),
+        "machine": platform.platform(),
+    }
+    with (out / STARTS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line | more) + "\n")
+
+
+def git_commit(folder: Path | None = None) -> str | None:
+    """The commit of a working copy, with ``+changes`` where its files differ; None outside of one, or without git.
+
+    Args:
+        folder: in the working copy; the current one by default.
+    """
+    try:
+        commit, changes = (
+            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.strip() + ("+changes" if changes.strip() else "")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def draw_curves(metrics: Path, out: Path, monitored: str) -> None:
+    """Draw the loss and the score by which the best weights are kept, over steps; nothing where neither was logged.
+
+    Args:
+        metrics: the run's ``metrics.csv``.
+        out: picture to write.
+        monitored: end of the score's column, e.g. ``AP``.
+    """
+    if not metrics.is_file():
+        return
+    with metrics.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    panels = [
+        [name for name in columns if "loss" in name],
+        [name for name in columns if name.endswith(f"/{monitored}")],
+    ]
+    panels = [names for names in panels if names]
+    if not panels:
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.0 * len(panels), 3.5), layout="constrained")
+    for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for name in names:
+            points = [(float(row["step"]), float(row[name])) for row in rows if row[name] and row["step"]]
+            axes.plot(*zip(*points, strict=True), marker="." if len(points) < 50 else None, label=name)
+        axes.set_xlabel("steps")
+        axes.legend()
+        axes.grid(alpha=0.3)
+    with whole_file(out) as partial:
+        figure.savefig(partial, dpi=120, format="png")

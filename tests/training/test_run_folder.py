@@ -1,0 +1,53 @@
+import csv
+import json
+import subprocess
+
+from PIL import Image
+
+from cmsa.training.recipe import load_recipe
+from cmsa.training.run_folder import draw_curves, git_commit, note_start
+
+
+def test_a_start_is_written_down(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["cmsa", "train", "digits"])
+    recipe = load_recipe("digits", ["--optimizer.epochs", "7", "--title", "näher"])
+    note_start(recipe, tmp_path / "run", resumed=False)
+    note_start(recipe, tmp_path / "run", resumed=True)
+    assert load_recipe(str(tmp_path / "run" / "recipe.yaml")).to_dict() == recipe.to_dict()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "starts.jsonl").read_text().splitlines()]
+    assert [line["resumed"] for line in lines] == [False, True]
+    assert lines[0]["command"] == ["cmsa", "train", "digits"]
+    assert {"cmsa", "python", "torch", "lightning"} <= lines[0]["versions"].keys()
+
+
+def test_the_commit_of_a_working_copy(tmp_path):
+    assert git_commit(tmp_path) is None
+
+    def git(*words):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(
+            ["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init", "-q")
+    (tmp_path / "file").write_text("1")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    commit = git("rev-parse", "HEAD").strip()
+    assert git_commit(tmp_path) == commit
+    (tmp_path / "file").write_text("2")
+    assert git_commit(tmp_path) == f"{commit}+changes"
+
+
+def test_curves(tmp_path):
+    draw_curves(tmp_path / "none.csv", tmp_path / "none.png", "AP")
+    assert not (tmp_path / "none.png").exists()
+    with (tmp_path / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["step", "train/loss", "val/AP"])
+        writer.writeheader()
+        writer.writerows([{"step": 1, "train/loss": 2.0}, {"step": 2, "train/loss": 1.0}, {"step": 2, "val/AP": 0.5}])
+    draw_curves(tmp_path / "metrics.csv", tmp_path / "both.png", "AP")
+    draw_curves(tmp_path / "metrics.csv", tmp_path / "one.png", "mae")
+    with Image.open(tmp_path / "both.png") as both, Image.open(tmp_path / "one.png") as one:
+        assert both.width == 2 * one.width
+        assert len(both.convert("RGB").getcolors(1 << 20)) > 50
