@@ -241,15 +241,17 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def _show(rows: Sequence[ServeRow]) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Column, Table
 
-    headings = ("clients", "requests", "statuses", "a second", "p50 ms", "p99 ms", "apart", "MB", "fine")
-    table = Table(Column(no_wrap=True), *headings)
+    headings = ("clients", "requests", "statuses", "/s", "p50 ms", "p99 ms", "MB", "fine")
+    # Numbers must not be cut; a name may be folded.
+    table = Table(Column(overflow="fold"), *(Column(name, no_wrap=True) for name in headings), box=SIMPLE)
     for row in rows:
         statuses = "\n".join(f"{name}: {number}" for name, number in sorted(row.statuses.items()))
         cells = [f"{row.per_second:.0f}" if row.per_second else ""]
-        cells += ["" if np.isnan(time) else f"{time:.1f}" for time in (row.p50, row.p99)]
-        cells += [f"{row.farthest:.1g}", f"{row.memory:.0f}" if row.memory else "", "yes" if row.fine else "[red]no[/]"]
+        cells += ["" if np.isnan(time) else f"{time:.0f}" for time in (row.p50, row.p99)]
+        cells += [f"{row.memory:.0f}" if row.memory else "", "yes" if row.fine else "[red]no[/]"]
         table.add_row(row.kind, str(row.concurrency), f"{row.requests:,}", statuses, *cells)
     Console().print(table)
