@@ -175,6 +175,9 @@ TABLES = {
     "inference/stream.py": "streams are of people unless weights say otherwise",
     "benchmark/training.py": "the table of recipes that are measured, and its default",
     "benchmark/noise.py": "the table of made up labels",
+    "benchmark/pipeline.py": "the default weights of the whole job's benchmark",
+    "benchmark/serve.py": "the default weights of the server's benchmark",
+    "edge/predictor.py": "the table of what a decoded file puts out, read without PyTorch",
     "benchmark/networks.py": "the networks that are measured are of pose",
 }
 """Files outside ``tasks`` that may name a task, and why: as a key or a default, never to ask for it."""
