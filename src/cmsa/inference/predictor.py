@@ -205,8 +205,8 @@ class Predictor:
                 read.
         """
         picture = read_image(image)
-        item = (picture, self._boxes_of(image, boxes, picture, box_format))
-        return next(self.stream([item], flip_test=flip_test, batch_size=batch_size))
+        cut = self._cut_one(image, boxes, picture, box_format)
+        return next(self.predict_cuts([cut], flip_test=flip_test, batch_size=batch_size))
 
     def stream(
         self,
@@ -285,11 +285,16 @@ class Predictor:
 
         Arguments and errors are those of a call.
         """
-        picture = read_image(image)
-        self._begin()
-        cut = self.cut(picture, self._boxes_of(image, boxes, picture, box_format))
-        self._skip_boxes(0, cut)
+        cut = self._cut_one(image, boxes, read_image(image), box_format)
         return [(region.crop, region.matrix) for region in cut.regions]
+
+    def _cut_one(self, image: ImageSource, boxes: Boxes, picture: Picture, box_format: BoxFormat) -> CutPicture:
+        """Cut the only picture of a call."""
+        given = self._boxes_of(image, boxes, picture, box_format)
+        self._begin()
+        cut = self.cut(picture, given)
+        self._skip_boxes(0, cut)
+        return cut
 
     def _cut_item(self, place: int, item: ImageSource | tuple[ImageSource, Boxes], box_format: BoxFormat) -> CutPicture:
         """Read and cut an item of a stream; one that cannot be read has no regions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -59,7 +60,7 @@ def given_boxes(
         hint = "; as x, y, width, height it is a box: say xywh" if other else ""
         raise BoxesError(f"box {place}, {format} {_text(table[place])}: has no area{hint}")
     if format == "xywh" and size is not None:
-        _doubt(numbers, size)
+        _doubt(numbers.tolist(), size)
     scores = table[:, 4] if table.shape[1] > 4 else np.ones(len(table))
     labels = tuple(f"{number:g}" for number in table[:, 5]) if table.shape[1] > 5 else ("",) * len(table)
     return Detections(tuple(Box(*row) for row in numbers.tolist()), tuple(scores.tolist()), labels, source)
@@ -86,31 +87,30 @@ def listed_boxes(boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] |
     if format not in ("xywh", "xyxy"):
         raise BoxesError(f"boxes are in the format xywh or xyxy, got {format!r}")
     entries = list_boxes(boxes)
-    places = [place for place, entry in enumerate(entries) if _is_row(entry)]
-    if not places:
-        return entries
-    rows = np.array([[float(number) for number in entries[place]][:4] for place in places])  # type: ignore[attr-defined]
+    rows = {place: row for place, entry in enumerate(entries) if (row := _row(entry)) is not None}
     if format == "xyxy":
-        corners, rows = rows, np.concatenate([rows[:, :2], rows[:, 2:] - rows[:, :2]], axis=1)
-        if (rows[:, 2:] <= 0).any(axis=1).all():
+        corners = rows
+        rows = {place: (x, y, right - x, bottom - y) for place, (x, y, right, bottom) in corners.items()}
+        if rows and all(min(row[2:]) <= 0 for row in rows.values()):
+            place, row = next(iter(corners.items()))
             raise BoxesError(
-                f"box {places[0]}, xyxy {_text(corners[0])}, and every other: has no area; say xywh if the last two "
-                "are width and height"
+                f"box {place}, xyxy {_text(row)}, and every other: has no area; say xywh if the last two are width "
+                "and height"
             )
     elif size is not None:
-        _doubt(rows, size)
-    for place, row in zip(places, rows.tolist(), strict=True):
-        entries[place] = tuple(row)
-    return entries
+        _doubt(list(rows.values()), size)
+    return [rows.get(place, entry) for place, entry in enumerate(entries)]
 
 
-def _is_row(entry: object) -> bool:
+def _row(entry: object) -> tuple[float, ...] | None:
+    """The first four of four, five or six numbers; None of anything else."""
     if isinstance(entry, Box | str | bytes):
-        return False
+        return None
     try:
-        return len([float(number) for number in entry]) in _COLUMNS  # type: ignore[attr-defined]
+        numbers = tuple(float(number) for number in entry)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):
-        return False
+        return None
+    return numbers[:4] if len(numbers) in _COLUMNS else None
 
 
 def _table(boxes: Any) -> NDArray[np.float64]:
@@ -128,16 +128,18 @@ def _table(boxes: Any) -> NDArray[np.float64]:
     return table
 
 
-def _doubt(numbers: NDArray[np.float64], size: tuple[int, int]) -> None:
-    sides = np.array([size[1], size[0]])
-    beyond = (numbers[:, :2] + numbers[:, 2:] > sides * (1 + _BEYOND)).any(axis=1)
-    corners = (numbers[:, 2:] > numbers[:, :2]) & (numbers[:, 2:] <= sides + 1) & (numbers[:, :2] >= 0)
-    if beyond.any() and corners.all():
-        place = int(np.flatnonzero(beyond)[0])
+def _doubt(rows: Sequence[Sequence[float]], size: tuple[int, int]) -> None:
+    """Refuse rows that leave the picture as x, y, width, height and are all within it as two corners."""
+    height, width = size
+    beyond = [
+        place
+        for place, (x, y, across, down) in enumerate(rows)
+        if x + across > width * (1 + _BEYOND) or y + down > height * (1 + _BEYOND)
+    ]
+    if beyond and all(0 <= x < right <= width + 1 and 0 <= y < bottom <= height + 1 for x, y, right, bottom in rows):
         raise BoxesError(
-            f"box {place}, {_text(numbers[place])}: as x, y, width, height it leaves the picture of "
-            f"{size[0]}x{size[1]} (HxW) pixels, and as two corners all boxes are within it: say xyxy if they are "
-            "corners"
+            f"box {beyond[0]}, {_text(rows[beyond[0]])}: as x, y, width, height it leaves the picture of "
+            f"{height}x{width} (HxW) pixels, and as two corners all boxes are within it: say xyxy if they are corners"
         )
 
 
@@ -152,5 +154,5 @@ def _supervision_table(boxes: Any) -> NDArray[np.float64]:
     return np.concatenate(columns, axis=1)
 
 
-def _text(row: NDArray[np.float64]) -> str:
-    return "[" + ", ".join(f"{number:g}" for number in row[:4]) + "]"
+def _text(row: Iterable[float]) -> str:
+    return "[" + ", ".join(f"{number:g}" for number in list(row)[:4]) + "]"

@@ -160,7 +160,7 @@ class PoseTask(Task):
         points, scores = (numbers(part) for part in decoded)
         if not len(points):
             return []
-        in_pictures = apply_affine(invert_affine(np.stack(matrices)), points)
+        in_pictures = apply_affine(np.stack([invert_affine(matrix) for matrix in matrices]), points)
         return [
             Keypoints(xy, score, self.keypoint_set.names, box, self.keypoint_set)
             for xy, score, box in zip(in_pictures, scores, boxes, strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -291,9 +292,8 @@ def _quarter_offset(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 def _patches(heatmaps: Tensor, center: Tensor) -> Tensor:
     """The 3x3 pixels (B, K, 3, 3) around centres (B, K, 2) that are not on the border."""
     width = heatmaps.shape[-1]
-    around = torch.arange(-1, 2, device=heatmaps.device)
-    offsets = (around[:, None] * width + around).flatten()
     index = (center[..., 1] * width + center[..., 0]).long()
+    offsets = constant([row * width + column for row in (-1, 0, 1) for column in (-1, 0, 1)], index)
     return heatmaps.flatten(2).gather(2, index[..., None] + offsets).reshape(*index.shape, 3, 3)
 
 
@@ -304,15 +304,26 @@ def _kernel_radius(sigma: float) -> int:
 
 def _blur(heatmaps: Tensor, sigma: float, radius: int) -> Tensor:
     """Gaussian blur as wide as the targets, zero outside; one matrix product per axis serves every map."""
-
-    def smoother(length: int) -> Tensor:
-        place = torch.arange(length, device=heatmaps.device)
-        distance = (place[:, None] - place).float()
-        band = _bell(distance, sigma) * (distance.abs() <= radius)
-        return band / _bell(torch.arange(-radius, radius + 1, device=heatmaps.device).float(), sigma).sum()
-
+    # What is traced is no tensor to keep.
+    smoother = _smoother if torch.compiler.is_compiling() else _kept_smoother
+    down, across = (smoother(length, sigma, radius, heatmaps.device) for length in heatmaps.shape[-2:])
     with torch.autocast(heatmaps.device.type, enabled=False):
-        return smoother(heatmaps.shape[-2]) @ heatmaps @ smoother(heatmaps.shape[-1])
+        return down @ heatmaps @ across
+
+
+def _smoother(length: int, sigma: float, radius: int, device: torch.device) -> Tensor:
+    """The matrix (length, length) that blurs along an axis."""
+    place = torch.arange(length, device=device)
+    distance = (place[:, None] - place).float()
+    band = _bell(distance, sigma) * (distance.abs() <= radius)
+    return band / _bell(torch.arange(-radius, radius + 1, device=device).float(), sigma).sum()
+
+
+@lru_cache(maxsize=64)
+def _kept_smoother(length: int, sigma: float, radius: int, device: torch.device) -> Tensor:
+    # Made under inference mode, it could not take part in a training step later.
+    with torch.inference_mode(False):
+        return _smoother(length, sigma, radius, device)
 
 
 def _taylor_step(patch: Tensor) -> Tensor:
@@ -322,11 +333,10 @@ def _taylor_step(patch: Tensor) -> Tensor:
     """
     top = patch.amax(dim=(-2, -1), keepdim=True)
     logs = patch.clamp(min=1e-10).maximum(top * 1e-3).log()
-    slope_x = (logs[..., 1, 2] - logs[..., 1, 0]) / 2
-    slope_y = (logs[..., 2, 1] - logs[..., 0, 1]) / 2
-    bend_xx = logs[..., 1, 2] - 2 * logs[..., 1, 1] + logs[..., 1, 0]
-    bend_yy = logs[..., 2, 1] - 2 * logs[..., 1, 1] + logs[..., 0, 1]
-    bend_xy = (logs[..., 2, 2] - logs[..., 2, 0] - logs[..., 0, 2] + logs[..., 0, 0]) / 4
+    above_left, above, above_right, left, here, right, below_left, below, below_right = logs.flatten(-2).unbind(-1)
+    slope_x, slope_y = (right - left) / 2, (below - above) / 2
+    bend_xx, bend_yy = right - 2 * here + left, below - 2 * here + above
+    bend_xy = (below_right - below_left - above_right + above_left) / 4
     determinant = bend_xx * bend_yy - bend_xy**2
     is_top = (determinant > 1e-8) & (bend_xx < 0)
     safe = torch.where(is_top, determinant, 1.0)
