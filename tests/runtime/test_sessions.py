@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from cmsa.export import export
 from cmsa.export.converted import ConvertedNetwork, cache_folder, fingerprint, network_for
 from cmsa.inference.predictor import Predictor
 from cmsa.models import create_model
+from cmsa.runtime import sessions
 from cmsa.runtime.sessions import available_runtimes, open_exported
 
 BOXES = [[10, 20, 48, 64], [60, 5, 30, 70]]
@@ -158,3 +160,23 @@ def test_a_damaged_file_of_the_cache_is_made_anew(damage, picture, cache, caplog
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert f"{file}: is damaged, and made anew" in caplog.text
     assert file.stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_a_predictor_computes_with_an_exported_file_of_its_model(picture, tmp_path):
+    network = model()
+    path = export(network, tmp_path / "model.onnx").path
+    expected = Predictor(network)(picture, BOXES)
+    found = Predictor(network, exported=path, runtime=None)(picture, BOXES)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.xy, other.xy, atol=0.05)
+    with pytest.raises(ValueError, match=r"was exported from cmsa_n for pose at 16x24, the weights are .* at 24x16"):
+        Predictor(model(size=(24, 16)), exported=path)
+    with pytest.raises(FileNotFoundError, match=r"none\.onnx"):
+        Predictor(network, exported=tmp_path / "none.onnx")
+
+
+def test_bf16_is_refused_where_the_machine_has_none(monkeypatch):
+    monkeypatch.setattr(sessions, "has_bf16", lambda: False)
+    with pytest.raises(ValueError, match="OpenVINO does not compute in bf16 on this machine"):
+        network_for(model(), "openvino", precision="bf16")
