@@ -92,13 +92,14 @@ def benchmark_pipeline(
     """
     if (images is None) != (boxes is None):
         raise BoxesError("--images and --boxes go together: a folder of pictures, and where the people in them are")
-    torch.set_num_threads(threads)
     rows: list[PipelineRow] = []
     with TemporaryDirectory() as folder:
         if images is None or boxes is None:
             images, boxes = make_pictures(Path(folder), pictures)
         for name in weights or [default_weights("pose")]:
             for runtime in runtimes or available_runtimes()[:1]:
+                # As ``cmsa predict`` does: beside another runtime one thread of PyTorch's is enough.
+                torch.set_num_threads(threads if runtime == "torch" else 1)
                 predictor = Predictor.from_pretrained(name, runtime=runtime, threads=threads)
                 job = _Job(predictor, images, boxes, batch, Path(folder) / "out")
                 rows += _measure(job, str(name), runtime, rounds)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
 
 from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
 from cmsa.export.converted import fastest_at_hand
@@ -145,7 +148,11 @@ def predict_files(
         return 2
     try:
         frames = read_frames(sources, reading, run.done)
-        with closing(pipeline.run(frames)) as results, progress(errors, count, quiet) as advance:
+        with (
+            _threads_for(predictor),
+            closing(pipeline.run(frames)) as results,
+            progress(errors, count, quiet) as advance,
+        ):
             run.run(results, advance)
     except OSError as error:
         _complain(errors, f"results cannot be written ({error})")
@@ -156,6 +163,19 @@ def predict_files(
                 console.print(value_table(predictor.task, summary, top))
             console.print(summary_table(summary, count, predictor.task))
     return summary.exit_code
+
+
+@contextmanager
+def _threads_for(predictor: Predictor) -> Iterator[None]:
+    """One thread of PyTorch's beside another runtime: what is left for it is small, and its threads would be in the
+    network's way."""
+    before = torch.get_num_threads()
+    if not isinstance(predictor.network, nn.Module):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _complain(console: Console, text: str) -> None:
