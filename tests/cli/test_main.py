@@ -162,6 +162,21 @@ def test_an_interrupted_command_says_so(
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("onnxscript", "cmsa[export]"), ("gradio.themes", "cmsa[app]"), ("fastapi", "cmsa[serve]"), ("torch", "cmsa")],
+)
+def test_a_missing_package_is_told_with_its_pip_line(
+    name: str, line: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("cmsa.training.train.train", missing)
+    told = fails(["train", str(folder / "tiny.yaml")], capsys)
+    assert told.replace("'cmsa[", "cmsa[").replace("]'", "]").endswith(f"No module named {name!r}: pip install {line}")
+
+
 def test_traceback_on_demand(folder: Path) -> None:
     with pytest.raises(FileNotFoundError):
         main(["--traceback", "train", "none"])

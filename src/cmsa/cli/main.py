@@ -37,6 +37,12 @@ examples:
 """
 
 USAGE_ERROR = 2
+EXTRAS = {
+    "export": ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf"),
+    "app": ("gradio",),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+}
+"""The modules that each extra of the package brings."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     parser = build_parser()
-    options, rest = parser.parse_known_args(arguments)
+    try:
+        options, rest = parser.parse_known_args(arguments)
+    except ModuleNotFoundError as error:  # what arguments mean is looked up in the library
+        parser.error(f"{error}{how_to_install(error)}")
     run: Callable[[argparse.Namespace, list[str]], int] = options.run
     if rest and not options.takes_overrides:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -63,9 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.traceback:
             raise
         told = str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
-        print(f"cmsa {options.command}: {told}", file=sys.stderr)
+        print(f"cmsa {options.command}: {told}{how_to_install(error)}", file=sys.stderr)
         # What was told to end says so with the code that shells know.
         return int(getattr(error, "exit_code", USAGE_ERROR))
+
+
+def how_to_install(error: BaseException) -> str:
+    """The pip line for a package that is not installed; nothing for other errors, and for those that say it already."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    extra = next((extra for extra, packages in EXTRAS.items() if name in packages), "")
+    return f": pip install 'cmsa[{extra}]'" if extra else ": pip install cmsa" if name else ""
 
 
 def build_parser() -> argparse.ArgumentParser:
