@@ -60,9 +60,10 @@ def result_files(folder: Path) -> None:
 
 
 KINDS = {"weights": weights, "exported": graph, "labels": labels, "results": result_files}
+NAMES = ["weights", pytest.param("exported", marks=pytest.mark.slow), "labels", "results"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NAMES)
 def test_a_full_disk_leaves_the_last_good_file(kind: str, disk: SmallDisk) -> None:
     write: Write = KINDS[kind]
     write(disk.folder)
@@ -74,7 +75,7 @@ def test_a_full_disk_leaves_the_last_good_file(kind: str, disk: SmallDisk) -> No
     assert contents(disk.folder).keys() == before.keys()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NAMES)
 def test_a_read_only_disk_leaves_the_last_good_file(kind: str, disk: SmallDisk) -> None:
     if not disk.mounted and os.geteuid() == 0:
         pytest.skip("nothing is read-only for this user")
