@@ -150,6 +150,15 @@ def test_timm_says_which_weights_there_are() -> None:
     assert model.description.options == {"num_classes": 100}
 
 
+@pytest.mark.parametrize("name", ["cmsa_n", "cmsa_s"])
+def test_shipped_weights_bring_their_options(name: str) -> None:
+    model = create_model(name, "pose", pretrained=True)
+    assert model.description.options["fusion"] == "linear"
+    assert create_model(name, "pose", pretrained=True, fusion="linear").description == model.description
+    with pytest.raises(ValueError, match=r"was trained with .*linear.*, not with .*mixer"):
+        create_model(name, "pose", pretrained=True, fusion="mixer")
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [

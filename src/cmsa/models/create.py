@@ -37,7 +37,8 @@ def create_model(
         task: pose gives heatmaps (B, num_keypoints, h, w), or what ``head`` puts out; so does head_pose;
             classification logits (B, num_classes); others what their entry in ``HEADS`` says.
         input_size: (H, W) of the images; by default 32x24 for pose and 32x32 otherwise.
-        pretrained: load the shipped weights of this name, task and size.
+        pretrained: load the shipped weights of this name, task and size; options that are not given are then those
+            that they were trained with.
         options: of the head: for pose ``fusion``, ``mixer`` (CMSA's default; the authors' release), ``linear`` (the
             paper's parameter counts) or ``deconvolution`` (the others' default; SimpleBaseline's), ``num_keypoints``
             (17), and ``head``, ``heatmap`` (default) or ``simcc`` with ``split`` bins per pixel (2); for head pose
@@ -57,8 +58,7 @@ def create_model(
     _check_options(name, task, options, [*entry.options, *_parameters(build)])
     of_head = {key: options.pop(key) for key in entry.options if key in options}
     if pretrained:
-        given = {key: value for key, value in entry.options.items() if value is not None}
-        return _shipped(name, task, size, options | given | of_head)
+        return _shipped(name, task, size, options | of_head)
     model = build(input_size=(size[0], size[1]), **options)
     of_head = {key: model.head_defaults.get(key, default) for key, default in entry.options.items()} | of_head
     of_head = {key: value for key, value in of_head.items() if value is not None}
@@ -118,8 +118,9 @@ def _shipped(name: str, task: str, input_size: Size, options: dict[str, Any]) ->
     wanted = weights_name(name, task, input_size)
     path = shipped_weights(wanted)
     model = load_weights(path)
-    if model.description.options != options:
-        raise ValueError(f"{path.name} was trained with {model.description.options}, not with {options}")
+    trained = model.description.options
+    if not options.items() <= trained.items():
+        raise ValueError(f"{path.name} was trained with {trained}, not with {options}")
     return model
 
 
