@@ -53,7 +53,7 @@ def test_it_needs_nothing_but_the_wheel_and_no_root():
 @pytest.mark.exhaustive
 def test_its_steps_make_a_server(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "CMSA_TOKEN")}
-    environment |= {"PATH": f"{tmp_path}/venv/bin:{os.environ['PATH']}", "CMSA_TOKEN": TOKEN, "HOME": str(tmp_path)}
+    environment |= {"PATH": f"{tmp_path}/venv/bin:{os.environ['PATH']}", "CMSA_TOKEN": TOKEN}
     argument, _, index = step("ARG").partition("=")
     environment.setdefault(argument, index)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)

@@ -241,13 +241,12 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def _show(rows: Sequence[ServeRow]) -> None:
-    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Column, Table
 
     headings = ("clients", "requests", "statuses", "/s", "p50 ms", "p99 ms", "MB", "fine")
     # Numbers must not be cut; a name may be folded.
-    table = Table(Column(overflow="fold"), *(Column(name, no_wrap=True) for name in headings), box=SIMPLE)
+    table = Table(Column(overflow="fold"), *(Column(name, no_wrap=True) for name in headings), box=None, pad_edge=False)
     for row in rows:
         statuses = "\n".join(f"{name}: {number}" for name, number in sorted(row.statuses.items()))
         cells = [f"{row.per_second:.0f}" if row.per_second else ""]
