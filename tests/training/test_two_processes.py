@@ -95,6 +95,6 @@ def test_a_signal_ends_both_with_one_checkpoint(folder: Path, number: int, tmp_p
         assert code == 128 + number, told
         assert "last.ckpt holds them all: go on with --resume" in told
         checkpoint = torch.load(run / "last.ckpt", weights_only=True)
-        assert checkpoint["global_step"] > steps
+        assert checkpoint["global_step"] >= max(steps, 1)
         steps = checkpoint["global_step"]
         assert not list(run.glob("*.partial"))
