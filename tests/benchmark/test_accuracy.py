@@ -9,9 +9,8 @@ import pytest
 import torch
 from tiny_people import SIZE, TINY, people_store, write_people
 
-from cmsa.benchmark.accuracy import benchmark_accuracy, interval, score_contender
+from cmsa.benchmark.accuracy import benchmark_accuracy, score_contender
 from cmsa.cli.main import main
-from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.models import create_model, save_weights
 
 
@@ -41,36 +40,6 @@ def test_one_that_knows_the_truth_scores_one_and_one_that_guesses_less(people, t
     wrong = score_contender("wrong", SIZE, lambda crops: (middle, np.ones(inside.shape[:2])), store, False)
     assert wrong.AP < 0.1
     assert wrong.PCK < 0.5
-
-
-def test_the_interval_holds_the_score_and_widens_with_disagreement():
-    def person(picture: int) -> dict:
-        points = np.array([[10 + k, 20 + 2 * k, 2] for k in range(17)], dtype=float)
-        return {
-            "image_id": picture,
-            "category_id": 1,
-            "area": 2000.0,
-            "bbox": [0, 0, 50, 60],
-            "keypoints": points.ravel().tolist(),
-        }
-
-    content = {
-        "images": [{"id": k, "height": 60, "width": 60} for k in range(12)],
-        "annotations": [{**person(k), "id": k} for k in range(12)],
-        "categories": [{"id": 1, "name": "person"}],
-    }
-    truth = KeypointTruth.of_coco(content)
-    results = []
-    for picture in range(12):
-        found = {**person(picture), "score": 0.9}
-        if picture % 2:
-            found["keypoints"] = [value + 500 * (place % 3 == 0) for place, value in enumerate(found["keypoints"])]
-        results.append(found)
-    low, high = interval(truth, results, resamples=60)
-    assert low < 0.5 < high
-    assert interval(truth, results, resamples=60) == (low, high)
-    same = [{**person(picture), "score": 0.9} for picture in range(12)]
-    assert interval(truth, same, resamples=20) == pytest.approx((1, 1))
 
 
 def test_table_and_file(people, weights, tmp_path, capsys):

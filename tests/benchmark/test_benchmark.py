@@ -11,10 +11,11 @@ from torch import nn
 
 from cmsa.benchmark import engines
 from cmsa.benchmark.measure import interleaved, machine, peak_memory
-from cmsa.benchmark.networks import Candidate, cmsa_candidate, cost_of, known_peers
+from cmsa.benchmark.networks import Candidate, cmsa_candidate, known_peers
 from cmsa.benchmark.plot import plot
 from cmsa.benchmark.row import Row
 from cmsa.benchmark.table import show_table
+from cmsa.models.cost import cost_of
 
 
 def test_works_take_turns_and_times_are_theirs():

@@ -6,22 +6,19 @@ import pytest
 import torch
 from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
 
-from cmsa.data.store import CropStore, StoreError
+from cmsa.data.store import CropStore, StoreError, names_of, store_names
 from cmsa.data.transforms.preprocess import Preprocess
-from cmsa.evaluation.evaluate import (
-    evaluate_recipe,
-    evaluate_store,
-    names_of,
-    open_for_evaluation,
-    score_table,
-    store_names,
-)
+from cmsa.evaluation.evaluate import evaluate_recipe, evaluate_store
 from cmsa.export import export
 from cmsa.export.converted import open_exported_of
 from cmsa.export.run import ExportOptions
+from cmsa.metrics.table import score_table
+from cmsa.models.cost import cost_of
 from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
+from cmsa.models.fuse import fuse
 from cmsa.models.weights import read_description, save_weights
+from cmsa.runtime.feeding import open_for_evaluation
 from cmsa.tasks.pose.task import PoseTask
 
 
@@ -80,12 +77,56 @@ def test_one_table_and_json(store: CropStore, folder: Path, capsys: pytest.Captu
     out = folder / "new" / "scores.json"
     weights = str(folder / "model.safetensors")
     scores = evaluate_recipe(tiny_recipe(store, store), weights, flip_test=True, out=out)
-    assert json.loads(out.read_text(encoding="utf-8")) == {"weights": weights, "flip_test": True, "scores": scores}
+    kept = json.loads(out.read_text(encoding="utf-8"))
+    assert {name: kept[name] for name in ("weights", "flip_test", "scores")} == {
+        "weights": weights,
+        "flip_test": True,
+        "scores": scores,
+    }
     assert scores["val"]["crops"] == 8
+    cost = cost_of(load_weights(weights), fuse(load_weights(weights)), SIZE)
+    assert kept["model"] == {
+        "name": "cmsa_n",
+        "task": "pose",
+        "input_size": list(SIZE),
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+        "multiply_adds_with_attention": cost.with_attention,
+    }
+    assert kept["stores"]["val"]["crop"] == {
+        "size": list(SIZE),
+        "padding": 1.25,
+        "convention": "pixel",
+        "antialias": True,
+        "margin": "none",
+    }
+    assert (kept["stores"]["val"]["boxes"], kept["stores"]["val"]["crops"]) == ("ground truth", 8)
+    assert kept["recipe"]["model"]["name"] == tiny_recipe(store, store).model.name
+    assert len(kept["details"]["val"]["by_keypoint"]) == 17
+    low, high = kept["intervals"]["val"]["AP"]
+    assert low <= scores["val"]["AP"] <= high
     shown = capsys.readouterr().out
     # A long path wraps the title.
     assert "flip test on" in " ".join(shown.split())
     assert "AP50" in shown
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_a_row_for_each_sample(store: CropStore, folder: Path, ending: str) -> None:
+    import pyarrow.parquet
+
+    path = folder / f"samples{ending}"
+    evaluate_recipe(tiny_recipe(store, store), str(folder / "model.safetensors"), samples=path)
+    if ending == ".jsonl":
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    else:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    assert [(row["store"], row["sample"], row["image_id"]) for row in rows] == [
+        ("val", place, picture) for place, picture in enumerate(store.labels["image_id"].tolist())
+    ]
+    assert all(0 <= row["oks"] <= 1 for row in rows)
+    with pytest.raises(ValueError, match=r"samples\.csv: results of samples are kept as \.jsonl or \.parquet"):
+        evaluate_recipe(tiny_recipe(store, store), "whatever", samples=folder / "samples.csv")
 
 
 def test_stores_that_do_not_fit_are_refused(store: CropStore, folder: Path) -> None:

@@ -3,9 +3,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 
+from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
 from cmsa.metrics.classification import ClassificationErrors, ClassificationScore
 
@@ -77,3 +79,27 @@ def test_the_confusion_is_drawn_into_a_new_folder(tmp_path: Path) -> None:
     score.save_pictures(tmp_path / "a" / "b", "set/one")
     score.save_pictures(tmp_path / "a" / "b", "set/two")
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["set_one.png", "set_two.png"]
+
+
+def test_what_is_behind_the_score_of_classes() -> None:
+    meta = {"classes": ["cat", "dog", "eel"]}
+    store = CropStore(Path(), np.zeros((4, 8, 8, 3), np.uint8), {}, CropSpec.for_evaluation((8, 8)), meta)
+    score = ClassificationScore(3, store)
+    probabilities = torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.0, 0.0, 1.0]])
+    score.update({"label": torch.tensor([0, 0, 1])}, (probabilities[:3],))
+    score.update({"label": torch.tensor([1])}, (probabilities[3:],))
+    cat, dog, eel = score.details()["by_class"]
+    assert (cat, dog) == ({"class": "cat", "accuracy": 0.5, "images": 2}, {"class": "dog", "accuracy": 0, "images": 2})
+    assert math.isnan(eel["accuracy"])
+    rows = score.samples()
+    assert [(row["class"], row["predicted"], row["correct"]) for row in rows] == [
+        ("cat", "cat", True),
+        ("cat", "dog", False),
+        ("dog", "eel", False),
+        ("dog", "eel", False),
+    ]
+    assert rows[0]["nll"] == pytest.approx(math.log(2))
+    assert rows[1]["probability"] == pytest.approx(0.8)
+    assert sum(row["nll"] for row in rows) / 4 == pytest.approx(score.compute()["nll"])
+    low, high = score.intervals()["top1"]
+    assert 0 <= low < 0.25 < high <= 1

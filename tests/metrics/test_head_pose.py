@@ -117,3 +117,21 @@ def test_the_best_constant_answer_is_the_median() -> None:
     # Medians are 20, 5 and 1.
     assert table["constant"] == pytest.approx((10 + 0 + 40 + 0 + 1 + 0 + 4) / 9)
     assert (table["boxes"], table["margin"]) == ("unknown", "none")
+
+
+def test_what_is_behind_the_score_of_heads() -> None:
+    spec = CropSpec.for_evaluation((8, 8))
+    score = HeadPoseScore(CropStore(Path(), np.zeros((4, 8, 8, 3), np.uint8), {}, spec, {}))
+    truth, found = torch.zeros(4, 3), torch.tensor([[4.0, 0, 0], [-2, 0, 0], [1, 0, 0], [-7, 0, 3]])
+    truth[1, 0], found[1, 0] = 179, -179
+    score.update({"angles": truth[:1]}, (found[:1],))
+    score.update({"angles": truth[1:]}, (found[1:],))
+    yaw, _, roll, geodesic = score.details()["by_angle"]
+    assert yaw == pytest.approx({"angle": "yaw", "bias": 0, "mean": 3.5, "median": 3, "90 %": 6.1})
+    assert (roll["bias"], roll["median"]) == pytest.approx((0.75, 0))
+    assert geodesic["mean"] == pytest.approx(score.compute()["geodesic"])
+    rows = score.samples()
+    assert [row["mae"] for row in rows] == pytest.approx([4 / 3, 2 / 3, 1 / 3, 10 / 3])
+    assert (rows[3]["yaw"], rows[3]["predicted_yaw"], rows[3]["predicted_roll"]) == (0, -7, 3)
+    low, high = score.intervals()["mae"]
+    assert 1 / 3 <= low < score.compute()["mae"] < high <= 10 / 3

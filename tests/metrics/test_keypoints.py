@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,28 @@ def test_batches_do_not_matter(task: PoseTask, store: CropStore, generator: torc
     assert score.compute() == tables[0]
 
 
+def test_what_is_behind_the_score(task: PoseTask, store: CropStore) -> None:
+    score = task.score(store)
+    batch, heatmaps = answers(task, store)
+    xy, scores = task.decode(heatmaps)
+    # The noses are off by as much as makes their similarity exp(-1/2): 2σ √area pixels of the picture.
+    off = 2 * COCO.sigmas[0] * batch["area"].sqrt() * batch["matrix"][:, 0, 0]
+    xy = xy.clone()
+    xy[:, 0, 0] += off
+    score.update(batch, (xy, scores))
+    nose, *others = score.details()["by_keypoint"]
+    assert (nose["keypoint"], nose["marked"]) == ("nose", 8)
+    assert nose["OKS"] == pytest.approx(math.exp(-0.5), abs=0.02)
+    assert min(point["OKS"] for point in others) > 0.99
+    assert {point["PCK@0.2"] for point in others} == {1.0}
+    rows = score.samples()
+    assert [row["image_id"] for row in rows] == batch["image_id"].tolist()
+    assert [row["oks"] for row in rows] == pytest.approx([(16 + math.exp(-0.5)) / 17] * 8, abs=0.005)
+    assert [row["marked"] for row in rows] == [17] * 8
+    low, high = score.intervals()["AP"]
+    assert low <= score.compute()["AP"] <= high + 1e-9
+
+
 def test_the_flip_test_averages(task: PoseTask, store: CropStore) -> None:
     batch, heatmaps = answers(task, store)
     mirrored = heatmaps[:, list(COCO.flip_index)].flip(3)
@@ -111,6 +134,9 @@ def test_people_who_were_detected_twice_count_once(task: PoseTask, folder: Path)
     table = score.compute()
     assert table["boxes"] == "detections"
     assert "PCK@0.2" not in table
+    # Nobody knows whom a detected box shows: the nearest counts.
+    assert score.details() == {}
+    assert [row["oks"] for row in score.samples()] == pytest.approx([1, 1, 1], abs=0.01)
     # Two people of eight were looked for, and both were found.
     assert table["AR"] == pytest.approx(0.25)
 

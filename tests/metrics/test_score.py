@@ -13,3 +13,6 @@ def test_means_do_not_depend_on_the_batches() -> None:
         for part in rows:
             score.update({"truth": truth[part]}, (said[part],))
         assert score.compute() == {"off": pytest.approx(21 / 5), "said": pytest.approx(12 / 5), "count": 5}
+    assert score.samples()[3] == {"off": 4, "said": 4}
+    low, high = score.intervals()["off"]
+    assert 0 <= low < 21 / 5 < high <= 16

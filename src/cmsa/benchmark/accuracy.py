@@ -21,6 +21,8 @@ from cmsa.benchmark.written import write_rows
 from cmsa.data.prepare import prepare
 from cmsa.data.store import CropStore
 from cmsa.geometry.affine import apply_affine, invert_affine
+from cmsa.metrics.bootstrap import CONFIDENCE, RESAMPLES
+from cmsa.metrics.keypoint_intervals import keypoint_intervals
 from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck_of_set, rescore
 from cmsa.structures import COCO, FloatArray
@@ -30,9 +32,6 @@ from cmsa.tasks.pose.trained import open_pose
 Size = tuple[int, int]
 Contender = Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]]
 """Crops (B, h, w, 3) uint8 RGB -> keypoints (B, K, 2) in their pixels and scores (B, K)."""
-
-RESAMPLES = 200
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -145,43 +144,12 @@ def score_contender(name: str, input_size: Size, run: Contender, store: CropStor
     truth = labels["keypoints"]
     annotated = KeypointTruth.of_store(store)
     total = evaluate_keypoints(annotated, results)
-    low, high = interval(annotated, results)
+    low, high = keypoint_intervals(annotated, results)["AP"]
     _, correct = pck_of_set(picture, truth[..., :2], truth[..., 2] > 0, labels["box"], COCO)
     size = (store.spec.size[0], store.spec.size[1])
     return AccuracyRow(
-        name, input_size, size, flip_test, total["AP"], low, high, total["AP50"], correct, int(total["people"])
+        name, input_size, size, flip_test, total["AP"], low, high, total["AP50"], correct.mean, int(total["people"])
     )
-
-
-def interval(
-    truth: KeypointTruth, results: Sequence[Mapping[str, Any]], resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
-    """Ends of the interval in which AP lies at ``CONFIDENCE`` (percentile bootstrap over the pictures with people).
-
-    Args:
-        truth: who is to be found.
-        results: COCO results for the same pictures.
-        resamples: how often the pictures are drawn anew, with replacement.
-        seed: of the draw.
-    """
-    found = _by_picture(results)
-    pictures = np.unique(truth.image_id).tolist()
-    generator = np.random.default_rng(seed)
-    values = []
-    for _ in range(resamples):
-        drawn = [pictures[place] for place in generator.integers(len(pictures), size=len(pictures))]
-        said = [{**entry, "image_id": number} for number, old in enumerate(drawn) for entry in found.get(old, [])]
-        values.append(evaluate_keypoints(truth.drawn(drawn), said)["AP"])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _by_picture(entries: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    groups: dict[int, list[Mapping[str, Any]]] = {}
-    for entry in entries:
-        groups.setdefault(entry["image_id"], []).append(entry)
-    return groups
 
 
 def show_accuracy(rows: Sequence[AccuracyRow], conditions: Mapping[str, Any]) -> None:

@@ -15,9 +15,7 @@ from cmsa.benchmark.files import open_file, read_network
 from cmsa.benchmark.measure import Work, interleaved, machine, peak_memory
 from cmsa.benchmark.networks import (
     MATRIX_SIDE,
-    Cost,
     cmsa_candidate,
-    cost_of,
     known_peers,
     matrix_product,
     unfused_candidate,
@@ -25,6 +23,7 @@ from cmsa.benchmark.networks import (
 from cmsa.benchmark.row import Row
 from cmsa.benchmark.table import show_table
 from cmsa.benchmark.written import write_rows
+from cmsa.models.cost import Cost, cost_of
 from cmsa.runtime.sessions import Runtime
 
 _PEAK = "matrix product"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
@@ -11,17 +10,15 @@ from pathlib import Path
 import torch
 
 from cmsa.data.loader import store_loader
-from cmsa.data.store import CropStore, names_of, store_names
+from cmsa.data.store import CropStore, names_of
+from cmsa.evaluation.opened import open_evaluation
+from cmsa.evaluation.record import check_samples_path, write_record, write_samples
 from cmsa.export.converted import open_exported_of
-from cmsa.files.whole import refuse_own_input, refuse_unwritable, whole_file, without_nan
+from cmsa.files.whole import refuse_own_input, refuse_unwritable
 from cmsa.metrics.score import Score
 from cmsa.metrics.table import Scores, score_table
-from cmsa.models.create import load_weights
-from cmsa.models.fuse import fuse
-from cmsa.models.pretrained import find_weights
-from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
-from cmsa.runtime.preprocess import Preprocess, preprocess_of
-from cmsa.tasks import Task, task_of
+from cmsa.runtime.preprocess import Preprocess
+from cmsa.tasks import Task
 from cmsa.tasks.task import Network
 from cmsa.training.recipe import Recipe
 
@@ -68,18 +65,20 @@ def evaluate_recipe(
     *,
     flip_test: bool = False,
     out: Path | None = None,
+    samples: Path | None = None,
     batch_size: int = 64,
     device: str = "cpu",
     pictures: Path | None = None,
     exported: Sequence[Path] = (),
 ) -> dict[str, Scores]:
-    """Score weights on the validation stores of a recipe, print one table, and write JSON where asked.
+    """Score weights on the validation stores of a recipe, print one table, and write files where asked.
 
     Args:
         recipe: its ``data.validate`` is scored.
         weights: a shipped name, a weights file, a folder or a hub id.
         flip_test: average with the mirrored image.
-        out: JSON file to write.
+        out: JSON file to write, see ``write_record``.
+        samples: file for a row of each sample, ``.jsonl`` or ``.parquet``.
         batch_size: crops at a time.
         device: where to run, e.g. ``cpu`` or ``cuda``.
         pictures: folder for what the task draws of each store, e.g. a confusion matrix.
@@ -91,45 +90,45 @@ def evaluate_recipe(
     Raises:
         FileNotFoundError: there are no such weights, or no such file.
         StoreError: a store is missing or damaged.
-        ValueError: the recipe names no validation store, or a store or a file does not fit the weights.
+        ValueError: the recipe names no validation store, a store or a file does not fit the weights, or ``samples``
+            has another ending.
     """
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
-    if not recipe.data.validate:
-        raise ValueError("the recipe names no store in data.validate")
-    file = find_weights(weights)
-    if out:
-        refuse_own_input(out, file, *exported)
-        refuse_unwritable(out)
-    network = load_weights(file)
-    task = task_of(network.description, heatmap_size(network))
-    stores = [open_for_evaluation(folder, network.description) for folder in recipe.data.validate]
-    networks: dict[str, Network] = {"": fuse(network).to(device)}
+    if samples:
+        check_samples_path(samples)
+    evaluation = open_evaluation(recipe, weights, device)
+    for file in filter(None, (out, samples)):
+        refuse_own_input(file, evaluation.file, *exported)
+        refuse_unwritable(file)
+    networks: dict[str, Network] = {"": evaluation.network}
     for name, path in zip(names_of(exported), exported, strict=True):
-        networks[f", {name}"] = open_exported_of(path, network.description)
-    console, scores = Console(), {}
+        networks[f", {name}"] = open_exported_of(path, evaluation.trained.description)
+    console = Console()
+    accounts: dict[str, Score] = {}
+    scores: dict[str, Scores] = {}
     with Progress(console=console, transient=True) as progress:
-        for (name, store), (ending, run) in product(zip(store_names(stores), stores, strict=True), networks.items()):
+        for (name, store), (ending, run) in product(evaluation.stores.items(), networks.items()):
             bar = progress.add_task(escape(f"{store.folder.name}{ending}"), total=len(store))
-            score = task.score(store)
+            account = accounts[name + ending] = evaluation.task.score(store)
             scores[name + ending] = evaluate_store(
                 run,
-                task,
+                evaluation.task,
                 store,
                 flip_test=flip_test,
                 batch_size=batch_size,
                 device="cpu" if ending else device,
                 advance=partial(progress.advance, bar),
-                score=score,
-                preprocess=preprocess_of(network.description),
+                score=account,
+                preprocess=evaluation.preprocess,
             )
             if pictures:
-                score.save_pictures(pictures, Path(name).name + ending)
+                account.save_pictures(pictures, Path(name).name + ending)
     console.print(score_table(scores, f"{weights}, flip test {'on' if flip_test else 'off'}"))
     if out:
-        content = {"weights": weights, "flip_test": flip_test, "scores": scores}
-        with whole_file(out) as written:
-            written.write_text(json.dumps(without_nan(content), indent=2, allow_nan=False), encoding="utf-8")
+        write_record(out, evaluation, accounts, scores, flip_test)
+    if samples:
+        write_samples(samples, accounts)
     return scores

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from cmsa.data.store import CropStore
+from cmsa.metrics.bootstrap import Interval, mean_intervals
 from cmsa.metrics.score import Batch, Decoded, Score
 from cmsa.visualization.confusion import save_confusion
 
@@ -87,27 +88,59 @@ class ClassificationScore(Score):
         store: what is evaluated; its ``meta`` names the classes and the data.
     """
 
+    ranked_by: ClassVar[tuple[str, Literal["max", "min"]]] = ("nll", "min")
+
     def __init__(self, classes: int, store: CropStore) -> None:
         self.classes, self.store = classes, store
+        self.names: list[str] = list(store.meta.get("classes", map(str, range(classes))))
         self.reset()
 
     def reset(self) -> None:
         """Forget what was collected."""
         self.errors = ClassificationErrors(self.classes)
+        self.rows: list[Tensor] = []
 
     def update(self, batch: Batch, decoded: Decoded) -> None:
         """Take probabilities (B, C)."""
         (probabilities,) = decoded
         # A probability of 0 is one that float32 cannot hold.
         smallest = torch.finfo(torch.float32).tiny
-        self.errors.update(probabilities.cpu().double().clamp(min=smallest).log(), batch["label"])
+        logs = probabilities.cpu().double().clamp(min=smallest).log()
+        self.errors.update(logs, batch["label"])
+        label = batch["label"].cpu().long()
+        (best, place), true = logs.log_softmax(dim=1).max(dim=1), logs.log_softmax(dim=1).gather(1, label[:, None])
+        self.rows.append(torch.stack([label.double(), place.double(), best.exp(), -true[:, 0]], dim=1))
 
     def compute(self) -> dict[str, Any]:
         """What ``ClassificationErrors`` has, and the data's own name."""
         return dict(self.errors.compute()) | {"data": self.store.meta.get("data", "unknown")}
 
+    def details(self) -> dict[str, Any]:
+        """As ``Score.details``: the share of each class's images that are recognised, and how many there are."""
+        counts = self.errors.confusion.sum(dim=1)
+        shares = self.errors.confusion.diagonal() / counts
+        entries = zip(self.names, shares.tolist(), counts.tolist(), strict=True)
+        return {"by_class": [{"class": name, "accuracy": share, "images": count} for name, share, count in entries]}
+
+    def intervals(self) -> dict[str, Interval]:
+        """As ``Score.intervals``, of the accuracy and the likelihood; drawn are the images."""
+        label, place, _, nll = torch.cat(self.rows).unbind(1)
+        return mean_intervals({"top1": (label == place).double().numpy(), "nll": nll.numpy()})
+
+    def samples(self) -> list[dict[str, Any]]:
+        """As ``Score.samples``: the class, the predicted one, how probable that is, and the likelihood in nats."""
+        return [
+            {
+                "class": self.names[int(label)],
+                "predicted": self.names[int(place)],
+                "correct": label == place,
+                "probability": probability,
+                "nll": nll,
+            }
+            for label, place, probability, nll in torch.cat(self.rows).tolist()
+        ]
+
     def save_pictures(self, folder: Path, name: str) -> None:
         """The confusion matrix."""
         folder.mkdir(parents=True, exist_ok=True)
-        names = self.store.meta.get("classes", tuple(map(str, range(self.classes))))
-        save_confusion(folder / f"{name.replace('/', '_')}.png", self.errors.confusion.numpy(), names, name)
+        save_confusion(folder / f"{name.replace('/', '_')}.png", self.errors.confusion.numpy(), self.names, name)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.geometry.rotations import euler_to_matrix, geodesic_distance, wrap_degrees
+from cmsa.metrics.bootstrap import Interval, mean_intervals
 from cmsa.metrics.score import Batch, Decoded, Score
 
 YAW_BUCKETS = (0.0, 30.0, 60.0, math.inf)
 """Bounds in degrees of |true yaw|; the usual thirds of the 300W-LP range."""
 
 _NAMES = ("yaw", "pitch", "roll", "geodesic")
+
+
+def angle_errors(predicted: Tensor, target: Tensor) -> Tensor:
+    """How far heads (B, 3) are turned too far in yaw, pitch and roll, and the geodesic distance: (B, 4) degrees."""
+    geodesic = geodesic_distance(euler_to_matrix(predicted), euler_to_matrix(target))
+    return torch.cat((wrap_degrees(predicted - target), geodesic[:, None]), dim=1)
 
 
 class HeadPoseErrors:
@@ -42,9 +49,8 @@ class HeadPoseErrors:
             shapes = f"{tuple(predicted.shape)} and {tuple(target.shape)}"
             raise ValueError(f"predicted and target angles must both be (B, 3), got {shapes}")
         predicted, target = (angles.detach().cpu().double() for angles in (predicted, target))
-        geodesic = geodesic_distance(euler_to_matrix(predicted), euler_to_matrix(target))
-        count = torch.ones_like(geodesic)
-        errors = torch.cat((wrap_degrees(predicted - target).abs(), geodesic[:, None], count[:, None]), dim=1)
+        errors = angle_errors(predicted, target)
+        errors = torch.cat((errors.abs(), torch.ones_like(errors[:, :1])), dim=1)
         bounds = torch.tensor(YAW_BUCKETS[1:-1], dtype=torch.float64)
         bucket = torch.bucketize(wrap_degrees(target[:, 0]).abs(), bounds, right=True)
         self.totals.index_add_(0, bucket, errors)
@@ -78,6 +84,8 @@ class HeadPoseScore(Score):
         store: what is evaluated; its ``meta`` says how faces were found and cut.
     """
 
+    ranked_by: ClassVar[tuple[str, Literal["max", "min"]]] = ("mae", "min")
+
     def __init__(self, store: CropStore) -> None:
         self.store = store
         self.reset()
@@ -86,12 +94,14 @@ class HeadPoseScore(Score):
         """Forget what was collected."""
         self.errors = HeadPoseErrors()
         self.truth: list[Tensor] = []
+        self.predicted: list[Tensor] = []
 
     def update(self, batch: Batch, decoded: Decoded) -> None:
         """Take angles (B, 3) in degrees."""
         (angles,) = decoded
         self.errors.update(angles, batch["angles"])
         self.truth.append(batch["angles"].cpu())
+        self.predicted.append(angles.detach().cpu())
 
     def compute(self) -> dict[str, Any]:
         """What ``HeadPoseErrors`` has, and how it came about.
@@ -104,3 +114,38 @@ class HeadPoseScore(Score):
         constant = (truth - truth.median(dim=0).values).abs().mean().item()
         cut = {"boxes": self.store.meta.get("box_source", "unknown"), "margin": self.store.meta.get("margin", "none")}
         return dict(self.errors.compute()) | {"constant": constant} | cut
+
+    def details(self) -> dict[str, Any]:
+        """As ``Score.details``: of each angle in degrees the mean error with its sign (positive: turned too far) and
+        the mean, the median and the 90th percentile of the absolute one."""
+        errors = self._errors()
+        bias, sizes = errors.mean(dim=0).tolist(), errors.abs()
+        middle, most = (sizes.quantile(share, dim=0).tolist() for share in (0.5, 0.9))
+        rows = zip(_NAMES, bias, sizes.mean(dim=0).tolist(), middle, most, strict=True)
+        return {
+            "by_angle": [
+                {"angle": name, "bias": signed, "mean": mean, "median": median, "90 %": largest}
+                for name, signed, mean, median, largest in rows
+            ]
+        }
+
+    def intervals(self) -> dict[str, Interval]:
+        """As ``Score.intervals``, of the mean absolute error and its parts; drawn are the heads."""
+        errors = self._errors().abs()
+        columns = dict(zip(_NAMES, errors.unbind(1), strict=True))
+        return mean_intervals({name: row.numpy() for name, row in {"mae": errors[:, :3].mean(1), **columns}.items()})
+
+    def samples(self) -> list[dict[str, Any]]:
+        """As ``Score.samples``: the angles, the predicted ones, and the errors, all in degrees."""
+        rows = zip(
+            torch.cat(self.truth).tolist(), torch.cat(self.predicted).tolist(), self._errors().tolist(), strict=True
+        )
+        return [
+            dict(zip(_NAMES, truth, strict=False))
+            | {f"predicted_{name}": angle for name, angle in zip(_NAMES, found, strict=False)}
+            | {"mae": sum(map(abs, errors[:3])) / 3, "geodesic": errors[3]}
+            for truth, found, errors in rows
+        ]
+
+    def _errors(self) -> Tensor:
+        return angle_errors(torch.cat(self.predicted).double(), torch.cat(self.truth).double())

@@ -20,6 +20,27 @@ FloatArray = NDArray[np.float64]
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR")
 
 
+def keypoint_similarity(
+    predictions: ArrayLike, truth: ArrayLike, areas: ArrayLike, sigmas: Sequence[float]
+) -> FloatArray:
+    """What each keypoint contributes to the OKS of its person.
+
+    Args:
+        predictions: (..., K, 2) pixels.
+        truth: (..., K, 2) pixels.
+        areas: (...) of the people in square pixels.
+        sigmas: K spreads in units of the square root of the area.
+
+    Returns:
+        (..., K) from 0 to 1.
+    """
+    distance = ((np.asarray(predictions, np.float64) - np.asarray(truth, np.float64)) ** 2).sum(axis=-1)
+    variance = (2 * np.asarray(sigmas, np.float64)) ** 2
+    area = np.asarray(areas, np.float64)[..., None] + np.spacing(1)
+    similarity: FloatArray = np.exp(-distance / variance / area / 2)
+    return similarity
+
+
 def oks_matrix(
     predictions: ArrayLike, truth: ArrayLike, marked: ArrayLike, areas: ArrayLike, sigmas: Sequence[float]
 ) -> FloatArray:
@@ -38,9 +59,7 @@ def oks_matrix(
     found, people = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
     counted = np.asarray(marked) > 0
     area = np.broadcast_to(np.asarray(areas, np.float64), (len(found), len(people)))
-    variance = (2 * np.asarray(sigmas, np.float64)) ** 2
-    distance = ((found[:, None] - np.where(counted[..., None], people, 0)[None]) ** 2).sum(axis=-1)
-    similarity = np.exp(-distance / variance / (area[..., None] + np.spacing(1)) / 2)
+    similarity = keypoint_similarity(found[:, None], np.where(counted[..., None], people, 0)[None], area, sigmas)
     total: FloatArray = (similarity * counted).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
     return total
 
@@ -256,7 +275,7 @@ def pck(predictions: ArrayLike, truth: ArrayLike, marked: ArrayLike, lengths: Ar
 
 def pck_of_set(
     predictions: ArrayLike, truth: ArrayLike, marked: ArrayLike, boxes: ArrayLike, keypoint_set: KeypointSet
-) -> tuple[str, float]:
+) -> tuple[str, PCK]:
     """PCK@0.2 and its name: by the torso, or for a set without one by the diagonal of the box, which the name says.
 
     Args:
@@ -267,6 +286,6 @@ def pck_of_set(
         keypoint_set: what the K keypoints mean.
     """
     if keypoint_set.torso is not None:
-        return "PCK@0.2", pck(predictions, truth, marked, torso_lengths(truth, marked, keypoint_set.torso)).mean
+        return "PCK@0.2", pck(predictions, truth, marked, torso_lengths(truth, marked, keypoint_set.torso))
     diagonals = np.linalg.norm(np.asarray(boxes, np.float64)[:, 2:], axis=1)
-    return "PCK@0.2 of the box's diagonal", pck(predictions, truth, marked, diagonals).mean
+    return "PCK@0.2 of the box's diagonal", pck(predictions, truth, marked, diagonals)
