@@ -10,7 +10,9 @@ EXAMPLES = """
 examples:
   cmsa evaluate runs/digits/recipe.yaml --weights runs/digits/best.safetensors
   cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 --flip-test --json scores.json
+  cmsa evaluate digits --weights runs/digits/best.safetensors --json scores.json --samples samples.jsonl
   cmsa evaluate digits --weights runs/digits/best.safetensors --exported digits.onnx --pictures out
+  cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 --robustness --out out/robustness
 """
 TAKES_OVERRIDES = True
 
@@ -19,10 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
     parser.add_argument("--weights", required=True, help="a shipped name, a weights file, a folder or a hub id")
-    parser.add_argument("--json", type=Path, help="write the scores here")
+    parser.add_argument("--json", type=Path, help="write the scores, their intervals and how they came about here")
+    parser.add_argument("--samples", type=Path, help="write a row for each sample here, .jsonl or .parquet")
     parser.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
     parser.add_argument("--device", default="cpu", help="where to run, e.g. cuda")
     parser.add_argument("--pictures", type=Path, help="folder for confusion matrices (classification)")
+    parser.add_argument("--robustness", action="store_true", help="then score crops that are made worse step by step")
+    parser.add_argument("--out", type=Path, help="folder for the curves and numbers of --robustness")
     parser.add_argument("--exported", type=Path, nargs="*", default=[], help="exported files to score beside them")
 
 
@@ -32,6 +37,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.evaluation.evaluate import evaluate_recipe
     from cmsa.training.recipe import load_recipe
 
+    if options.out and not options.robustness:
+        raise ValueError("--out is the folder of --robustness, which was not asked for")
     recipe = load_recipe(options.recipe, rest)
     make_missing(recipe.data.prepare, recipe.data.validate)
     evaluate_recipe(
@@ -39,8 +46,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         options.weights,
         flip_test=options.flip_test,
         out=options.json,
+        samples=options.samples,
         device=options.device,
         pictures=options.pictures,
         exported=options.exported,
     )
+    if options.robustness:
+        from cmsa.evaluation.robustness import robustness
+
+        robustness(recipe, options.weights, out=options.out, flip_test=options.flip_test, device=options.device)
     return 0

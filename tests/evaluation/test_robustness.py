@@ -1,0 +1,57 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+
+from cmsa.cli.main import main
+from cmsa.data.disturbances import disturbances
+from cmsa.data.store import CropStore
+from cmsa.evaluation.evaluate import evaluate_recipe
+from cmsa.evaluation.robustness import robustness
+from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder)
+    torch.manual_seed(0)
+    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> CropStore:
+    return people_store(folder, "val.crops", training=False)
+
+
+def test_undisturbed_is_the_plain_evaluation(
+    store: CropStore, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, weights = tiny_recipe(store, store), str(folder / "model.safetensors")
+    rows = robustness(recipe, weights, out=folder / "out", flip_test=True)
+    plain = evaluate_recipe(recipe, weights, flip_test=True)["val"]
+    kinds = disturbances(SIZE[0])
+    assert [(row.disturbance, row.strength) for row in rows] == [
+        (kind.name, strength) for kind in kinds for strength in (None, *kind.strengths)
+    ]
+    assert all(row.scores == plain for row in rows if row.strength is None)
+    assert any(row.scores != plain for row in rows)
+    assert rows == robustness(recipe, weights, flip_test=True)
+    kept = json.loads((folder / "out" / "robustness.json").read_text(encoding="utf-8"))
+    assert (kept["score"], kept["seed"], len(kept["rows"])) == ("AP", recipe.seed, len(rows))
+    assert kept["rows"][1]["scores"]["AP"] == rows[1].scores["AP"]
+    with Image.open(folder / "out" / "robustness.png") as picture:
+        assert picture.width > picture.height > 300
+    shown = capsys.readouterr().out
+    assert "AP by JPEG: quality" in shown
+    assert "none" in shown
+
+
+def test_a_folder_for_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "digits", "--weights", "none.safetensors", "--out", "out"]) != 0
+    assert "--robustness, which was not asked for" in capsys.readouterr().err
