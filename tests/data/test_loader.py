@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,23 @@ def test_training_shuffles_and_drops_the_short_batch(stores: list[CropStore]) ->
     epochs = [torch.cat([batch["identity"] for batch in loader]).tolist() for _ in range(2)]
     assert [len(set(epoch)) for epoch in epochs] == [10, 10]
     assert epochs[0] != epochs[1]
+
+
+def test_a_fraction_is_the_same_in_every_epoch_and_part_of_a_larger_one(stores: list[CropStore]) -> None:
+    def seen(fraction: float, seed: int = 1, rank: int = 0, processes: int = 1) -> list[list[int]]:
+        loader = store_loader(stores, 1, training=True, fraction=fraction, seed=seed, shard=(rank, processes))
+        return [torch.cat([batch["identity"] for batch in loader]).tolist() for _ in range(2)]
+
+    half, third = seen(0.5), seen(1 / 3)
+    assert [len(epoch) for epoch in half + third] == [9, 9, 6, 6]
+    assert half[0] != half[1]
+    assert sorted(half[0]) == sorted(half[1])
+    assert not Counter(third[0]) - Counter(half[0])
+    assert sorted(seen(0.5, seed=2)[0]) != sorted(half[0])
+    shared = seen(1 / 3, rank=0, processes=2)[0] + seen(1 / 3, rank=1, processes=2)[0]
+    assert sorted(shared) == sorted(third[0])
+    with pytest.raises(ValueError, match=r"a\.crops: 9 crops do not fill one batch of 10"):
+        store_loader(stores, 10, training=True, fraction=0.5)
 
 
 def test_processes_share_an_epoch(stores: list[CropStore]) -> None:

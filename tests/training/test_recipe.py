@@ -78,6 +78,9 @@ def test_unknown_and_wrong_entries_are_named_in_one_line(override: list[str], na
         (["--augment.supersample", "0"], "augment.supersample must be at least 1, got 0"),
         (["--augment.flip_probability", "1.5"], "augment.flip_probability must be at most 1, got 1.5"),
         (["--label_smoothing", "1"], "label_smoothing must be below 1, got 1"),
+        (["--data.fraction", "0"], "data.fraction must be above 0, got 0"),
+        (["--data.fraction", "1.1"], "data.fraction must be at most 1, got 1.1"),
+        (["--optimizer.samples", "-1"], "optimizer.samples must be at least 0, got -1"),
         (["--data.workers", "-1"], "data.workers must be at least 0, got -1"),
         (["--seed", "-1"], "seed must be at least 0, got -1"),
         (["--seed", "99999999999"], "seed must be at most 4294967295"),
@@ -177,3 +180,23 @@ def test_every_recipe_builds_its_network(name: str) -> None:
         recipe.model.options["fusoin"] = "linear"
         with pytest.raises(ValueError, match="has no option fusoin; there are"):
             build_network(recipe)
+
+
+@pytest.mark.parametrize(
+    ("samples", "available", "processes", "expected"),
+    [
+        (0, 100, 1, (12, None)),
+        (9600, 100, 1, (12, 50)),  # shorter epochs than the recipe's
+        (32000, 100, 1, (20, 100)),  # more epochs, for there are no more samples in one
+        (32000, 50, 2, (20, 50)),
+        (64, 100, 1, (4, 1)),  # fewer batches than epochs
+        (1, 100, 1, (1, 1)),
+    ],
+)
+def test_a_budget_of_samples_is_cut_into_epochs(
+    samples: int, available: int, processes: int, expected: tuple[int, int | None]
+) -> None:
+    settings = OptimizerRecipe(epochs=12, batch_size=16, samples=samples)
+    epochs, batches = settings.epochs_and_batches(available, processes)
+    assert (epochs, batches) == expected
+    assert batches is None or abs(epochs * batches * 16 * processes - samples) <= 16 * processes * epochs

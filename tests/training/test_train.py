@@ -188,6 +188,19 @@ def test_the_baseline_trains_too(recipe: Recipe, tmp_path: Path) -> None:
     assert (tmp_path / "last.ckpt").is_file()
 
 
+def test_a_fraction_of_the_samples_and_a_budget(
+    recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(recipe.optimizer, samples=12)
+    half = replace(recipe, data=replace(recipe.data, fraction=0.5), optimizer=settings)
+    run = train(half, tmp_path, **OPTIONS)
+    assert "on 4 crops: 3 epochs in batches of 4" in " ".join(capfd.readouterr().out.split())
+    assert [step for step, _ in rows(run, "val/AP")] == [0, 1, 2]
+    # The schedule has been gone through.
+    schedule = torch.load(run / "last.ckpt", weights_only=False)["lr_schedulers"][0]["_last_lr"][0]
+    assert schedule == pytest.approx(settings.final_learning_rate)
+
+
 def test_what_is_missing_is_named(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"last\.ckpt: no checkpoint to resume from"):
         train(recipe, tmp_path, resume=True, **OPTIONS)

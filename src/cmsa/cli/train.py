@@ -16,6 +16,18 @@ examples:
   cmsa train mine.yaml --model.init cmsa_n_pose_32x24 --optimizer.learning_rate 5e-4
 """
 TAKES_OVERRIDES = True
+TRAINING_OPTIONS = (
+    "devices",
+    "accelerator",
+    "precision",
+    "sync_batchnorm",
+    "max_time",
+    "compile",
+    "threads",
+    "limit_batches",
+    "checkpoint_minutes",
+)
+"""What ``cmsa sweep`` hands on."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +35,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
     parser.add_argument("--out", type=Path, help="folder of the run; by default runs/RECIPE")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
+    add_training_options(parser)
+
+
+def add_training_options(parser: argparse._ActionsContainer) -> None:
+    """How a training runs, whatever it trains: ``TRAINING_OPTIONS``."""
     parser.add_argument("--devices", default="1", help="number of GPUs, or auto")
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--precision", default="32-true", help="e.g. bf16-mixed")
@@ -60,6 +78,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         precision=options.precision,
         max_time=options.max_time,
         compile_network=options.compile,
+        progress=options.progress,
         limit_batches=options.limit_batches,
         checkpoint_minutes=options.checkpoint_minutes,
         sync_batchnorm=options.sync_batchnorm,

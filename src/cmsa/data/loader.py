@@ -48,20 +48,31 @@ class StoreDataset(Dataset[dict[str, Tensor]]):
         return {name: torch.cat([part[name] for part in parts])[order] for name in sorted(self.names)}
 
 
+def kept_count(count: int, fraction: float) -> int:
+    """How many of the samples a fraction is."""
+    return round(count * fraction)
+
+
 class EpochSampler(Sampler[int]):
     """A process's part of a shuffled epoch, which depends on seed and epoch only.
 
     Batch by batch, the processes together see what a single one would see in batches as large as theirs together.
 
     Args:
-        count: samples of an epoch.
+        count: samples there are.
         shard: number of this process and how many there are; what does not divide among them is left out.
-        seed: of the shuffling.
+        seed: of the shuffling, and of what is kept.
+        fraction: of the samples that are kept, the same in every epoch; a smaller one is a part of a larger one.
     """
 
-    def __init__(self, count: int, shard: tuple[int, int], seed: int) -> None:
-        self.count, self.shard, self.seed = count, shard, seed
+    def __init__(self, count: int, shard: tuple[int, int], seed: int, fraction: float = 1.0) -> None:
+        self.count, self.shard, self.seed = kept_count(count, fraction), shard, seed
+        self.kept = self._shuffled(count, seed)[: self.count] if fraction < 1 else torch.arange(count)
         self.epoch = self.start = 0
+
+    @staticmethod
+    def _shuffled(count: int, seed: int) -> Tensor:
+        return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
     def __len__(self) -> int:
         return self.count // self.shard[1]
@@ -76,7 +87,7 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         rank, processes = self.shard
-        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(self.seed + self.epoch))
+        order = self.kept[self._shuffled(self.count, self.seed + self.epoch)]
         own = order[: len(self) * processes][rank::processes]
         start, self.start = self.start, 0
         self.epoch += 1
@@ -95,6 +106,7 @@ def store_loader(
     workers: int = 0,
     shard: tuple[int, int] = (0, 1),
     seed: int = 0,
+    fraction: float = 1.0,
 ) -> DataLoader[dict[str, Tensor]]:
     """Loader of batches of crops and labels.
 
@@ -105,19 +117,20 @@ def store_loader(
         workers: processes that read.
         shard: number of this process and how many there are; each gets another part of the same shuffled epoch.
         seed: of that shuffling.
+        fraction: of the samples that training sees, see :class:`EpochSampler`.
 
     Raises:
         ValueError: there is no store, the stores differ, or training has fewer crops than one batch.
     """
     dataset = StoreDataset(stores)
-    processes = shard[1]
-    if training and len(dataset) // processes < batch_size:
-        share = f"{len(dataset)} crops" + (f" for {processes} processes" if processes > 1 else "")
+    count, processes = kept_count(len(dataset), fraction if training else 1.0), shard[1]
+    if training and count // processes < batch_size:
+        share = f"{count} crops" + (f" for {processes} processes" if processes > 1 else "")
         raise ValueError(f"{stores[0].folder}: {share} do not fill one batch of {batch_size}")
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), shard, seed) if training else None,
+        sampler=EpochSampler(len(dataset), shard, seed, fraction) if training else None,
         drop_last=training,
         num_workers=workers,
         persistent_workers=workers > 0,

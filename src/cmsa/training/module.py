@@ -137,7 +137,13 @@ class TrainingModule(LightningModule):
         data, size = self.recipe.data, self.recipe.optimizer.batch_size
         shard = (self.trainer.global_rank, self.trainer.world_size)
         loader = store_loader(
-            self.train_stores, size, training=True, workers=data.workers, shard=shard, seed=self.recipe.seed
+            self.train_stores,
+            size,
+            training=True,
+            workers=data.workers,
+            shard=shard,
+            seed=self.recipe.seed,
+            fraction=data.fraction,
         )
         assert isinstance(loader.sampler, EpochSampler)
         # Processes that read begin before Lightning says which epoch it is.

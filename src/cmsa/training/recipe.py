@@ -46,6 +46,7 @@ class DataRecipe:
     Attributes:
         train: stores cut for training.
         validate: stores cut for evaluation.
+        fraction: of the training samples that are seen, drawn by the seed; a smaller one is a part of a larger one.
         workers: loader processes; 0 reads in the training process.
         prepare: arguments of ``cmsa prepare``, one line for each store that can be made without more ado; the command
             line makes those that are missing.
@@ -53,6 +54,7 @@ class DataRecipe:
 
     train: list[str] = field(default_factory=list)
     validate: list[str] = field(default_factory=list)
+    fraction: float = 1.0
     workers: int = 0
     prepare: list[str] = field(default_factory=list)
 
@@ -91,6 +93,9 @@ class OptimizerRecipe:
     """AdamW and its schedule.
 
     Attributes:
+        epochs: over the training samples, each with a validation at its end.
+        samples: to see in all, 0 for what the epochs come to. They are cut into as many epochs as ``epochs`` says, or
+            more where there are not so many samples; the schedule's epochs are cut with them.
         learning_rate: the highest; final_learning_rate: the last of the cosine.
         schedule: ``cosine``, or ``step``: times 0.1 at each of ``step_epochs``.
         warmup_epochs: linear from 0; fractions are allowed.
@@ -100,6 +105,7 @@ class OptimizerRecipe:
     """
 
     epochs: int = 210
+    samples: int = 0
     batch_size: int = 32
     learning_rate: float = 2.5e-3
     final_learning_rate: float = 1e-5
@@ -109,6 +115,19 @@ class OptimizerRecipe:
     weight_decay: float = 0.05
     clip_norm: float = 0.0
     ema_decay: float = 0.0
+
+    def epochs_and_batches(self, available: int, processes: int = 1) -> tuple[int, int | None]:
+        """How many epochs there are, and how many batches each has; None for all that there are.
+
+        Args:
+            available: batches of an epoch that sees every sample, of one process.
+            processes: that see as many samples at a time.
+        """
+        if not self.samples:
+            return self.epochs, None
+        batches = max(1, round(self.samples / self.batch_size / processes))
+        epochs = min(max(self.epochs, math.ceil(batches / available)), batches)
+        return epochs, round(batches / epochs)
 
     def learning_rate_factor(self, step: int, steps: int) -> float:
         """Learning rate at ``step`` of ``steps`` as a fraction of the highest."""

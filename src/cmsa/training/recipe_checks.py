@@ -27,6 +27,7 @@ LEAST: dict[str, float] = {
     "teacher.share": 0,
     "teacher.threshold": 0,
     "optimizer.epochs": 1,
+    "optimizer.samples": 0,
     "optimizer.batch_size": 1,
     "optimizer.final_learning_rate": 0,
     "optimizer.warmup_epochs": 0,
@@ -44,9 +45,10 @@ MOST: dict[str, float] = {
     "augment.jitter": 1,
     "augment.erasing_probability": 1,
     "augment.supersample": 16,
+    "data.fraction": 1,
     "teacher.share": 1,
 }
-ABOVE: dict[str, float] = {"optimizer.learning_rate": 0}
+ABOVE: dict[str, float] = {"data.fraction": 0, "optimizer.learning_rate": 0}
 BELOW: dict[str, float] = {"label_smoothing": 1, "optimizer.ema_decay": 1}
 LARGEST_SIDE = 4096
 MOST_VALUES = 100_000

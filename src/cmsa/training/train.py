@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from cmsa.data.loader import kept_count
 from cmsa.files.lock import only_process_in
 from cmsa.metrics.table import score_table
 from cmsa.runtime.feeding import check_alike, heatmap_size, open_for_evaluation, open_store
@@ -103,7 +104,7 @@ def train(
         halved = precision in ("bf16-true", "16-true")
         try:
             trainer = Trainer(
-                max_epochs=recipe.optimizer.epochs,
+                max_epochs=recipe.optimizer.epochs,  # until the number of processes is known
                 devices=devices,
                 accelerator=accelerator,
                 precision=None if halved else precision,  # type: ignore[arg-type]
@@ -119,7 +120,6 @@ def train(
                 enable_model_summary=False,
                 log_every_n_steps=LOG_EVERY,
                 num_sanity_val_steps=0,
-                limit_train_batches=limit_batches,
                 default_root_dir=out,
                 use_distributed_sampler=False,
             )
@@ -127,10 +127,11 @@ def train(
             raise ValueError(" ".join(str(error).split())) from error
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
+        _set_length(trainer, module, limit_batches)
         if trainer.is_global_zero:
             note_start(recipe, out, resumed=resume, devices=trainer.num_devices, precision=precision)
             tensorboard.log_hyperparams(recipe.to_dict())
-            _announce(recipe, module, out, resume)
+            _announce(recipe, module, out, resume, trainer.max_epochs)
         start = time.monotonic()
         _fit(trainer, module, last if resume else None)
         if trainer.is_global_zero:
@@ -153,6 +154,18 @@ def check_options(
         raise ValueError(f"max_time must be DD:HH:MM:SS, e.g. 00:06:30:00, got {max_time!r}")
     if not 0 <= checkpoint_minutes < math.inf:
         raise ValueError(f"checkpoint_minutes must be at least 0, got {checkpoint_minutes}")
+
+
+def _set_length(trainer: Trainer, module: TrainingModule, limit_batches: int | None) -> None:
+    """How long the recipe says, or shorter epochs for a trial."""
+    recipe = module.recipe
+    kept = kept_count(sum(len(store) for store in module.train_stores), recipe.data.fraction)
+    available = kept // trainer.world_size // recipe.optimizer.batch_size
+    epochs, batches = recipe.optimizer.epochs_and_batches(max(1, available), trainer.world_size)
+    trainer.fit_loop.max_epochs = epochs
+    limits = [limit for limit in (batches, limit_batches) if limit is not None]
+    if limits:
+        trainer.limit_train_batches = min(limits)
 
 
 def _fit(trainer: Trainer, module: TrainingModule, checkpoint: Path | None) -> None:
@@ -181,12 +194,12 @@ def build_module(recipe: Recipe) -> TrainingModule:
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
 
 
-def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool) -> None:
+def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, epochs: int | None) -> None:
     from rich.console import Console
 
-    crops = sum(len(store) for store in module.train_stores)
+    crops = kept_count(sum(len(store) for store in module.train_stores), recipe.data.fraction)
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
-    epochs, size = recipe.optimizer.epochs, recipe.optimizer.batch_size
+    size = recipe.optimizer.batch_size
     Console(soft_wrap=True).print(
         f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
         f"on {crops:,} crops: {epochs} epochs in batches of {size}, into {out}",
