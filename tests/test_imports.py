@@ -23,6 +23,7 @@ FLOORS = (
     {"export"},
     {"training", "inference"},
     {"evaluation", "benchmark", "app", "serve"},
+    {"experiments"},
     {"cli"},
     {"", "__main__"},
 )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, serve, train
+from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, serve, sweep, train
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
@@ -17,6 +17,7 @@ COMMANDS: dict[str, ModuleType] = {
     "label": label,
     "prepare": prepare,
     "train": train,
+    "sweep": sweep,
     "evaluate": evaluate,
     "convert": convert,
     "export": export,

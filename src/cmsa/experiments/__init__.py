@@ -1,0 +1,1 @@
+"""Many trainings: grids over a recipe's entries, and what came of runs."""

@@ -1,0 +1,85 @@
+"""What a training left in its folder, as far as tables and reports need it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cmsa.experiments.sweep import PLAN, finished, outcome_of
+from cmsa.files.read_json import read_json
+from cmsa.models.weights import read_description
+
+Kept = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        folder: of the run.
+        values: what tells its cell from others of the sweep, by axis; the folder's name of a run by itself.
+        seed: of the training.
+        weights: the file that was scored; None while there is none, or it is not the end of the training.
+        recipe: all entries; empty without weights.
+        scores: of the validation stores, by ``STORE/SCORE``; the first store's as ``val/SCORE`` too.
+        epoch: after which they were measured.
+        seconds: of training, where a sweep measured them.
+    """
+
+    folder: Path
+    values: dict[str, str]
+    seed: int | None = None
+    weights: Path | None = None
+    recipe: dict[str, Any] | None = None
+    scores: dict[str, float] | None = None
+    epoch: int | None = None
+    seconds: float | None = None
+
+
+def read_runs(folders: Sequence[Path], kept: Kept = "last") -> list[Run]:
+    """The runs in folders, of ``cmsa train`` or ``cmsa sweep``. A sweep's cells that are not finished have no weights.
+
+    Args:
+        folders: of runs, or of sweeps.
+        kept: which weights' scores: the ``last``, or the ``best``, which the validation store has chosen.
+
+    Raises:
+        ValueError: a folder holds neither a run nor a sweep, or a file is damaged.
+    """
+    return [run for folder in folders for run in _runs_in(folder, kept)]
+
+
+def _runs_in(folder: Path, kept: Kept) -> list[Run]:
+    if (folder / PLAN).is_file():
+        try:
+            cells = [
+                (folder / cell["name"], dict(cell["values"]), cell["seed"])
+                for cell in read_json(folder / PLAN)["cells"]
+            ]
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{folder / PLAN}: is not the plan of a sweep ({error!r})") from error
+        return [_run(*cell, kept) if finished(cell[0]) else Run(*cell) for cell in cells]
+    if not (folder / f"{kept}.safetensors").is_file():
+        raise ValueError(f"{folder}: neither a run with {kept}.safetensors nor a sweep with {PLAN}")
+    return [_run(folder, {"run": folder.name}, None, kept)]
+
+
+def _run(folder: Path, values: dict[str, str], seed: int | None, kept: Kept) -> Run:
+    weights = folder / f"{kept}.safetensors"
+    if not weights.is_file():  # a training without a validation store has no best
+        return Run(folder, values, seed)
+    training = read_description(weights).training
+    recipe = dict(training.get("recipe", {}))
+    return Run(
+        folder,
+        values,
+        recipe.get("seed", seed),
+        weights,
+        recipe,
+        {name: float(score) for name, score in training.get("scores", {}).items() if score is not None},
+        training.get("epoch"),
+        outcome_of(folder).get("seconds"),
+    )

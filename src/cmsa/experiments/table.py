@@ -1,0 +1,186 @@
+"""Runs -> one row for each cell: mean, standard deviation and number over the seeds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmsa.experiments.runs import Run
+from cmsa.files.whole import whole_file, without_nan
+from cmsa.tasks import task_named
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One score over the seeds.
+
+    Attributes:
+        values: of the runs that have it.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Of at least one value."""
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample's standard deviation (of n - 1); None of a single value."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def __str__(self) -> str:
+        if not self.values:
+            return NOTHING
+        return f"{self.mean:.4f}" if self.deviation is None else f"{self.mean:.4f} ± {self.deviation:.4f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell: runs that differ in nothing but the seed.
+
+    Attributes:
+        values: what tells it from other cells.
+        runs: all that are planned.
+    """
+
+    values: dict[str, str]
+    runs: tuple[Run, ...]
+
+    @property
+    def done(self) -> list[Run]:
+        """The runs that have scores."""
+        return [run for run in self.runs if run.weights is not None]
+
+    def spread(self, score: str) -> Spread:
+        """Of a score, by its name with the store's."""
+        return Spread(tuple(run.scores[score] for run in self.done if run.scores and score in run.scores))
+
+
+def rows_of(runs: Sequence[Run]) -> list[Row]:
+    """Runs gathered by cell, in the order in which they come."""
+    cells: dict[str, list[Run]] = {}
+    for run in runs:
+        cells.setdefault(json.dumps(run.values), []).append(run)
+    return [Row(of_cell[0].values, tuple(of_cell)) for of_cell in cells.values()]
+
+
+def score_names(rows: Sequence[Row]) -> list[str]:
+    """Names of all scores, the first store's under ``val`` first."""
+    names = dict.fromkeys(name for row in rows for run in row.done for name in run.scores or ())
+    return sorted(names, key=lambda name: not name.startswith("val/"))
+
+
+def shown_scores(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
+    """The scores that a narrow table has room for.
+
+    Args:
+        rows: of the table.
+        wanted: names of scores, with a store's name and a slash or without; by default what the task goes by.
+
+    Returns:
+        Names with stores, of every store that all rows have.
+
+    Raises:
+        ValueError: no run has a score of this name; those that there are, are named.
+    """
+    names = score_names(rows)
+    for name in wanted:
+        if not any(name in (known, known.rpartition("/")[2]) for known in names):
+            raise ValueError(f"no run has a score {name!r}; there are {', '.join(names)}")
+    done = [run for row in rows for run in row.done]
+    chosen = set(wanted) or {_monitored(run) for run in done}
+    firsts = {_first_store(run) for run in done}
+
+    def has_room(store: str, name: str) -> bool:
+        if store == "val":
+            return True
+        return store not in firsts and all(row.spread(name).values for row in rows if row.done)
+
+    parts = [(name, *name.rpartition("/")[::2]) for name in names]
+    return [name for name, store, key in parts if name in chosen or (key in chosen and has_room(store, name))]
+
+
+def _monitored(run: Run) -> str:
+    return task_named((run.recipe or {})["model"]["task"]).monitored[0]
+
+
+def _first_store(run: Run) -> str:
+    """Whose scores are there as ``val`` too."""
+    stores = (run.recipe or {}).get("data", {}).get("validate", [])
+    return Path(stores[0]).stem if stores else ""
+
+
+def show_table(rows: Sequence[Row], scores: Sequence[str], title: str) -> Table:
+    """A table for the terminal."""
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    axes = _axes(rows)
+    table = Table(
+        *(Column(escape(axis), overflow="fold") for axis in axes),
+        Column("n", justify="right"),
+        *(Column(escape(score), justify="right", overflow="fold") for score in scores),
+        title=escape(title),
+        title_justify="left",
+    )
+    for row in rows:
+        count = str(len(row.done)) if len(row.done) == len(row.runs) else f"{len(row.done)} of {len(row.runs)}"
+        cells = [*(row.values.get(axis, "") for axis in axes), count, *(str(row.spread(score)) for score in scores)]
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def write_table(rows: Sequence[Row], folder: Path) -> None:
+    """Write ``table.csv`` and ``table.json`` with all scores, and each run's in the latter."""
+    axes, names = _axes(rows), score_names(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*axes, "planned", "n", *(f"{name} {part}" for name in names for part in ("mean", "sd"))])
+    for row in rows:
+        spreads = [row.spread(name) for name in names]
+        numbers = [number for each in spreads for number in ((each.mean, each.deviation) if each.values else ("", ""))]
+        writer.writerow([*(row.values.get(axis, "") for axis in axes), len(row.runs), len(row.done), *numbers])
+    content = without_nan([_to_json(row, names) for row in rows])
+    for name, written in (("table.csv", text.getvalue()), ("table.json", json.dumps(content, indent=1))):
+        with whole_file(folder / name) as partial:
+            partial.write_text(written, encoding="utf-8", newline="")
+
+
+def _to_json(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    spreads = {name: spread for name in names if (spread := row.spread(name)).values}
+    return {
+        "values": row.values,
+        "planned": len(row.runs),
+        "n": len(row.done),
+        "scores": {
+            name: {"mean": spread.mean, "sd": spread.deviation, "n": len(spread.values)}
+            for name, spread in spreads.items()
+        },
+        "runs": [
+            {
+                "folder": str(run.folder),
+                "seed": run.seed,
+                "epoch": run.epoch,
+                "seconds": run.seconds,
+                "scores": run.scores,
+            }
+            for run in row.runs
+        ],
+    }
+
+
+def _axes(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(axis for row in rows for axis in row.values))

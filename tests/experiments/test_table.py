@@ -1,0 +1,103 @@
+"""What is read from runs, and the numbers over the seeds."""
+
+import csv
+import json
+import math
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tiny_people import SIZE, TINY
+
+from cmsa.experiments.runs import Run, read_runs
+from cmsa.experiments.table import Row, Spread, rows_of, show_table, shown_scores, write_table
+from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
+from cmsa.training.recipe import Recipe
+
+SCORES = {
+    "a": [{"val/AP": 0.1, "val/AR": 0.5, "one/AP": 0.1, "two/AP": 0.7}, {"val/AP": 0.3, "one/AP": 0.3, "two/AP": 0.9}],
+    "b": [{"val/AP": 0.25, "other/AP": 0.25, "two/AP": 0.5}],
+}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two cells of two seeds, one of which is not finished."""
+    folder = tmp_path_factory.mktemp("sweep")
+    cells = []
+    for name, first in (("a", "one"), ("b", "other")):
+        for seed in range(2):
+            recipe = Recipe(seed=seed)
+            recipe.data.validate = [f"stores/{first}.crops", "stores/two.crops"]
+            run = folder / f"{name}-{seed}"
+            run.mkdir()
+            cells.append({"name": run.name, "values": {"codec": name}, "seed": seed})
+            scores = SCORES[name][seed : seed + 1]
+            training = {"epoch": 3, "recipe": recipe.to_dict(), "scores": (scores or [{"val/AP": 0.9}])[0]}
+            save_weights(run / "last.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY), training=training)
+            outcome = {"exit_code": 0 if scores else 143, "seconds": 60.5}
+            (run / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+    (folder / "sweep.json").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def rows(sweep: Path) -> list[Row]:
+    return rows_of(read_runs([sweep]))
+
+
+def test_mean_deviation_and_number(rows: list[Row]) -> None:
+    assert [(row.values, len(row.runs), len(row.done)) for row in rows] == [
+        ({"codec": "a"}, 2, 2),
+        ({"codec": "b"}, 2, 1),
+    ]
+    spread = rows[0].spread("val/AP")
+    assert spread.mean == pytest.approx(0.2)
+    assert spread.deviation == pytest.approx(math.sqrt(0.02))
+    assert str(spread) == "0.2000 ± 0.1414"
+    assert str(rows[1].spread("val/AP")) == "0.2500"
+    # A score that one run lacks is that of the others.
+    assert rows[0].spread("val/AR") == Spread((0.5,))
+    assert str(rows[1].spread("val/AR")) == "-"
+    run = rows[0].runs[1]
+    assert (run.seed, run.epoch, run.seconds, run.weights) == (1, 3, 60.5, run.folder / "last.safetensors")
+
+
+def test_a_table_shows_what_all_cells_have(rows: list[Row]) -> None:
+    # one and other are the first stores, which val stands for.
+    assert shown_scores(rows) == ["val/AP", "two/AP"]
+    assert shown_scores(rows, ["AR", "one/AP"]) == ["val/AR", "one/AP"]
+    with pytest.raises(ValueError, match="no run has a score 'mae'; there are val/AP, val/AR"):
+        shown_scores(rows, ["mae"])
+    out = StringIO()
+    Console(file=out, width=100).print(show_table(rows, ["val/AP"], "codecs"))
+    lines = [line.split() for line in out.getvalue().replace("│", " ").replace("┃", " ").splitlines()]
+    assert ["codec", "n", "val/AP"] in lines
+    assert ["a", "2", "0.2000", "±", "0.1414"] in lines
+    assert ["b", "1", "of", "2", "0.2500"] in lines
+
+
+def test_files_hold_every_score(rows: list[Row], tmp_path: Path) -> None:
+    write_table(rows, tmp_path)
+    first, second = csv.DictReader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines())
+    assert (first["codec"], first["planned"], first["n"], first["two/AP mean"]) == ("a", "2", "2", "0.8")
+    assert float(first["val/AP sd"]) == pytest.approx(math.sqrt(0.02))
+    assert (second["val/AP mean"], second["val/AP sd"], second["one/AP mean"]) == ("0.25", "", "")
+    content = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert content[1]["scores"]["val/AP"] == {"mean": 0.25, "sd": None, "n": 1}
+    assert [run["scores"] for run in content[1]["runs"]] == [SCORES["b"][0], None]
+
+
+def test_a_run_by_itself(sweep: Path, tmp_path: Path) -> None:
+    (run,) = read_runs([sweep / "a-0"])
+    assert (run.values, run.seed, run.scores) == ({"run": "a-0"}, 0, SCORES["a"][0])
+    with pytest.raises(ValueError, match=r"neither a run with best\.safetensors nor a sweep"):
+        read_runs([sweep / "a-0"], "best")
+    assert read_runs([sweep], "best") == [
+        Run(sweep / name, {"codec": name[0]}, int(name[2])) for name in ("a-0", "a-1", "b-0", "b-1")
+    ]
+    (tmp_path / "sweep.json").write_text('{"cells": [{"name": 3}]}', encoding="utf-8")
+    with pytest.raises(ValueError, match="is not the plan of a sweep"):
+        read_runs([tmp_path])
