@@ -9,7 +9,21 @@ import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from cmsa.cli import app, benchmark, convert, evaluate, export, label, models, predict, prepare, serve, sweep, train
+from cmsa.cli import (
+    app,
+    benchmark,
+    convert,
+    evaluate,
+    export,
+    label,
+    models,
+    predict,
+    prepare,
+    report,
+    serve,
+    sweep,
+    train,
+)
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
@@ -18,6 +32,7 @@ COMMANDS: dict[str, ModuleType] = {
     "prepare": prepare,
     "train": train,
     "sweep": sweep,
+    "report": report,
     "evaluate": evaluate,
     "convert": convert,
     "export": export,

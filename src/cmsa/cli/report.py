@@ -1,0 +1,35 @@
+"""``cmsa report``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+TEXT = "Runs and sweeps as one page: measured beside published, costs, learning curves, spreads, what is missing."
+EXAMPLES = """
+examples:
+  cmsa report sweeps/digits --out report.html
+  cmsa report runs/a runs/b sweeps/c --benchmark benchmark/benchmark.json --out report.html
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of cmsa train or cmsa sweep")
+    parser.add_argument("--out", type=Path, default=Path("report.html"), help="HTML file; Markdown goes beside it")
+    parser.add_argument("--benchmark", type=Path, help="benchmark.json of cmsa benchmark, for latencies")
+    parser.add_argument("--weights", choices=["last", "best"], default="last", help="whose scores")
+
+
+def run(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    from cmsa.experiments.report import write_report
+    from cmsa.files.whole import refuse_own_input, refuse_unwritable
+
+    refuse_unwritable(options.out)
+    refuse_own_input(options.out, options.benchmark)
+    if options.out.suffix != ".html":
+        raise ValueError(f"--out {options.out}: must end in .html")
+    write_report(options.runs, options.out, benchmark=options.benchmark, kept=options.weights)
+    print(f"{options.out}, and {options.out.with_suffix('.md').name} beside it")
+    return 0

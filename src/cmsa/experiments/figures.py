@@ -1,0 +1,125 @@
+"""Plots of a report, as SVG."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Curve = tuple[list[float], list[float]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network in a plot of scores against costs.
+
+    Attributes:
+        name: in the legend, or beside the point.
+        cost, score: its place.
+        deviation: of the score; 0 where there is none.
+        measured: here, not printed in a paper.
+    """
+
+    name: str
+    cost: float
+    score: float
+    deviation: float
+    measured: bool
+
+
+def plot_costs(panels: Mapping[str, Sequence[Point]], score: str) -> str:
+    """Scores against costs, one panel for each kind of cost."""
+    from matplotlib import colormaps
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    figure = _figure(max(5.5, 4.6 * len(panels)), 4.2)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    names = list(dict.fromkeys(point.name for points in panels.values() for point in points if point.measured))
+    colours = {name: colormaps["tab10"](number % 10) for number, name in enumerate(names)}
+    for axes, (title, points) in zip(grid, panels.items(), strict=True):
+        for point in points:
+            if point.measured:
+                axes.errorbar(
+                    point.cost,
+                    point.score,
+                    point.deviation,
+                    fmt="o",
+                    capsize=3,
+                    color=colours[point.name],
+                    label=point.name,
+                )
+            else:
+                axes.plot(point.cost, point.score, "s", color="0.6", markersize=5, markerfacecolor="none")
+                axes.annotate(
+                    point.name, (point.cost, point.score), (4, 2), textcoords="offset points", fontsize=6, color="0.45"
+                )
+        axes.set(xscale="log", xlabel=title)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        costs = [point.cost for point in points]
+        # Room for two ticks at least, and for names.
+        axes.set_xlim(min(costs) / 2, max(costs) * 2.5)
+        axes.grid(alpha=0.3)
+    grid[0].set_ylabel(score)
+    return _svg(figure, grid)
+
+
+def plot_curves(cells: Mapping[str, Sequence[Curve]], score: str) -> str:
+    """Scores over steps: a colour for each cell, a line for each run."""
+    from matplotlib import colormaps
+
+    figure = _figure(8.0, 4.2)
+    axes = figure.subplots()
+    for number, (name, curves) in enumerate(cells.items()):
+        for place, (steps, scores) in enumerate(curves):
+            label = name if place == 0 else None
+            axes.plot(
+                steps,
+                scores,
+                marker="." if len(steps) < 40 else None,
+                color=colormaps["tab10"](number % 10),
+                label=label,
+            )
+    axes.set(xlabel="steps", ylabel=score)
+    axes.grid(alpha=0.3)
+    return _svg(figure, [axes])
+
+
+def read_curve(run: Path, column: str) -> Curve:
+    """Steps and values of a column of a run's ``logs/metrics.csv``; empty where there is none."""
+    file = run / "logs" / "metrics.csv"
+    if not file.is_file():
+        return [], []
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row.get(column) and row.get("step")]
+    return [float(row["step"]) for row in rows], [float(row[column]) for row in rows]
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure, grid: Sequence[object]) -> str:
+    from matplotlib import rc_context
+
+    entries: dict[str, Any] = {}
+    for axes in grid:
+        handles, labels = axes.get_legend_handles_labels()  # type: ignore[attr-defined]
+        entries |= dict(zip(labels, handles, strict=True))
+    if entries:
+        columns = max(1, min(4, int(110 // max(map(len, entries)))))
+        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=8)
+    text = io.StringIO()
+    # Names of shapes depend on nothing but the picture; letters stay letters.
+    with rc_context({"svg.hashsalt": "cmsa", "svg.fonttype": "none"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

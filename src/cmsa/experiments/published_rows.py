@@ -1,0 +1,86 @@
+"""What papers print: rivals' rows from files of the package, CMSA's own from the shipped recipes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmsa.training.recipe import SHIPPED
+
+FOLDER = Path(__file__).with_name("published")
+COLUMNS = {"model", "data", "input_h", "input_w", "parameters_m", "macs_g", "source"}
+"""Of a file; all others are scores."""
+PAPER = "CMSA paper"
+PERCENT = {"pose", "classification"}
+"""Tasks whose scores are printed in percent, and measured as fractions of 1."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of a paper's table.
+
+    Attributes:
+        model, data: their names.
+        input_size: (H, W), where it is told.
+        parameters: in millions; macs: in units of 1e9, where they are told.
+        scores: as printed: percent, or degrees.
+        source: who says so.
+    """
+
+    model: str
+    data: str
+    input_size: tuple[int, int] | None
+    parameters: float | None
+    macs: float | None
+    scores: dict[str, float]
+    source: str
+
+
+def published_rows(task: str) -> list[Published]:
+    """All rows of a task, in the tables' order; those of CMSA come last. None of a task that no table is of."""
+    file = FOLDER / f"{task}.csv"
+    if not file.is_file():
+        return []
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return [_from_csv(row) for row in csv.DictReader(lines)] + [
+        row for _, recipe in shipped_recipes() if recipe["model"]["task"] == task for row in rows_of_recipe(recipe)
+    ]
+
+
+def shipped_recipes() -> list[tuple[str, dict[str, Any]]]:
+    """Names and entries, as they are written, of the recipes in the package."""
+    import yaml
+
+    return [(file.stem, yaml.safe_load(file.read_bytes())) for file in sorted(SHIPPED.glob("*.yaml"))]
+
+
+def rows_of_recipe(recipe: Mapping[str, Any]) -> list[Published]:
+    """What a recipe says was published of it: one row for each data set."""
+    entries = dict(recipe.get("published") or {})
+    parameters, macs = (entries.pop(name, None) for name in ("parameters_m", "macs_g"))
+    entries.pop("boxes", None)
+    nested = {name: scores for name, scores in entries.items() if isinstance(scores, Mapping)}
+    plain = {name: float(score) for name, score in entries.items() if not isinstance(score, Mapping)}
+    by_data = nested | ({_data_of(recipe): plain} if plain else {})
+    title, size = str(recipe["title"]), recipe["model"]["input_size"]
+    ending = " (step schedule)" if recipe["optimizer"]["schedule"] == "step" else ""
+    return [
+        Published(title.partition(" ")[0] + ending, data, (size[0], size[1]), parameters, macs, dict(scores), PAPER)
+        for data, scores in by_data.items()
+    ]
+
+
+def _data_of(recipe: Mapping[str, Any]) -> str:
+    if recipe["model"]["task"] == "pose":
+        return "coco-val2017"
+    return Path(recipe["data"]["validate"][0]).stem.partition("-")[0]
+
+
+def _from_csv(row: dict[str, str]) -> Published:
+    size = (int(row["input_h"]), int(row["input_w"])) if row["input_h"] else None
+    scores = {name: float(value) for name, value in row.items() if name not in COLUMNS and value}
+    parameters, macs = (float(row[name]) if row[name] else None for name in ("parameters_m", "macs_g"))
+    return Published(row["model"], row["data"], size, parameters, macs, scores, row["source"])

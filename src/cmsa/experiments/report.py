@@ -1,0 +1,254 @@
+"""Runs -> a page: measured beside published, costs, curves, spreads, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cmsa.experiments.figures import Point, plot_costs, plot_curves, read_curve
+from cmsa.experiments.page import Figure, Section, Table, write_page
+from cmsa.experiments.published_rows import PERCENT, Published, published_rows, shipped_recipes
+from cmsa.experiments.runs import Kept, read_runs
+from cmsa.experiments.table import Row, Spread, rows_of, score_names
+from cmsa.files.read_json import read_json
+from cmsa.models.cost import Cost, cost_of
+from cmsa.models.create import load_weights
+from cmsa.models.fuse import fuse
+from cmsa.tasks import task_named
+
+NOTHING = "-"
+Latencies = Mapping[tuple[int, int], float]
+"""Milliseconds for one image, by parameters and multiply-adds: these tell the very network, its size and its parts."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A cell, and what its network costs."""
+
+    name: str
+    row: Row
+    cost: Cost
+
+    @property
+    def parameters(self) -> float:
+        """In millions."""
+        return self.cost.parameters / 1e6
+
+    @property
+    def macs(self) -> float:
+        """In units of 1e9."""
+        return self.cost.with_attention / 1e9
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return self.row.done[0].recipe or {}
+
+    @property
+    def task(self) -> str:
+        return str(self.recipe["model"]["task"])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        height, width = self.recipe["model"]["input_size"]
+        return int(height), int(width)
+
+    def printed(self, score: str) -> Spread:
+        """As papers print it."""
+        factor = 100 if self.task in PERCENT else 1
+        return Spread(tuple(factor * value for value in self.row.spread(f"val/{score}").values))
+
+
+def write_report(folders: Sequence[Path], out: Path, *, benchmark: Path | None = None, kept: Kept = "last") -> None:
+    """Write the report of runs and sweeps: HTML, and Markdown beside it.
+
+    Args:
+        folders: of runs of ``cmsa train``, or of sweeps.
+        out: the HTML file.
+        benchmark: ``benchmark.json`` of ``cmsa benchmark``, for latencies.
+        kept: whose scores, see ``read_runs``.
+
+    Raises:
+        ValueError: a folder or a file is not what it should be, or no run is finished.
+    """
+    rows = rows_of(read_runs(folders, kept))
+    measured = [_measure(row) for row in rows if row.done]
+    if not measured:
+        raise ValueError(f"{', '.join(map(str, folders))}: no run is finished yet")
+    latencies = read_latencies(benchmark) if benchmark else {}
+    sections = []
+    for task in dict.fromkeys(cell.task for cell in measured):
+        of_task = [cell for cell in measured if cell.task == task]
+        sections += [_beside_published(task, of_task), _costs(task, of_task, latencies), _curves(task, of_task)]
+    sections += [_spreads(rows), _missing(rows, measured)]
+    write_page(f"Report: {', '.join(folder.name for folder in folders)}", sections, out)
+
+
+def read_latencies(file: Path) -> Latencies:
+    """The fastest float32 latency of each network in a benchmark's JSON.
+
+    Raises:
+        ValueError: it is none of ``cmsa benchmark``.
+    """
+    found: dict[tuple[int, int], float] = {}
+    try:
+        for row in read_json(file)["rows"]:
+            if row["precision"] == "float32":
+                key = (row["parameters"], row["with_attention"])
+                found[key] = min(found.get(key, row["latency"]), row["latency"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file}: is no benchmark.json of cmsa benchmark ({error!r})") from error
+    return found
+
+
+def _measure(row: Row) -> _Measured:
+    weights = row.done[0].weights
+    assert weights is not None
+    network = load_weights(weights)
+    cost = cost_of(network, fuse(network), network.input_size)
+    name = ", ".join(f"{axis} {value}" if axis != "run" else value for axis, value in row.values.items())
+    return _Measured(name or row.done[0].folder.parent.name, row, cost)
+
+
+def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
+    published = published_rows(task)
+    known = dict.fromkeys(score for row in published for score in row.scores)
+    scores = list(known) or [task_named(task).monitored[0]]
+    rows = [
+        [
+            cell.name,
+            _data(cell),
+            _size(cell.size),
+            f"{cell.parameters:.2f}",
+            f"{cell.macs:.3f}",
+            *(_spread(cell.printed(score)) for score in scores),
+            f"measured, n = {len(cell.row.done)}",
+        ]
+        for cell in cells
+    ]
+    rows += [
+        [
+            row.model,
+            row.data,
+            _size(row.input_size),
+            _number(row.parameters),
+            _number(row.macs),
+            *(_number(row.scores.get(score)) for score in scores),
+            f"published: {row.source}",
+        ]
+        for row in published
+    ]
+    header = ["network", "data", "input (HxW)", "parameters, M", "MACs, G", *scores, "from"]
+    text = (
+        "Scores of different data, boxes or protocols do not compare; look at the second column. "
+        "Measured values are mean ± standard deviation over the seeds" + (", in percent." if task in PERCENT else ".")
+    )
+    return Section(
+        f"{task}: measured beside published", text, tables=[Table(header, rows, frozenset(range(len(cells))))]
+    )
+
+
+def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Section:
+    score = task_named(task).monitored[0]
+    measured: dict[str, list[Point]] = {"parameters, M": [], "MACs of one image, G": [], "latency of one image, ms": []}
+    for cell in cells:
+        spread = cell.printed(score)
+        latency = latencies.get((cell.cost.parameters, cell.cost.with_attention))
+        for points, cost in zip(measured.values(), (cell.parameters, cell.macs, latency), strict=True):
+            if cost and spread.values:
+                points.append(Point(cell.name, cost, spread.mean, spread.deviation or 0.0, True))
+    for row in _comparable(published_rows(task), cells):
+        for points, cost in zip(measured.values(), (row.parameters, row.macs), strict=False):
+            if cost and score in row.scores:
+                points.append(Point(f"{row.model} {_size(row.input_size)}", cost, row.scores[score], 0.0, False))
+    panels = {title: points for title, points in measured.items() if any(point.measured for point in points)}
+    if not panels:
+        return Section(f"{task}: {score} against costs", f"No run has {score}.")
+    text = (
+        "Circles were measured here (bars: standard deviation); squares are published, of the same data and input size."
+    )
+    figure = Figure(f"{task}-costs", f"{score} against {', '.join(panels)}", plot_costs(panels, score))
+    return Section(f"{task}: {score} against costs", text, [figure])
+
+
+def _comparable(published: Sequence[Published], cells: Sequence[_Measured]) -> list[Published]:
+    """Rows of the data and the input sizes that were measured."""
+    names, sizes = {_data(cell) for cell in cells}, {cell.size for cell in cells} | {None}
+    return [row for row in published if row.input_size in sizes and any(name.startswith(row.data) for name in names)]
+
+
+def _curves(task: str, cells: Sequence[_Measured]) -> Section:
+    score = task_named(task).monitored[0]
+    curves = {cell.name: [read_curve(run.folder, f"val/{score}") for run in cell.row.done] for cell in cells}
+    curves = {name: [curve for curve in lines if curve[0]] for name, lines in curves.items()}
+    if not any(curves.values()):
+        return Section(f"{task}: learning curves", "No run has logged its scores.")
+    figure = Figure(f"{task}-curves", f"{score} over steps", plot_curves(curves, score))
+    return Section(
+        f"{task}: learning curves", f"{score} of the first validation store, one line for each run.", [figure]
+    )
+
+
+def _spreads(rows: Sequence[Row]) -> Section:
+    names = score_names(rows)
+    axes = list(dict.fromkeys(axis for row in rows for axis in row.values))
+    lines = [
+        [
+            *(row.values.get(axis, "") for axis in axes),
+            f"{len(row.done)} of {len(row.runs)}",
+            *(str(row.spread(name)) for name in names),
+        ]
+        for row in rows
+    ]
+    text = "Every score as it was measured: mean ± standard deviation over n finished runs; val is the first store."
+    return Section("All scores", text, tables=[Table([*axes, "n", *names], lines)])
+
+
+def _missing(rows: Sequence[Row], measured: Sequence[_Measured]) -> Section:
+    unfinished = [str(run.folder) for row in rows for run in row.runs if run.weights is None]
+    text = f"Not finished: {', '.join(unfinished)}. " if unfinished else ""
+    done = {cell.recipe.get("title") for cell in measured}
+    lines = [
+        [
+            f"cmsa train {name}",
+            str(recipe["title"]),
+            "; ".join(_told(recipe)) or NOTHING,
+            str(recipe.get("cost") or NOTHING),
+        ]
+        for name, recipe in shipped_recipes()
+        if recipe["title"] not in done and recipe["model"]["task"] in {cell.task for cell in measured}
+    ]
+    text += "Recipes of these tasks that no run in this report is of, and what they would cost."
+    return Section("What is missing", text, tables=[Table(["command", "recipe", "published", "cost"], lines)])
+
+
+def _told(recipe: Mapping[str, Any]) -> list[str]:
+    published = recipe.get("published") or {}
+    plain = {name: value for name, value in published.items() if not isinstance(value, Mapping)}
+    nested = [
+        f"{name} {key} {value}"
+        for name, part in published.items()
+        if isinstance(part, Mapping)
+        for key, value in part.items()
+    ]
+    return [f"{name} {value}" for name, value in plain.items()] + nested
+
+
+def _data(cell: _Measured) -> str:
+    stores = cell.recipe["data"]["validate"]
+    return Path(stores[0]).stem if stores else NOTHING
+
+
+def _spread(spread: Spread) -> str:
+    if not spread.values:
+        return NOTHING
+    return f"{spread.mean:.2f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.2f}")
+
+
+def _size(size: tuple[int, int] | None) -> str:
+    return f"{size[0]}x{size[1]}" if size else NOTHING
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:g}"

@@ -1,0 +1,90 @@
+"""A report of a sweep: measured beside published, in one unit, at the cost that was counted."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_people import TINY
+
+from cmsa.cli.main import main
+from cmsa.experiments.figures import read_curve
+from cmsa.experiments.report import read_latencies
+from cmsa.models.cost import cost_of
+from cmsa.models.create import create_model
+from cmsa.models.fuse import fuse
+from cmsa.models.weights import save_weights
+from cmsa.training.recipe import Recipe
+
+SIZE = (32, 24)
+"""One that there are published rows of."""
+
+
+def make_sweep(folder: Path) -> None:
+    cells = []
+    for name, scores in (("grouped", (0.5, 0.52)), ("cmsa", (0.6, None))):
+        for seed, score in enumerate(scores):
+            recipe = Recipe(title="tiny", seed=seed)
+            recipe.data.validate = ["stores/coco-val2017-32x24.crops"]
+            recipe.model.input_size = list(SIZE)
+            run = folder / f"{name}-{seed}"
+            (run / "logs").mkdir(parents=True)
+            cells.append({"name": run.name, "values": {"attention": name}, "seed": seed})
+            if score is None:
+                continue
+            training = {"epoch": 2, "recipe": recipe.to_dict(), "scores": {"val/AP": score, "val/PCK": 0.75}}
+            network = create_model("cmsa_n", "pose", SIZE, attention=name, **TINY)
+            save_weights(run / "last.safetensors", network, training=training)
+            (run / "outcome.json").write_text('{"exit_code": 0}', encoding="utf-8")
+            (run / "logs" / "metrics.csv").write_text(
+                "step,train/loss,val/AP\n1,2.5,\n1,,0.25\n3,,0.5\n", encoding="utf-8"
+            )
+    (folder / "sweep.json").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+
+
+def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_sweep(tmp_path / "sweep")
+    network = create_model("cmsa_n", "pose", SIZE, attention="cmsa", **TINY).eval()
+    cost = cost_of(network, fuse(network), SIZE)
+    row = {"precision": "float32", "parameters": cost.parameters, "with_attention": cost.with_attention, "latency": 3.5}
+    benchmark = tmp_path / "benchmark.json"
+    benchmark.write_text(json.dumps({"rows": [row, row | {"latency": 2.5}, row | {"precision": "int8", "latency": 1}]}))
+    assert read_latencies(benchmark) == {(cost.parameters, cost.with_attention): 2.5}
+    out = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "sweep"), "--benchmark", str(benchmark), "--out", str(out)]) == 0
+    lines = out.with_suffix(".md").read_text(encoding="utf-8").splitlines()
+    cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in lines if line.startswith("| ")}
+    assert cells["attention grouped"][5] == "51.00 ± 1.41"
+    assert cells["attention cmsa"][:6] == [
+        "attention cmsa",
+        "coco-val2017-32x24",
+        "32x24",
+        f"{cost.parameters / 1e6:.2f}",
+        f"{cost.with_attention / 1e9:.3f}",
+        "60.00",
+    ]
+    assert cells["attention cmsa"][-1] == "measured, n = 1"
+    assert cells["UDP (HRNet-W32)"][-1] == "published: CMSA paper"
+    assert cells["grouped"] == ["grouped", "2 of 2", "0.5100 ± 0.0141", "0.7500 ± 0.0000"]
+    assert cells["cmsa train pose_coco_cmsa_s_32x24"][-1].startswith("about 0.1 EFLOP")
+    assert any(line.startswith(f"Not finished: {tmp_path / 'sweep' / 'cmsa-1'}. ") for line in lines)
+    costs = (tmp_path / "report-pose-costs.svg").read_text(encoding="utf-8")
+    # Of the same data and size, so published networks stand in the plot; the latency is of the very network only.
+    assert "HRNet-W32 32x24" in costs
+    assert "HRNet-W48 128x96" not in costs
+    assert "latency of one image, ms" in costs
+    html = out.read_text(encoding="utf-8")
+    assert html.count("<svg") == 2
+    assert read_curve(tmp_path / "sweep" / "cmsa-0", "val/AP") == ([1.0, 3.0], [0.25, 0.5])
+    assert read_curve(tmp_path, "val/AP") == ([], [])
+
+
+def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sweep.json").write_text('{"cells": [{"name": "a", "values": {}, "seed": 0}]}', encoding="utf-8")
+    out = str(tmp_path / "report.html")
+    assert main(["report", str(tmp_path), "--out", out]) == 2
+    assert "no run is finished yet" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "none"), "--out", out]) == 2
+    assert "none: neither a run with last.safetensors nor a sweep" in capsys.readouterr().err
+    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"list\.json: is no benchmark\.json"):
+        read_latencies(tmp_path / "list.json")
