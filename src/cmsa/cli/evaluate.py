@@ -13,6 +13,7 @@ examples:
   cmsa evaluate digits --weights runs/digits/best.safetensors --json scores.json --samples samples.jsonl
   cmsa evaluate digits --weights runs/digits/best.safetensors --exported digits.onnx --pictures out
   cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 --robustness --out out/robustness
+  cmsa evaluate pose_coco_cmsa_s_32x24 --weights cmsa_s_pose_32x24 --flip-test --submit results.json
 """
 TAKES_OVERRIDES = True
 
@@ -26,6 +27,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
     parser.add_argument("--device", default="cpu", help="where to run, e.g. cuda")
     parser.add_argument("--pictures", type=Path, help="folder for confusion matrices (classification)")
+    parser.add_argument("--gallery", type=Path, help="draw the best, median and worst cases: a picture, or a folder")
+    parser.add_argument("--submit", type=Path, help="write COCO keypoint results here instead of scores (pose)")
     parser.add_argument("--robustness", action="store_true", help="then score crops that are made worse step by step")
     parser.add_argument("--out", type=Path, help="folder for the curves and numbers of --robustness")
     parser.add_argument("--exported", type=Path, nargs="*", default=[], help="exported files to score beside them")
@@ -39,8 +42,16 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 
     if options.out and not options.robustness:
         raise ValueError("--out is the folder of --robustness, which was not asked for")
+    beside = ("json", "samples", "pictures", "gallery", "robustness", "exported")
+    if options.submit and (given := [f"--{name}" for name in beside if getattr(options, name)]):
+        raise ValueError(f"--submit scores nothing, so there is nothing for {', '.join(given)}")
     recipe = load_recipe(options.recipe, rest)
     make_missing(recipe.data.prepare, recipe.data.validate)
+    if options.submit:
+        from cmsa.evaluation.submit import submit
+
+        submit(recipe, options.weights, options.submit, flip_test=options.flip_test, device=options.device)
+        return 0
     evaluate_recipe(
         recipe,
         options.weights,
@@ -49,6 +60,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         samples=options.samples,
         device=options.device,
         pictures=options.pictures,
+        gallery=options.gallery,
         exported=options.exported,
     )
     if options.robustness:

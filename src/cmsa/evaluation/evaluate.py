@@ -11,6 +11,7 @@ import torch
 
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of
+from cmsa.evaluation.gallery import gallery_files, save_gallery
 from cmsa.evaluation.opened import open_evaluation
 from cmsa.evaluation.record import check_samples_path, write_record, write_samples
 from cmsa.export.converted import open_exported_of
@@ -69,6 +70,7 @@ def evaluate_recipe(
     batch_size: int = 64,
     device: str = "cpu",
     pictures: Path | None = None,
+    gallery: Path | None = None,
     exported: Sequence[Path] = (),
 ) -> dict[str, Scores]:
     """Score weights on the validation stores of a recipe, print one table, and write files where asked.
@@ -82,6 +84,7 @@ def evaluate_recipe(
         batch_size: crops at a time.
         device: where to run, e.g. ``cpu`` or ``cuda``.
         pictures: folder for what the task draws of each store, e.g. a confusion matrix.
+        gallery: picture of the best, median and worst cases, or a folder for one of each store.
         exported: files of ``cmsa export`` to score as well, e.g. to see what int8 costs.
 
     Returns:
@@ -90,8 +93,8 @@ def evaluate_recipe(
     Raises:
         FileNotFoundError: there are no such weights, or no such file.
         StoreError: a store is missing or damaged.
-        ValueError: the recipe names no validation store, a store or a file does not fit the weights, or ``samples``
-            has another ending.
+        ValueError: the recipe names no validation store, a store or a file does not fit the weights, ``samples`` has
+            another ending, or ``gallery`` is one picture for several stores.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -103,6 +106,7 @@ def evaluate_recipe(
     for file in filter(None, (out, samples)):
         refuse_own_input(file, evaluation.file, *exported)
         refuse_unwritable(file)
+    galleries = gallery_files(gallery, evaluation) if gallery else {}
     networks: dict[str, Network] = {"": evaluation.network}
     for name, path in zip(names_of(exported), exported, strict=True):
         networks[f", {name}"] = open_exported_of(path, evaluation.trained.description)
@@ -131,4 +135,6 @@ def evaluate_recipe(
         write_record(out, evaluation, accounts, scores, flip_test)
     if samples:
         write_samples(samples, accounts)
+    for name, file in galleries.items():
+        save_gallery(file, evaluation, name, accounts[name], flip_test)
     return scores

@@ -23,7 +23,7 @@ from cmsa.metrics.oks import (
     pck_of_set,
     rescore,
 )
-from cmsa.metrics.score import Batch, Decoded, Score
+from cmsa.metrics.score import Batch, Decoded, Submission
 from cmsa.structures import KeypointSet
 from cmsa.structures.keypoint_set import SIGMAS_OF_COCO
 
@@ -31,7 +31,7 @@ NMS_THRESHOLD = 0.9
 GROUND_TRUTH = "ground truth"
 
 
-class FoundKeypoints(Score):
+class FoundKeypoints(Submission):
     """The keypoints of a store's people in their pictures, which need no truth.
 
     Args:
@@ -87,7 +87,13 @@ class FoundKeypoints(Score):
                     for group in groups
                 ]
             )
-        return coco_results(image_ids[kept].tolist(), collected["xy"][kept], collected["scores"][kept], scores[kept])
+        return coco_results(
+            image_ids[kept].tolist(),
+            collected["xy"][kept],
+            collected["scores"][kept],
+            scores[kept],
+            self.keypoint_set.category_id,
+        )
 
 
 class PoseScore(FoundKeypoints):

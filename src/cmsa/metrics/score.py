@@ -66,6 +66,14 @@ class Score(ABC):
         """
 
 
+class Submission(Score):
+    """Collects what a network finds, to be scored by others."""
+
+    @abstractmethod
+    def entries(self) -> list[dict[str, Any]]:
+        """The entries of the file, in the format of whoever scores it; ready for JSON."""
+
+
 class MeanScore(Score):
     """Means over the samples, for tasks whose scores are no more than that.
 

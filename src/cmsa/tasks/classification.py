@@ -105,6 +105,10 @@ class ClassificationTask(Task):
         """As ``Task.score``."""
         return ClassificationScore(self.classes, store)
 
+    def truth(self, batch: Batch) -> Decoded:
+        """As ``Task.truth``: the class, for certain."""
+        return (functional.one_hot(batch["label"].long(), self.classes).float(),)
+
     def constants(self) -> dict[str, Any]:
         """As ``Task.constants``: the classes' names."""
         return {"names": self.names}

@@ -152,6 +152,10 @@ class HeadPoseTask(Task):
         """As ``Task.score``."""
         return HeadPoseScore(store)
 
+    def truth(self, batch: Batch) -> Decoded:
+        """As ``Task.truth``: the angles."""
+        return (batch["angles"].float(),)
+
     def constants(self) -> dict[str, Any]:
         """As ``Task.constants``."""
         return {"head": self.kind, "bins": BIN_COUNT if self.kind == "bins" else STAGE_BINS, "bin_width": BIN_WIDTH}

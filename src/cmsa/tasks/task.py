@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from cmsa.data.store import CropStore
-from cmsa.metrics.score import Batch, Decoded, Score
+from cmsa.metrics.score import Batch, Decoded, Score, Submission
 from cmsa.models.description import Description
 from cmsa.structures import Box, FloatArray, Value
 from cmsa.tasks.foreign import Anchor, Foreign, ForeignNetwork
@@ -233,6 +233,25 @@ class Task(ABC):
     @abstractmethod
     def score(self, store: CropStore) -> Score:
         """An empty account of how well a network does on an evaluation store."""
+
+    def truth(self, batch: Batch) -> Decoded:
+        """The labels of crops as ``decode`` would give them if the network knew them, to be drawn beside it.
+
+        Args:
+            batch: of an evaluation store.
+
+        Raises:
+            NotImplementedError: the task does not say it.
+        """
+        raise NotImplementedError(f"the task {self.name} does not say what its labels are as predictions")
+
+    def submission(self, store: CropStore) -> Submission:
+        """An empty account of what a network finds, for a file that others score.
+
+        Raises:
+            ValueError: the task has no format for it, or the store is not what may be handed in.
+        """
+        raise ValueError(f"the task {self.name} has no format for submissions")
 
     # Exported files.
 

@@ -76,6 +76,19 @@ def annotate(
     return draw_panel(drawn, insets, caption)
 
 
+def annotate_crop(crop: Picture, value: Value, *, top: int = 3, cube: bool = False) -> Picture:
+    """A crop, enlarged with its pixels visible, and a prediction for it.
+
+    Args:
+        crop: (H, W, 3) uint8 RGB.
+        value: whose places are pixels of the crop, and whose box is the crop.
+        top: how many classes to show.
+        cube: draw heads as cubes instead of axes.
+    """
+    _, _, make = _ways(value, top, cube)
+    return make(value, crop, np.array([[1.0, 0, 0], [0, 1, 0]]))[0]
+
+
 def _ways(value: Value, top: int, cube: bool) -> tuple[tuple[str, str], Draw, Inset]:
     """What a kind of value is called, one and many; how it is drawn in the picture, and in its crop."""
     if isinstance(value, Keypoints):

@@ -16,7 +16,7 @@ from cmsa.data.transforms.augment import move_keypoints
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.constants import constant
 from cmsa.geometry.crops import BOX_PADDING
-from cmsa.metrics.keypoints import PoseScore
+from cmsa.metrics.keypoints import FoundKeypoints, PoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
 from cmsa.structures import COCO, Box, FloatArray, Keypoints, KeypointSet
@@ -169,6 +169,21 @@ class PoseTask(Task):
     def score(self, store: CropStore) -> PoseScore:
         """As ``Task.score``."""
         return PoseScore(self.keypoint_set, store)
+
+    def truth(self, batch: Batch) -> Decoded:
+        """As ``Task.truth``: the keypoints in the crop; those that are not marked score 0."""
+        moved = move_keypoints(batch["keypoints"].float(), batch["matrix"].float())
+        return moved[..., :2], (moved[..., 2] > 0).float()
+
+    def submission(self, store: CropStore) -> FoundKeypoints:
+        """As ``Task.submission``: COCO's keypoint results, of boxes that were detected."""
+        account = FoundKeypoints(self.keypoint_set, store)
+        if not account.detected:
+            raise ValueError(
+                f"{store.folder}: its boxes are the annotated ones, and a submission is of detected ones: "
+                "prepare it with --detections"
+            )
+        return account
 
     def constants(self) -> dict[str, Any]:
         """As ``Task.constants``."""

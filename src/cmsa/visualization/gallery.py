@@ -1,0 +1,73 @@
+"""Crops with the truth and the prediction beside each other, in rows that have a heading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cmsa.visualization.panel import BACKGROUND, FAINT_TEXT, Label, Picture, text_width, write
+
+_MARGIN, _GAP = 24, 6
+_HEIGHT = 240
+"""Of a drawn crop, in pixels."""
+_LINE = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One sample.
+
+    Attributes:
+        truth: the crop with the truth drawn, (H, W, 3) uint8 RGB.
+        predicted: the same with the prediction.
+        caption: below them.
+    """
+
+    truth: Picture
+    predicted: Picture
+    caption: str
+
+
+def draw_gallery(rows: Mapping[str, Sequence[Case]], title: str) -> Picture:
+    """A picture of all cases: truth at left, prediction at right of each pair.
+
+    Args:
+        rows: cases by their heading; at least one.
+        title: above all.
+
+    Returns:
+        (H', W', 3) uint8 RGB.
+    """
+    tiles = {heading: [_pair(case) for case in cases] for heading, cases in rows.items()}
+    captions = [text_width(case.caption) for cases in rows.values() for case in cases]
+    cell = max([*captions, *(tile.shape[1] for row in tiles.values() for tile in row)]) + _MARGIN
+    columns = max(map(len, tiles.values()))
+    width = max(columns * cell, text_width(title), *map(text_width, rows)) + 2 * _MARGIN
+    row_height = _LINE + _HEIGHT + _LINE
+    canvas = np.empty((2 * _MARGIN + _LINE + len(rows) * row_height, width, 3), np.uint8)
+    canvas[:] = BACKGROUND
+    labels = [Label(title, (_MARGIN, _MARGIN + _LINE / 2))]
+    for number, (heading, cases) in enumerate(rows.items()):
+        top = _MARGIN + _LINE + number * row_height
+        labels.append(Label(heading, (_MARGIN, top + _LINE / 2), color=FAINT_TEXT))
+        for column, (case, tile) in enumerate(zip(cases, tiles[heading], strict=True)):
+            x, y = _MARGIN + column * cell, top + _LINE
+            canvas[y : y + _HEIGHT, x : x + tile.shape[1]] = tile
+            labels.append(Label(case.caption, (x, y + _HEIGHT + _LINE / 2)))
+    return write(canvas, labels)
+
+
+def _pair(case: Case) -> Picture:
+    ground = np.empty((_HEIGHT, _GAP, 3), np.uint8)
+    ground[:] = BACKGROUND
+    return np.concatenate([_fit(case.truth), ground, _fit(case.predicted)], axis=1)
+
+
+def _fit(picture: Picture) -> Picture:
+    factor = _HEIGHT / picture.shape[0]
+    size = max(1, round(picture.shape[1] * factor)), _HEIGHT
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)

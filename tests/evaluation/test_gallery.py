@@ -1,0 +1,76 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+
+from cmsa.data.crops import CropSpec
+from cmsa.data.samples import Sample, sources_of
+from cmsa.data.store import CropStore
+from cmsa.data.store_writer import build_store
+from cmsa.evaluation.evaluate import evaluate_recipe
+from cmsa.evaluation.gallery import ranked
+from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
+from cmsa.training.recipe import DataRecipe, ModelRecipe, Recipe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder)
+    torch.manual_seed(0)
+    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> CropStore:
+    return people_store(folder, "val.crops", training=False)
+
+
+def test_best_median_and_worst() -> None:
+    values = [0.5, math.nan, 0.9, 0.1, 0.3, 0.7, 0.2]
+    assert ranked(values, large_is_good=True, count=1) == {"best": [2], "median": [0], "worst": [3]}
+    assert ranked(values, large_is_good=False) == {"best": [3, 6], "median": [4, 0], "worst": [2, 5]}
+    assert ranked([0.3], large_is_good=True) == {"best": [0], "median": [0], "worst": [0]}
+    assert ranked([math.nan], large_is_good=True) == {"best": [], "median": [], "worst": []}
+
+
+def test_a_picture_or_a_folder(store: CropStore, folder: Path) -> None:
+    recipe, weights = tiny_recipe(store, store), str(folder / "model.safetensors")
+    evaluate_recipe(recipe, weights, gallery=folder / "cases.png")
+    evaluate_recipe(recipe, weights, gallery=folder / "cases")
+    with Image.open(folder / "cases.png") as one, Image.open(folder / "cases" / "val.png") as other:
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+        # Three rows of two pairs: 8 people.
+        assert one.height == 978
+        assert one.width > 4 * 180
+    recipe.data.validate.append(str(people_store(folder, "more.crops", training=False).folder))
+    with pytest.raises(ValueError, match=r"cases\.png: is one file for the galleries of 2 stores"):
+        evaluate_recipe(recipe, weights, gallery=folder / "cases.png")
+
+
+@pytest.mark.parametrize("task", ["head_pose", "classification"])
+def test_other_tasks_have_galleries(task: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = [
+        {"angles": random.uniform(-40, 40, 3).astype(np.float32)} if task == "head_pose" else {"label": np.int64(n % 3)}
+        for n in range(6)
+    ]
+    samples = [Sample(random.integers(0, 256, (16, 16, 3), dtype=np.uint8), entry) for entry in labels]
+    spec = CropSpec.for_evaluation((16, 16), padding=1.0)
+    meta = {"task": task} | ({"classes": ["cat", "dog", "eel"]} if task == "classification" else {})
+    build_store(tmp_path / "val.crops", sources_of(samples, spec), spec, meta=meta, progress=False)
+    options = TINY | ({"num_classes": 3} if task == "classification" else {})
+    save_weights(tmp_path / "model.safetensors", create_model("cmsa_n", task, (16, 16), **options))
+    recipe = Recipe(
+        model=ModelRecipe(name="cmsa_n", task=task, input_size=[16, 16]),
+        data=DataRecipe(validate=[str(tmp_path / "val.crops")]),
+    )
+    evaluate_recipe(recipe, str(tmp_path / "model.safetensors"), gallery=tmp_path / "cases.png")
+    with Image.open(tmp_path / "cases.png") as picture:
+        assert picture.height > 600
