@@ -95,7 +95,8 @@ def add_noise(crop: Pixels, deviation: float, random: np.random.Generator) -> tu
 
 def scale_brightness(crop: Pixels, factor: float, random: np.random.Generator) -> tuple[Pixels, FloatArray]:
     """Multiply the pixels; what exceeds white is white."""
-    return _rounded(crop * factor), STILL
+    # A whole factor would keep the pixels uint8, and white would wrap round to black.
+    return _rounded(crop.astype(np.float64) * factor), STILL
 
 
 def jitter(crop: Pixels, share: float, random: np.random.Generator) -> tuple[Pixels, FloatArray]:
