@@ -18,7 +18,7 @@ from cmsa.training.recipe import Recipe
 
 SCORES = {
     "a": [{"val/AP": 0.1, "val/AR": 0.5, "one/AP": 0.1, "two/AP": 0.7}, {"val/AP": 0.3, "one/AP": 0.3, "two/AP": 0.9}],
-    "b": [{"val/AP": 0.25, "other/AP": 0.25, "two/AP": 0.5}],
+    "b": [{"val/AP": 0.25, "val/APL": -1.0, "other/AP": 0.25, "two/AP": 0.5}],
 }
 
 
@@ -60,7 +60,7 @@ def test_mean_deviation_and_number(rows: list[Row]) -> None:
     assert str(rows[1].spread("val/AP")) == "0.2500"
     # A score that one run lacks is that of the others.
     assert rows[0].spread("val/AR") == Spread((0.5,))
-    assert str(rows[1].spread("val/AR")) == "-"
+    assert str(rows[1].spread("val/AR")) == str(rows[1].spread("val/APL")) == "-"
     run = rows[0].runs[1]
     assert (run.seed, run.epoch, run.seconds, run.weights) == (1, 3, 60.5, run.folder / "last.safetensors")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOTHING = "-"
+NOBODY = -1.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ class Row:
         return [run for run in self.runs if run.weights is not None]
 
     def spread(self, score: str) -> Spread:
-        """Of a score, by its name with the store's."""
-        return Spread(tuple(run.scores[score] for run in self.done if run.scores and score in run.scores))
+        """Of a score, by its name with the store's. COCO's -1, nobody of that size, is none."""
+        scores = (run.scores[score] for run in self.done if run.scores and score in run.scores)
+        return Spread(tuple(value for value in scores if value != NOBODY))
 
 
 def rows_of(runs: Sequence[Run]) -> list[Row]:
