@@ -98,6 +98,6 @@ def _drawn(
     truth, found = (task.values(values, still, boxes) for values in (task.truth(batch), decoded))
     crops = batch["crops"].numpy()
     return [
-        (annotate_crop(crop, right), annotate_crop(crop, said))
+        (annotate_crop(crop, right, top=1), annotate_crop(crop, said))
         for crop, right, said in zip(crops, truth, found, strict=True)
     ]

@@ -14,6 +14,8 @@ _MARGIN, _GAP = 24, 6
 _HEIGHT = 240
 """Of a drawn crop, in pixels."""
 _LINE = 30
+_WIDTH = 2600
+"""What is wider goes on in the next line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +46,23 @@ def draw_gallery(rows: Mapping[str, Sequence[Case]], title: str) -> Picture:
     tiles = {heading: [_pair(case) for case in cases] for heading, cases in rows.items()}
     captions = [text_width(case.caption) for cases in rows.values() for case in cases]
     cell = max([*captions, *(tile.shape[1] for row in tiles.values() for tile in row)]) + _MARGIN
-    columns = max(map(len, tiles.values()))
+    columns = max(1, min(max(map(len, tiles.values())), _WIDTH // cell))
+    lines = {heading: max(1, -(-len(cases) // columns)) for heading, cases in rows.items()}
     width = max(columns * cell, text_width(title), *map(text_width, rows)) + 2 * _MARGIN
-    row_height = _LINE + _HEIGHT + _LINE
-    canvas = np.empty((2 * _MARGIN + _LINE + len(rows) * row_height, width, 3), np.uint8)
+    height = _LINE * (1 + len(rows)) + sum(lines.values()) * (_HEIGHT + _LINE)
+    canvas = np.empty((2 * _MARGIN + height, width, 3), np.uint8)
     canvas[:] = BACKGROUND
     labels = [Label(title, (_MARGIN, _MARGIN + _LINE / 2))]
-    for number, (heading, cases) in enumerate(rows.items()):
-        top = _MARGIN + _LINE + number * row_height
+    top = _MARGIN + _LINE
+    for heading, cases in rows.items():
         labels.append(Label(heading, (_MARGIN, top + _LINE / 2), color=FAINT_TEXT))
-        for column, (case, tile) in enumerate(zip(cases, tiles[heading], strict=True)):
-            x, y = _MARGIN + column * cell, top + _LINE
+        top += _LINE
+        for number, (case, tile) in enumerate(zip(cases, tiles[heading], strict=True)):
+            line, column = divmod(number, columns)
+            x, y = _MARGIN + column * cell, top + line * (_HEIGHT + _LINE)
             canvas[y : y + _HEIGHT, x : x + tile.shape[1]] = tile
             labels.append(Label(case.caption, (x, y + _HEIGHT + _LINE / 2)))
+        top += lines[heading] * (_HEIGHT + _LINE)
     return write(canvas, labels)
 
 
