@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmsa.data.boxes import BoxesError
-from cmsa.inference.detectors.given import given_boxes
+from cmsa.inference.detectors.given import given_boxes, listed_boxes
 from cmsa.structures import Box
 
 SIZE = 240, 320
@@ -76,3 +76,10 @@ def test_boxes_that_reach_beyond_the_picture_are_fine():
 def test_what_is_no_box_is_named(boxes, format, message):
     with pytest.raises(BoxesError, match=message):
         given_boxes(boxes, format)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 7)])
+def test_an_array_of_other_columns_is_no_list_of_unusable_boxes(shape):
+    with pytest.raises(BoxesError, match=rf"got the shape \({shape[0]}, {shape[1]}\)"):
+        listed_boxes(np.ones(shape))
+    assert listed_boxes(np.zeros((0, 4))) == []

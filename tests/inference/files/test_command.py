@@ -299,6 +299,12 @@ def test_a_video_to_tracks_a_video_and_pictures(weights, walk, tmp_path, shown):
     assert pictures == [f"{number:06d}.jpg" for number in range(0, 25, 2)]
 
 
+def test_a_start_behind_the_end_is_told(weights, walk, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "detector": "motion"}
+    assert predict_files("pose", [walk], **options, reading=Reading(start=99), **shown.consoles()) == 2
+    assert "no picture and no frame came" in shown.err.getvalue()
+
+
 def test_a_video_goes_on_where_it_was_stopped(weights, walk, tmp_path, shown):
     options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "box": (10, 10, 40, 60)}
     assert predict_files("pose", [walk], **options, **shown.consoles()) == 0

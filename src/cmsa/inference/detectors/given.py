@@ -88,6 +88,8 @@ def listed_boxes(boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] |
         raise BoxesError(f"boxes are in the format xywh or xyxy, got {format!r}")
     entries = list_boxes(boxes)
     rows = {place: row for place, entry in enumerate(entries) if (row := _row(entry)) is not None}
+    if entries and not rows and isinstance(boxes, np.ndarray):
+        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array, got the shape {boxes.shape}")
     if format == "xyxy":
         corners = rows
         rows = {place: (x, y, right - x, bottom - y) for place, (x, y, right, bottom) in corners.items()}

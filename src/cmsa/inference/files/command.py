@@ -162,6 +162,8 @@ def predict_files(
             if summary.shown:
                 console.print(value_table(predictor.task, summary, top))
             console.print(summary_table(summary, count, predictor.task))
+    if not summary.done and not summary.before and not summary.skipped.count:
+        _complain(errors, "no picture and no frame came: the inputs name none, or end before --start")
     return summary.exit_code
 
 
