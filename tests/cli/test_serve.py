@@ -34,6 +34,9 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert serve.read_token(tmp_path / "token") == "another-token-of-letters"
     with pytest.raises(OSError, match="missing"):
         serve.read_token(tmp_path / "missing")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe" * 20)
+    with pytest.raises(ValueError, match=r"binary: a token is text"):
+        serve.read_token(tmp_path / "binary")
 
 
 @pytest.mark.parametrize("token", ["", "short", "with spaces between", "ünlesbar-ünlesbar", "x" * 20 + "\n" + "y" * 20])

@@ -1,4 +1,7 @@
-"""The Dockerfile's steps, in a fresh environment: what Docker would do, where there is no Docker."""
+"""The Dockerfile's steps, in a fresh environment: what Docker would do, where there is no Docker.
+
+Its index of PyTorch must be reached; another is taken from the environment: ``TORCH_INDEX=https://pypi.org/simple``.
+"""
 
 from __future__ import annotations
 

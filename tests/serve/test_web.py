@@ -92,6 +92,8 @@ def test_faults_of_a_form(pose_server, made, form):
         body, kind = form(**parts)
         reply = pose_server.predict(body, content_type=kind)
         assert (reply.status, reply.json["where"]) == (422, where)
+    body, kind = form(picture=made(), boxes=b'\xef\xbb\xbf{"xywh": []}')
+    assert pose_server.predict(body, content_type=kind).json["predictions"] == []
     body, kind = form(picture=made(), boxes='{"xywh": []}')
     reply = pose_server.predict(body, query({"xywh": []}), kind)
     assert (reply.status, reply.json["error"]) == (422, "are given twice, in the address and in the form")
@@ -130,6 +132,20 @@ def test_metrics_count(pose_server, made):
     assert count("cmsa_held_bytes") == 0
     assert count("cmsa_ready") == 1
     assert count("process_resident_memory_bytes") > 1e7
+
+
+def test_what_is_refused_before_it_is_looked_at_counts(small, pose_server, made, bearing):
+    def count(server, status: int, **headers: str) -> float:
+        lines = server.ask("GET", "/metrics", **headers).content.decode().splitlines()
+        return sum(
+            float(line.split()[-1]) for line in lines if line.startswith(f'cmsa_requests_total{{status="{status}"')
+        )
+
+    strangers, parameters = count(small, 401, **bearing), count(pose_server, 422)
+    assert small.predict(made()).status == 401
+    assert pose_server.predict(made(), "?image_id=one").status == 422
+    assert count(small, 401, **bearing) == strangers + 1
+    assert count(pose_server, 422) == parameters + 1
 
 
 @pytest.mark.parametrize(

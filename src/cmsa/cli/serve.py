@@ -125,7 +125,10 @@ def read_token(path: Path | None) -> str | None:
         OSError: the file cannot be read.
         ValueError: it is too short to be a secret, or holds what no header can.
     """
-    token = os.environ.get(TOKEN) if path is None else path.read_text(encoding="utf-8").strip()
+    try:
+        token = os.environ.get(TOKEN) if path is None else path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: a token is text, and this is no UTF-8") from error
     if token is None:
         return None
     if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:

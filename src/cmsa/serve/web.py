@@ -6,13 +6,14 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -20,6 +21,7 @@ from cmsa.inference.jsonl import Record
 from cmsa.serve.admission import FORM_BYTES, Admission, ClientGone, while_listening
 from cmsa.serve.boxes import read_boxes
 from cmsa.serve.form import read_form
+from cmsa.serve.metrics import Metrics
 from cmsa.serve.refusal import RETRY, Refusal
 from cmsa.serve.schema import FORM_TYPE, TAKEN, Schema, answer_schema, form_of, refusals, request_schema
 from cmsa.serve.service import Asked, Service
@@ -97,7 +99,9 @@ def build(service: Service, token: str | None = None, on_failure: Callable[[], N
         """The network: its task, its input (height, width), and the names of its keypoints or classes in order."""
         return JSONResponse(model)
 
-    @app.post(
+    counted = APIRouter(route_class=_counted_route(service.metrics))
+
+    @counted.post(
         "/predict",
         dependencies=guarded,
         responses={200: _json(answer), **unauthorised, **refusals(408, 413, 415, 422, 429, 500, 503, 504)},
@@ -109,18 +113,37 @@ def build(service: Service, token: str | None = None, on_failure: Callable[[], N
         image_id: Annotated[int, Query(ge=0, le=_LARGEST_ID, description="Of the picture in the answer.")] = 1,
     ) -> Response:
         """A picture, and perhaps boxes -> a value for each box, in a line as cmsa predict writes it."""
-        began, status = time.perf_counter(), 500
-        try:
-            response = await _predict(request, service, admission, file, image_id)
-            status = response.status_code
-        except Refusal as refusal:
-            status = refusal.status
-            raise
-        finally:
-            service.metrics.answered(status, time.perf_counter() - began)
-        return response
+        return await _predict(request, service, admission, file, image_id)
 
+    app.include_router(counted)
     return app
+
+
+def _counted_route(metrics: Metrics) -> type[APIRoute]:
+    """A kind of route whose answers are all counted: 401 and a wrong parameter, too, which come before its function."""
+
+    class CountedRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+
+            async def count(request: Request) -> Response:
+                began, status = time.perf_counter(), 500
+                try:
+                    response = await handler(request)
+                    status = response.status_code
+                except Refusal as refusal:
+                    status = refusal.status
+                    raise
+                except RequestValidationError:
+                    status = 422
+                    raise
+                finally:
+                    metrics.answered(status, time.perf_counter() - began)
+                return response
+
+            return count
+
+    return CountedRoute
 
 
 async def _predict(request: Request, service: Service, admission: Admission, file: str, image_id: int) -> Response:
@@ -165,7 +188,7 @@ def _asked(request: Request, kind: str, body: bytes, most: int, file: str, image
 
 def _decoded(content: bytes) -> str:
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")  # curl -F 'boxes=<boxes.json' sends the mark that Windows writes
     except UnicodeDecodeError as error:
         raise Refusal(422, f"is not UTF-8 ({error.reason} at byte {error.start})", "boxes") from error
 
