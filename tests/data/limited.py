@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 try:
     import resource
 except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
+
+PATIENCE = 10
 
 
 def under_limits(work: Callable[[], None], *, megabytes: int, seconds: int) -> None:
@@ -27,6 +31,10 @@ def under_limits(work: Callable[[], None], *, megabytes: int, seconds: int) -> N
     child = os.fork()
     if child == 0:
         told = ""
+        # What waits for a lock that no thread of this process holds takes no time of the CPU.
+        signal.alarm(PATIENCE * seconds)
+        # The threads that the parent's PyTorch had were not forked, and it would wait for them.
+        torch.set_num_threads(1)
         try:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             memory = pages * os.sysconf("SC_PAGE_SIZE") + megabytes * 2**20

@@ -10,9 +10,10 @@ from tiny_people import TINY
 
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
-from cmsa.evaluation.evaluate import evaluate_recipe, open_for_evaluation
+from cmsa.evaluation.evaluate import evaluate_recipe
 from cmsa.inference.predictor import Predictor
 from cmsa.models.create import load_weights
+from cmsa.runtime.feeding import open_for_evaluation
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.train import build_module, train

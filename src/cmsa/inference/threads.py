@@ -8,13 +8,15 @@ from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
+PATIENCE = 5.0
+"""Seconds that the end waits for an item that was begun; a camera that sends nothing is left to itself then."""
 
 
 def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
     """Read ``items`` in a thread, at most ``most`` of them ahead of whoever takes them here.
 
     The order stays. An error of ``items`` is raised here, after what came before it. When this iterator is closed, the
-    thread ends, and ``items`` is closed in it.
+    thread ends, and ``items`` is closed in it; that is waited for, but not longer than ``PATIENCE``.
     """
     ready: queue.Queue[tuple[Item] | None] = queue.Queue(most)
     failed: list[BaseException] = []
@@ -42,7 +44,8 @@ def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
                 close()
             put(None)
 
-    threading.Thread(target=read, name="read ahead", daemon=True).start()
+    thread = threading.Thread(target=read, name="read ahead", daemon=True)
+    thread.start()
     try:
         while (entry := ready.get()) is not None:
             yield entry[0]
@@ -50,3 +53,5 @@ def ahead(items: Iterator[Item], most: int) -> Generator[Item, None, None]:
             raise failed[0]
     finally:
         stop.set()
+        # A thread that is inside of a runtime when the process ends takes the process down with it.
+        thread.join(PATIENCE)
