@@ -69,7 +69,17 @@ def test_flags_reach_the_trainer(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         "cmsa.training.train.train", lambda recipe, out, **options: told.update(options, out=out, recipe=recipe)
     )
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    flags = ["--devices", "2", "--accelerator", "gpu", "--precision", "bf16-mixed", "--max-time", "00:01:00:00"]
+    flags = [
+        "--no-progress",
+        "--devices",
+        "2",
+        "--accelerator",
+        "gpu",
+        "--precision",
+        "bf16-mixed",
+        "--max-time",
+        "00:01:00:00",
+    ]
     more = ["--compile", "--resume", "--limit-batches", "7", "--checkpoint-minutes", "2.5", "--model.name", "cmsa_b"]
     more += ["--sync-batchnorm"]
     assert main(["train", str(folder / "tiny.yaml"), *flags, *more]) == 0
@@ -86,6 +96,7 @@ def test_flags_reach_the_trainer(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         "limit_batches": 7,
         "checkpoint_minutes": 2.5,
         "sync_batchnorm": True,
+        "progress": False,
     }
 
 
