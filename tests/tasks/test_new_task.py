@@ -177,6 +177,7 @@ TABLES = {
     "benchmark/noise.py": "the table of made up labels",
     "benchmark/pipeline.py": "the default weights of the whole job's benchmark",
     "benchmark/serve.py": "the default weights of the server's benchmark",
+    "experiments/published_rows.py": "tables of what is printed in percent, and of what the paper scored on",
     "edge/predictor.py": "the table of what a decoded file puts out, read without PyTorch",
     "benchmark/networks.py": "the networks that are measured are of pose",
 }

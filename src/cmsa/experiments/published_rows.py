@@ -16,6 +16,8 @@ COLUMNS = {"model", "data", "input_h", "input_w", "parameters_m", "macs_g", "sou
 PAPER = "CMSA paper"
 PERCENT = {"pose", "classification"}
 """Tasks whose scores are printed in percent, and measured as fractions of 1."""
+SCORED_ON = {"pose": "coco-val2017"}
+"""What the paper's rows of a task are scored on, where the validation store's name does not begin with it."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,8 @@ def rows_of_recipe(recipe: Mapping[str, Any]) -> list[Published]:
 
 
 def _data_of(recipe: Mapping[str, Any]) -> str:
-    if recipe["model"]["task"] == "pose":
-        return "coco-val2017"
-    return Path(recipe["data"]["validate"][0]).stem.partition("-")[0]
+    of_store = Path(recipe["data"]["validate"][0]).stem.partition("-")[0]
+    return SCORED_ON.get(recipe["model"]["task"], of_store)
 
 
 def _from_csv(row: dict[str, str]) -> Published:
