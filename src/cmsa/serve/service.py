@@ -12,27 +12,23 @@ from typing import Any
 import numpy as np
 
 from cmsa.data.untrusted import Fault, RefusedPicture, read_untrusted
+from cmsa.inference.chosen import chosen_detector, chosen_model, chosen_task
 from cmsa.inference.cuts import CutPicture
-from cmsa.inference.detectors import Detections, Detector, Selection, make_detector
+from cmsa.inference.detectors import Detections, Detector, Selection
 from cmsa.inference.detectors.detections import DetectorError, Picture
 from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.lines import result_line
-from cmsa.inference.heads import PREFIX, make_head_detector
 from cmsa.inference.jsonl import Record, plain
 from cmsa.inference.pipeline import FrameResult
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Frame
-from cmsa.models.create import load_weights
-from cmsa.models.pretrained import default_weights, find_weights
-from cmsa.models.weights import describe
 from cmsa.runtime.sessions import Runtime
 from cmsa.serve.batcher import Batcher, Values
 from cmsa.serve.boxes import NamedBoxes
 from cmsa.serve.limits import Limits
 from cmsa.serve.metrics import Metrics
 from cmsa.serve.refusal import Refusal
-from cmsa.tasks import commands
 
 _STATUS: dict[Fault, int] = {"unknown": 415, "large": 413, "damaged": 422}
 _REMEMBERING = "motion"
@@ -201,14 +197,7 @@ def load_predictor(
         ValueError: there is no such task or runtime, or the weights are for another task.
         FileNotFoundError: there are no such weights.
     """
-    tasks = commands()
-    if command not in tasks:
-        raise ValueError(f"no task {command!r}; there are {', '.join(tasks)}")
-    name = weights or default_weights(tasks[command].name)
-    model = load_weights(find_weights(name))
-    found = describe(model).task
-    if found != tasks[command].name:
-        raise ValueError(f"weights {name}: they are for {found}, not for {tasks[command].name}")
+    model = chosen_model(chosen_task(command), weights)
     return Predictor(model, device=device, threads=threads, runtime=runtime)
 
 
@@ -221,13 +210,7 @@ def load_detector(
         DetectorError: there is no such detector, or it finds boxes by the names of files.
     """
     selection = selection or Selection()
-    options: dict[str, object] = {"category": predictor.task.category}
-    if selection.score > 0:
-        options["score"] = selection.score
     if text.split("?")[0].lower().endswith(".json"):
         raise DetectorError(f"{text}: boxes of a file belong to its pictures, and a server gets others: send them")
-    if text.startswith(PREFIX):
-        found: Detector = make_head_detector(text, threads)
-    else:
-        found = make_detector(text, threads=threads, **options)
+    found = chosen_detector(text, predictor.task, selection, threads)
     return found if selection == Selection() else SelectiveDetector(found, selection)

@@ -13,23 +13,19 @@ from torch import nn
 from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
 from cmsa.export.converted import fastest_at_hand
 from cmsa.files.whole import refuse_unwritable
-from cmsa.inference.detectors import Detector, Selection, make_detector
+from cmsa.inference.chosen import chosen_detector, chosen_model, chosen_task
+from cmsa.inference.detectors import Detector, Selection
 from cmsa.inference.detectors.looked_up import DetectionFileDetector, GivenBoxes
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat
 from cmsa.inference.files.results import RESULTS
 from cmsa.inference.files.run import FileRun
 from cmsa.inference.files.summary import Summary
-from cmsa.inference.heads import PREFIX, make_head_detector
 from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Notice, Reading, Source, SourceFinder, read_frames
-from cmsa.models.base import BaseNetwork
-from cmsa.models.create import load_weights
-from cmsa.models.pretrained import default_weights, find_weights
-from cmsa.models.weights import describe
 from cmsa.runtime.sessions import Precision, Runtime
-from cmsa.tasks import Task, commands
+from cmsa.tasks import Task
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,13 +110,13 @@ def predict_files(
     folder = Path(out)
     summary = Summary()
     try:
-        kind = _task(task)
+        kind = chosen_task(task)
         if top < 1 or batch_size < 1:
             raise ValueError(f"top and batch size must be at least 1, got {top} and {batch_size}")
         refuse_unwritable(folder / RESULTS)
         sources, count = _sources(inputs, recursive, folder / ANNOTATED)
         listed = sources if isinstance(sources, list) else []
-        model = _model(kind, weights)
+        model = chosen_model(kind, weights)
         if exported is None and runtime is None and device == "cpu" and count is not None and count < _FEW:
             runtime = fastest_at_hand(model)
         predictor = Predictor(
@@ -184,13 +180,6 @@ def _complain(console: Console, text: str) -> None:
     console.print(f"cmsa predict: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _task(command: str) -> type[Task]:
-    tasks = commands()
-    if command not in tasks:
-        raise ValueError(f"no task {command!r}; there are {', '.join(tasks)}")
-    return tasks[command]
-
-
 def _sources(
     inputs: Sequence[str | Path], recursive: bool, exclude: Path
 ) -> tuple[Iterable[Source | Notice], int | None]:
@@ -220,13 +209,7 @@ def _detector(
     if path is not None:
         found: Detector = DetectionFileDetector(path, task.category)
     elif detector is not None:
-        defaults: dict[str, object] = {"category": task.category}
-        if selection is not None and selection.score > 0:
-            defaults["score"] = selection.score
-        if detector.startswith(PREFIX):
-            found = make_head_detector(detector, threads)
-        else:
-            found = make_detector(detector, threads=threads, **defaults)
+        found = chosen_detector(detector, task, selection, threads)
     else:
         return None, None
     file = found.file if isinstance(found, DetectionFileDetector) else None
@@ -239,12 +222,3 @@ def _check_names(file: DetectionFile | None, sources: Sequence[Source | Notice])
     pictures = [source for source in sources if isinstance(source, Source) and source.kind == "picture"]
     if pictures and not any(file.find(source.target) for source in pictures):
         raise BoxesError(f"{file.path}: names none of the {len(pictures)} pictures, but {file.named() or 'nothing'}")
-
-
-def _model(task: type[Task], weights: str | Path | None) -> BaseNetwork:
-    name = weights or default_weights(task.name)
-    model = load_weights(find_weights(name))
-    found = describe(model).task
-    if found != task.name:
-        raise ValueError(f"weights {name}: they are for {found}, not for {task.name}")
-    return model
