@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+from tiny_people import SIZE, TINY, people_store, tiny_recipe
 
 from cmsa.data.store import CropStore, StoreError, names_of, store_names
 from cmsa.data.transforms.preprocess import Preprocess
@@ -20,20 +20,6 @@ from cmsa.models.fuse import fuse
 from cmsa.models.weights import read_description, save_weights
 from cmsa.runtime.feeding import open_for_evaluation
 from cmsa.tasks.pose.task import PoseTask
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    torch.manual_seed(0)
-    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def store(folder: Path) -> CropStore:
-    return people_store(folder, "val.crops", training=False)
 
 
 @pytest.mark.parametrize("flip_test", [False, True])

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+from tiny_people import TINY, people_store, tiny_recipe
 
 from cmsa.data.crops import CropSpec
 from cmsa.data.samples import Sample, sources_of
@@ -16,20 +15,6 @@ from cmsa.evaluation.gallery import ranked
 from cmsa.models.create import create_model
 from cmsa.models.weights import save_weights
 from cmsa.training.recipe import DataRecipe, ModelRecipe, Recipe
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    torch.manual_seed(0)
-    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def store(folder: Path) -> CropStore:
-    return people_store(folder, "val.crops", training=False)
 
 
 def test_best_median_and_worst() -> None:

@@ -2,31 +2,14 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
-from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+from tiny_people import SIZE, tiny_recipe
 
 from cmsa.cli.main import main
 from cmsa.data.disturbances import disturbances
 from cmsa.data.store import CropStore
 from cmsa.evaluation.evaluate import evaluate_recipe
 from cmsa.evaluation.robustness import robustness
-from cmsa.models.create import create_model
-from cmsa.models.weights import save_weights
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    torch.manual_seed(0)
-    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def store(folder: Path) -> CropStore:
-    return people_store(folder, "val.crops", training=False)
 
 
 def test_undisturbed_is_the_plain_evaluation(

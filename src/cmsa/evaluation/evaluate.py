@@ -12,7 +12,7 @@ import torch
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of
 from cmsa.evaluation.gallery import gallery_files, save_gallery
-from cmsa.evaluation.opened import open_evaluation
+from cmsa.evaluation.opened import Evaluation, open_evaluation
 from cmsa.evaluation.record import check_samples_path, write_record, write_samples
 from cmsa.export.converted import open_exported_of
 from cmsa.files.whole import refuse_own_input, refuse_unwritable
@@ -58,6 +58,36 @@ def evaluate_store(
         score.update(batch, tuple(part.cpu() for part in decoded))
         advance(len(images))
     return score.compute()
+
+
+def evaluate_opened(
+    evaluation: Evaluation,
+    store: CropStore,
+    *,
+    flip_test: bool,
+    batch_size: int,
+    exported: Network | None = None,
+    advance: Callable[[int], None] = lambda count: None,
+    score: Score | None = None,
+) -> Scores:
+    """Score what ``open_evaluation`` opened on one of its stores, or on a store made of one.
+
+    Args:
+        evaluation: the network, and how it is fed.
+        store: as for :func:`evaluate_store`, and so ``flip_test``, ``batch_size``, ``advance`` and ``score``.
+        exported: takes the network's place, on the CPU.
+    """
+    return evaluate_store(
+        exported or evaluation.network,
+        evaluation.task,
+        store,
+        flip_test=flip_test,
+        batch_size=batch_size,
+        device="cpu" if exported else evaluation.device,
+        advance=advance,
+        score=score,
+        preprocess=evaluation.preprocess,
+    )
 
 
 def evaluate_recipe(
@@ -107,26 +137,24 @@ def evaluate_recipe(
         refuse_own_input(file, evaluation.file, *exported)
         refuse_unwritable(file)
     galleries = gallery_files(gallery, evaluation) if gallery else {}
-    networks: dict[str, Network] = {"": evaluation.network}
+    networks: dict[str, Network | None] = {"": None}
     for name, path in zip(names_of(exported), exported, strict=True):
         networks[f", {name}"] = open_exported_of(path, evaluation.trained.description)
     console = Console()
     accounts: dict[str, Score] = {}
     scores: dict[str, Scores] = {}
     with Progress(console=console, transient=True) as progress:
-        for (name, store), (ending, run) in product(evaluation.stores.items(), networks.items()):
+        for (name, store), (ending, run_file) in product(evaluation.stores.items(), networks.items()):
             bar = progress.add_task(escape(f"{store.folder.name}{ending}"), total=len(store))
             account = accounts[name + ending] = evaluation.task.score(store)
-            scores[name + ending] = evaluate_store(
-                run,
-                evaluation.task,
+            scores[name + ending] = evaluate_opened(
+                evaluation,
                 store,
                 flip_test=flip_test,
                 batch_size=batch_size,
-                device="cpu" if ending else device,
+                exported=run_file,
                 advance=partial(progress.advance, bar),
                 score=account,
-                preprocess=evaluation.preprocess,
             )
             if pictures:
                 account.save_pictures(pictures, Path(name).name + ending)

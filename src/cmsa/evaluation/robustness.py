@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmsa.data.disturbances import Disturbance, disturbances, disturbed
-from cmsa.data.store import CropStore
-from cmsa.evaluation.evaluate import evaluate_store
+from cmsa.evaluation.evaluate import evaluate_opened
 from cmsa.evaluation.opened import open_evaluation
 from cmsa.files.whole import refuse_unwritable, whole_file, without_nan
 from cmsa.metrics.table import Scores
@@ -81,17 +81,7 @@ def robustness(
     kinds = disturbances(evaluation.trained.description.input_size[0])
     console, rows = Console(), []
 
-    def scored(store: CropStore) -> Scores:
-        return evaluate_store(
-            evaluation.network,
-            evaluation.task,
-            store,
-            flip_test=flip_test,
-            batch_size=batch_size,
-            device=device,
-            preprocess=evaluation.preprocess,
-        )
-
+    scored = partial(evaluate_opened, evaluation, flip_test=flip_test, batch_size=batch_size)
     with Progress(console=console, transient=True) as progress:
         strengths = sum(len(kind.strengths) for kind in kinds)
         bar = progress.add_task("robustness", total=len(evaluation.stores) * (1 + strengths))

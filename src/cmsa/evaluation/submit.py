@@ -6,7 +6,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from cmsa.evaluation.evaluate import evaluate_store
+from cmsa.evaluation.evaluate import evaluate_opened
 from cmsa.evaluation.opened import open_evaluation
 from cmsa.files.whole import refuse_own_input, refuse_unwritable, whole_file
 from cmsa.training.recipe import Recipe
@@ -46,17 +46,8 @@ def submit(
     console = Console()
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task(escape(store.folder.name), total=len(store))
-        evaluate_store(
-            evaluation.network,
-            evaluation.task,
-            store,
-            flip_test=flip_test,
-            batch_size=batch_size,
-            device=device,
-            advance=partial(progress.advance, bar),
-            score=account,
-            preprocess=evaluation.preprocess,
-        )
+        advance = partial(progress.advance, bar)
+        evaluate_opened(evaluation, store, flip_test=flip_test, batch_size=batch_size, advance=advance, score=account)
     entries = account.entries()
     with whole_file(out) as written:
         written.write_text(json.dumps(entries, allow_nan=False), encoding="utf-8")
