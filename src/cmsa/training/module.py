@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from cmsa.data.loader import EpochSampler, store_loader
 from cmsa.data.store import CropStore, store_names
 from cmsa.data.transforms.augment import AffineRange, Augmentation
+from cmsa.data.transforms.degradation import Degradation
 from cmsa.geometry.affine import compose_affine
 from cmsa.models.description import Description
 from cmsa.models.network import constant_buffers
@@ -87,6 +88,9 @@ def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess 
         # What was sampled once would be averaged after all.
         supersample=1 if sampled else augment.supersample,
         preprocess=preprocess or Preprocess(),
+        degradation=Degradation(augment.degradation_probability, augment.blur, augment.noise, augment.jpeg)
+        if augment.degradation_probability
+        else None,
     )
 
 

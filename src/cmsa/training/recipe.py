@@ -68,6 +68,9 @@ class AugmentRecipe:
         half_body_probability: how often a half body replaces the whole.
         translation: fraction of the sides; whole_pixels: shift by whole pixels only.
         jitter: brightness, contrast and saturation.
+        degradation_probability: the share of images that each of blur, noise and JPEG is done to, see ``Degradation``.
+        blur: the largest standard deviation, in pixels of the input; noise: the largest, of 255 grey levels; jpeg: the
+            lowest quality, 1 to 95; 0 leaves each of them out.
         erasing_probability: of random erasing.
         mixup: alpha of the Beta distribution of mixup, for classification; 0 for none.
         supersample: bilinear samples per output pixel along each axis.
@@ -83,6 +86,10 @@ class AugmentRecipe:
     translation: float = 0.0
     whole_pixels: bool = False
     jitter: float = 0.0
+    degradation_probability: float = 0.0
+    blur: float = 1.0
+    noise: float = 20.0
+    jpeg: int = 40
     erasing_probability: float = 0.0
     mixup: float = 0.0
     supersample: int = 2

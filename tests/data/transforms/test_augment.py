@@ -13,6 +13,7 @@ from cmsa.data.transforms.augment import (
     transform_keypoints,
     warp,
 )
+from cmsa.data.transforms.degradation import Degradation
 from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.geometry.affine import apply_affine
 from cmsa.geometry.crops import crop_affine
@@ -276,3 +277,15 @@ def test_wrong_ranges_are_named() -> None:
         AffineRange(scale_limits=(1.1, 1.3))
     with pytest.raises(ValueError, match="flip_probability"):
         AffineRange(flip_probability=1.5)
+
+
+def test_images_are_degraded_before_they_are_normalised() -> None:
+    crops = torch.randint(0, 256, (8, *STORE, 3), generator=generator(), dtype=torch.uint8)
+    still = {"size": SIZE, "density": DENSITY, "affine": AffineRange.still()}
+    clean, _ = Augmentation(**still)(crops, generator())
+    degradation = Degradation(1, noise=20)
+    noisy, _ = Augmentation(**still, degradation=degradation)(crops, generator())
+    changed = (noisy - clean) * Preprocess().std * 255
+    # As strong as in 0..1: standard deviations up to 20 of 255.
+    assert 2 < changed.std() < 20
+    assert changed.flatten(1).std(dim=1).max() < 21

@@ -1,8 +1,8 @@
 """The whole augmentation of one batch of stored crops, the same code on CPU and GPU.
 
-One call draws an affine map per sample, warps the crops, changes the colours, normalises and erases. The caller
-moves the labels with the returned sample (``transform_keypoints`` for joints; ``rotation`` and ``flipped`` for
-angles).
+One call draws an affine map per sample, warps the crops, changes the colours, degrades, normalises and erases.
+The caller moves the labels with the returned sample (``transform_keypoints`` for joints; ``rotation`` and
+``flipped`` for angles).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cmsa.data.transforms.affine import (
     transform_keypoints,
     warp,
 )
+from cmsa.data.transforms.degradation import Degradation
 from cmsa.data.transforms.photometric import (
     ErasingFill,
     color_jitter,
@@ -57,6 +58,7 @@ class Augmentation(nn.Module):
         erasing_fill: what is written there.
         supersample: bilinear samples per output pixel, along each axis.
         preprocess: how images are normalised; by ImageNet's mean and spread if None.
+        degradation: blur, noise and JPEG of the images; none if None.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Augmentation(nn.Module):
         erasing_fill: ErasingFill = "pixels",
         supersample: int = 2,
         preprocess: Preprocess | None = None,
+        degradation: Degradation | None = None,
     ) -> None:
         super().__init__()
         self.size, self.density, self.affine, self.supersample = size, density, affine or AffineRange(), supersample
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
         self.erasing_probability, self.erasing_fill = erasing_probability, erasing_fill
         self.preprocess = preprocess or Preprocess()
+        self.degradation = degradation
 
     def forward(
         self,
@@ -109,6 +113,8 @@ class Augmentation(nn.Module):
         images = warp(crops, sample.matrices, self.size, self.supersample)
         if self.brightness or self.contrast or self.saturation:
             images = color_jitter(images, self.brightness, self.contrast, self.saturation, generator)
+        if self.degradation is not None:
+            images = self.degradation(images, generator)
         images = self.preprocess.normalize(images)
         if self.erasing_probability:
             images = random_erasing(images, self.erasing_probability, generator, fill=self.erasing_fill)
