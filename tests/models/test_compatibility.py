@@ -7,16 +7,17 @@ import io
 
 import pytest
 import torch
+from every_variant import EVERY_VARIANT, LARGE
 
 from cmsa.models import fuse
-from cmsa.models.registry import VARIANTS
 
 SIZE = (16, 8)
 ONE_BLOCK = {"depths": (1, 1, 1), "input_size": SIZE}
 """All parts of a variant, traced in a third of the time."""
 QUICK_OR_WHOLE = [
     pytest.param("cmsa_n", ONE_BLOCK, id="one-block"),
-    *(pytest.param(variant, {"input_size": SIZE}, id=variant, marks=pytest.mark.slow) for variant in VARIANTS),
+    pytest.param("cmsa_s", {"input_size": SIZE}, id="cmsa_s", marks=pytest.mark.slow),
+    *(pytest.param(name, {"input_size": SIZE}, id=name, marks=pytest.mark.exhaustive) for name in ("cmsa_n", *LARGE)),
 ]
 
 
@@ -61,7 +62,8 @@ def test_compiled_training_step(network, images):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-4, msg=name)
 
 
-@pytest.mark.slow
+# Nearly all of its minute is the C++ compiler's.
+@pytest.mark.exhaustive
 def test_compile_to_machine_code(network, images):
     model = network(**ONE_BLOCK)
     x = images(2, SIZE)
@@ -70,7 +72,7 @@ def test_compile_to_machine_code(network, images):
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "training"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY_VARIANT)
 def test_bfloat16_autocast(variant, training, network, images):
     model = network(variant).train(training)
     x = images(2, (32, 24))
@@ -94,7 +96,7 @@ def test_bfloat16_weights_with_padded_windows(network, images):
     assert (found - expected).square().mean().sqrt() / expected.std() < 0.1
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY_VARIANT)
 @torch.no_grad()
 def test_channels_last(variant, network, images):
     model = network(variant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from every_variant import EVERY_VARIANT
 from torch import nn
 
 from cmsa.models import CMSA, create_model, fuse
@@ -24,7 +25,7 @@ def difference(model: nn.Module, other: nn.Module, x: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("size", [(32, 24), (33, 21)])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", EVERY_VARIANT)
 def test_every_variant(variant, size, network, images):
     model = network(variant, size).double()
     fused = fuse(model)
