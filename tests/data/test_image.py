@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,32 @@ def test_path_text_bytes_array_and_pil_give_the_same(rgb: NDArray[np.uint8], tmp
         assert image.dtype == np.uint8
         assert image.flags.c_contiguous
         np.testing.assert_array_equal(image, rgb)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_bands_make_the_whole(mode: str) -> None:
+    """Large pictures are taken over in bands; the last one is not whole, and each row has values of its own."""
+    pixels = np.random.default_rng(1).integers(0, 256, (601, 7, 4), dtype=np.uint8)
+    start = Image.fromarray(pixels).convert("RGB" if mode in ("P", "CMYK", "YCbCr", "HSV", "LAB", "1") else "RGBA")
+    picture = Image.frombytes("LAB", start.size, start.tobytes()) if mode == "LAB" else start.convert(mode)
+    assert picture.mode == mode
+    whole = np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+    if whole.shape[2] == 4:
+        whole = np.rint(whole[..., :3] * (whole[..., 3:] / 255.0))
+    np.testing.assert_array_equal(read_image(picture), whole)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_pixels_are_in_memory_once(mode: str) -> None:
+    """Beside Pillow's own: many threads of a server decode at a time."""
+    content = encoded(Image.new("RGB", (1000, 4000), (9, 8, 7)).convert(mode))
+    read_image(content)
+    tracemalloc.start()
+    try:
+        pixels = read_image(content)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * pixels.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_views_become_contiguous(rgb: NDArray[np.uint8]) -> None:

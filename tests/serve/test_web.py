@@ -117,6 +117,14 @@ def test_health_readiness_and_the_model(pose_server):
     assert (model["task"], model["input_size"], len(model["names"])) == ("pose", [32, 24], 17)
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready", "/model"])
+def test_head_is_get_without_the_body(pose_server, path):
+    found, expected = pose_server.ask("HEAD", path), pose_server.ask("GET", path)
+    assert (found.status, found.content) == (200, b"")
+    for name in ("content-type", "content-length"):
+        assert found.headers[name] == expected.headers[name]
+
+
 def test_metrics_count(pose_server, made):
     def count(name: str) -> float:
         lines = pose_server.ask("GET", "/metrics").content.decode().splitlines()
@@ -153,11 +161,12 @@ def test_what_is_refused_before_it_is_looked_at_counts(small, pose_server, made,
 )
 def test_who_has_no_token_is_told_nothing(small, made, given):
     headers = {} if given is None else {"authorization": given}
-    for method, path in [("POST", "/predict"), ("GET", "/metrics"), ("GET", "/model")]:
+    for method, path in [("POST", "/predict"), ("GET", "/metrics"), ("GET", "/model"), ("HEAD", "/model")]:
         reply = small.ask(method, path, made() if method == "POST" else None, content_type="image/png", **headers)
         assert reply.status == 401
         assert reply.headers["www-authenticate"] == "Bearer"
-        assert reply.json == {"error": "a bearer token is needed", "where": "header authorization"}
+        if method != "HEAD":
+            assert reply.json == {"error": "a bearer token is needed", "where": "header authorization"}
 
 
 def test_probes_need_no_token_and_others_get_in_with_it(small, made, bearing):

@@ -18,6 +18,8 @@ PICTURE_SUFFIXES = frozenset(
 
 _FLOAT_TOLERANCE = 1e-3
 _TURNED_ORIENTATIONS = (5, 6, 7, 8)
+_BAND = 256
+"""Rows that are taken over at a time."""
 
 
 class ImageError(ValueError):
@@ -65,7 +67,7 @@ def read_image(source: ImageSource, *, apply_exif: bool = True) -> NDArray[np.ui
         return _from_array(source, f"array of shape {source.shape} and type {source.dtype}")
     if isinstance(source, Image.Image):
         name = f"PIL image of mode {source.mode} and size {source.size}"
-        return _from_pil(source, name, apply_exif, ours=False)
+        return _from_pil(source, name, apply_exif)
     if isinstance(source, bytes):
         return _decode(source, f"encoded image of {len(source)} bytes", apply_exif)
     if isinstance(source, str | Path):
@@ -86,27 +88,35 @@ def _decode(content: bytes, name: str, apply_exif: bool) -> NDArray[np.uint8]:
         raise ImageError(f"{name}: cannot be decoded ({error})") from error
     except Exception as error:  # Pillow's readers report damage with many kinds of exception
         raise ImageError(f"{name}: cannot be decoded (no picture in a known format, or damaged)") from error
-    return _from_pil(picture, name, apply_exif, ours=True)
+    return _from_pil(picture, name, apply_exif)
 
 
-def _from_pil(picture: Image.Image, name: str, apply_exif: bool, ours: bool) -> NDArray[np.uint8]:
-    """A picture's pixels; one that is ours may be turned where it is, which saves a copy where nothing is to turn."""
+def _from_pil(picture: Image.Image, name: str, apply_exif: bool) -> NDArray[np.uint8]:
     try:
-        if apply_exif:
-            if ours:
-                ImageOps.exif_transpose(picture, in_place=True)
-            else:
-                picture = ImageOps.exif_transpose(picture)
+        # Asked for first: where nothing is to turn, it would copy the picture.
+        if apply_exif and picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            picture = ImageOps.exif_transpose(picture)
         if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
             # PIL would cut these at 255.
             return _from_array(_deep_grey(picture), name)
-        transparent = picture.has_transparency_data
-        mode = "RGBA" if transparent else "RGB"
-        return _from_array(np.asarray(picture if picture.mode == mode else picture.convert(mode)), name)
+        return _from_bands(picture, name)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders report damage with many kinds of exception
         raise ImageError(f"{name}: cannot be decoded ({error})") from error
+
+
+def _from_bands(picture: Image.Image, name: str) -> NDArray[np.uint8]:
+    """Pixels band by band: at once, a large picture is in memory four times, and that many times for each thread."""
+    width, height = picture.size
+    if 0 in picture.size:
+        raise ImageError(f"{name}: the image is empty")
+    mode = "RGBA" if picture.has_transparency_data else "RGB"
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _BAND):
+        band = picture.crop((0, top, width, min(top + _BAND, height)))
+        pixels[top : top + _BAND] = _from_array(np.asarray(band if band.mode == mode else band.convert(mode)), name)
+    return pixels
 
 
 def _deep_grey(picture: Image.Image) -> NDArray[np.generic]:

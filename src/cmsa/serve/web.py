@@ -29,6 +29,7 @@ from cmsa.version import __version__
 
 _GONE = 499
 """What nginx calls a client that did not wait; nobody reads it but the metrics."""
+_Answers = Callable[[], Coroutine[Any, Any, Response]]
 _PARAMETERS = "boxes", "file", "image_id"
 _LARGEST_ID = 2**53 - 1
 _LONGEST_NAME = 1000
@@ -68,12 +69,22 @@ def build(service: Service, token: str | None = None, on_failure: Callable[[], N
     guarded, unauthorised = _guard(token)
     description = service.predictor.description
 
-    @app.get("/health", responses={200: _json(form_of({"status": ""}))})
+    def get(path: str, **options: Any) -> Callable[[_Answers], _Answers]:
+        """GET, and HEAD as every GET has it: load balancers ask for their health by it."""
+
+        def register(function: _Answers) -> _Answers:
+            app.add_api_route(path, function, methods=["HEAD"], include_in_schema=False, **options)
+            app.add_api_route(path, function, methods=["GET"], **options)
+            return function
+
+        return register
+
+    @get("/health", responses={200: _json(form_of({"status": ""}))})
     async def health() -> JSONResponse:
         """Whether the process answers at all."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/ready", responses={200: _json(form_of({"status": ""})), **refusals(503)})
+    @get("/ready", responses={200: _json(form_of({"status": ""})), **refusals(503)})
     async def ready() -> JSONResponse:
         """Whether the network can run."""
         _check_ready(service)
@@ -81,7 +92,7 @@ def build(service: Service, token: str | None = None, on_failure: Callable[[], N
 
     text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
-    @app.get("/metrics", dependencies=guarded, responses={200: text, **unauthorised}, response_class=Response)
+    @get("/metrics", dependencies=guarded, responses={200: text, **unauthorised}, response_class=Response)
     async def metrics() -> Response:
         """What was done, for Prometheus."""
         service.metrics.ready.set(service.ready)
@@ -94,7 +105,7 @@ def build(service: Service, token: str | None = None, on_failure: Callable[[], N
         "names": list(description.names or service.predictor.task.label_names),
     }
 
-    @app.get("/model", dependencies=guarded, responses={200: _json(form_of(model)), **unauthorised})
+    @get("/model", dependencies=guarded, responses={200: _json(form_of(model)), **unauthorised})
     async def describe() -> JSONResponse:
         """The network: its task, its input (height, width), and the names of its keypoints or classes in order."""
         return JSONResponse(model)
