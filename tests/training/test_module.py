@@ -12,8 +12,9 @@ from cmsa.data.transforms.affine import AffineRange
 from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.models.network import CMSA
 from cmsa.tasks.pose.codecs import CODECS
+from cmsa.training.augmentation import build_augmentation
 from cmsa.training.half_network import HalfNetwork
-from cmsa.training.module import TrainingModule, build_augmentation, step_seed
+from cmsa.training.module import TrainingModule, step_seed
 from cmsa.training.train import build_module
 
 

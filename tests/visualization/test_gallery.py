@@ -10,7 +10,7 @@ def flat(color: tuple[int, int, int], size: tuple[int, int] = (48, 36)) -> np.nd
 def test_truth_is_at_left_and_rows_are_in_order() -> None:
     red, green, blue = (200, 0, 0), (0, 200, 0), (0, 0, 200)
     picture = draw_gallery(
-        {"best": [Case(flat(red), flat(green), "0"), Case(flat(blue), flat(blue), "1")], "worst": []}, "title"
+        {"best": [Case((flat(red), flat(green)), "0"), Case((flat(blue), flat(blue)), "1")], "worst": []}, "title"
     )
     assert picture.shape[0] == 2 * 24 + 30 + 2 * 300
     # The first row of crops, 240 pixels high, starts below the margin, the title and the heading.
@@ -23,7 +23,7 @@ def test_truth_is_at_left_and_rows_are_in_order() -> None:
 
 
 def test_wide_crops_go_on_in_the_next_line() -> None:
-    cases = [Case(flat((200, 0, 0), (24, 60)), flat((0, 200, 0), (24, 60)), "case")] * 3
+    cases = [Case((flat((200, 0, 0), (24, 60)), flat((0, 200, 0), (24, 60))), "case")] * 3
     picture = draw_gallery({"best": cases, "worst": cases[:1]}, "title")
     # A pair is 1206 pixels wide, so that two stand in a line.
     assert picture.shape == (2 * 24 + 3 * 30 + 3 * 270, 2 * (1206 + 24) + 48, 3)

@@ -27,7 +27,7 @@ from cmsa.data.samples import sources_of
 from cmsa.data.store import CropStore
 from cmsa.data.store_writer import build_store
 from cmsa.data.transforms.augment import move_keypoints, transform_keypoints
-from cmsa.training.module import build_augmentation
+from cmsa.training.augmentation import build_augmentation
 from cmsa.training.recipe import Recipe
 
 PROCESSES, THREADS, STORE = "decode and warp, processes", "decode and warp, threads", "packed store"

@@ -23,6 +23,7 @@ from cmsa.cli import (
     serve,
     sweep,
     train,
+    view,
 )
 from cmsa.version import __version__
 
@@ -30,6 +31,7 @@ COMMANDS: dict[str, ModuleType] = {
     "predict": predict,
     "label": label,
     "prepare": prepare,
+    "view": view,
     "train": train,
     "sweep": sweep,
     "report": report,

@@ -6,20 +6,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 from cmsa.data.store import CropStore
 from cmsa.evaluation.opened import Evaluation
-from cmsa.files.whole import whole_file
 from cmsa.metrics.score import Score
-from cmsa.structures import Box
 from cmsa.visualization.annotate import annotate_crop
 from cmsa.visualization.gallery import Case, draw_gallery
 from cmsa.visualization.panel import Picture
+from cmsa.visualization.picture_file import FORMATS, save_picture
 
-PICTURE_SUFFIXES = (".png", ".jpg")
 CASES = 5
 """Of each kind."""
 
@@ -33,7 +29,7 @@ def gallery_files(place: Path, evaluation: Evaluation) -> dict[str, Path]:
     for store in evaluation.stores.values():
         if evaluation.task.score(store).ranked_by is None:
             raise ValueError(f"a gallery needs an order, and the task {evaluation.task.name} ranks no samples")
-    if place.suffix.lower() not in PICTURE_SUFFIXES:
+    if place.suffix.lower() not in FORMATS:
         return {name: place / f"{Path(name).name}.png" for name in evaluation.stores}
     if len(evaluation.stores) > 1:
         raise ValueError(f"{place}: is one file for the galleries of {len(evaluation.stores)} stores; name a folder")
@@ -59,13 +55,11 @@ def save_gallery(path: Path, evaluation: Evaluation, name: str, account: Score, 
     store = evaluation.stores[name]
     cases = dict(zip(chosen, _drawn(evaluation, store, chosen, flip_test), strict=True))
     shown = {
-        heading: [Case(*cases[place], f"{place}   {column} {values[place]:.3g}") for place in places]
+        heading: [Case(cases[place], f"{place}   {column} {values[place]:.3g}") for place in places]
         for heading, places in rows.items()
     }
     title = f"{evaluation.weights} on {Path(name).name}: truth at left, prediction at right"
-    picture = Image.fromarray(draw_gallery(shown, title))
-    with whole_file(path) as written:
-        picture.save(written, format="JPEG" if path.suffix.lower() == ".jpg" else "PNG")
+    save_picture(path, draw_gallery(shown, title))
 
 
 def ranked(values: Sequence[float], large_is_good: bool, count: int = CASES) -> dict[str, list[int]]:
@@ -91,11 +85,7 @@ def _drawn(
     task, batch = evaluation.task, store.read(places)
     images = evaluation.preprocess.to(evaluation.device)(batch["crops"].to(evaluation.device))
     decoded = tuple(part.cpu() for part in task.predict(evaluation.network, images, flip_test))
-    height, width = store.spec.size
-    # Everything is drawn in the crop, which is its own picture.
-    still = [np.array([[1.0, 0, 0], [0, 1, 0]])] * len(places)
-    boxes = [Box(0, 0, width, height)] * len(places)
-    truth, found = (task.values(values, still, boxes) for values in (task.truth(batch), decoded))
+    truth, found = (task.values_in_crops(values, store.spec.size) for values in (task.truth(batch), decoded))
     crops = batch["crops"].numpy()
     return [
         (annotate_crop(crop, right, top=1), annotate_crop(crop, said))

@@ -109,6 +109,10 @@ class ClassificationTask(Task):
         """As ``Task.truth``: the class, for certain."""
         return (functional.one_hot(batch["label"].long(), self.classes).float(),)
 
+    def augmented_truth(self, batch: Batch, targets: Targets) -> Decoded:
+        """As ``Task.augmented_truth``: probabilities, smoothed and blended."""
+        return (targets["probabilities"],)
+
     def constants(self) -> dict[str, Any]:
         """As ``Task.constants``: the classes' names."""
         return {"names": self.names}

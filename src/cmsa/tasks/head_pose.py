@@ -156,6 +156,10 @@ class HeadPoseTask(Task):
         """As ``Task.truth``: the angles."""
         return (batch["angles"].float(),)
 
+    def augmented_truth(self, batch: Batch, targets: Targets) -> Decoded:
+        """As ``Task.augmented_truth``: the turned and mirrored angles."""
+        return (targets["angles"],)
+
     def constants(self) -> dict[str, Any]:
         """As ``Task.constants``."""
         return {"head": self.kind, "bins": BIN_COUNT if self.kind == "bins" else STAGE_BINS, "bin_width": BIN_WIDTH}

@@ -245,6 +245,24 @@ class Task(ABC):
         """
         raise NotImplementedError(f"the task {self.name} does not say what its labels are as predictions")
 
+    def augmented_truth(self, batch: Batch, targets: Targets) -> Decoded:
+        """What augmented images are labelled with, as ``decode`` would give it, to be drawn on them.
+
+        Args:
+            batch: as ``encode`` takes it.
+            targets: what ``encode`` and ``mix`` made of it.
+
+        Raises:
+            NotImplementedError: the task does not say it.
+        """
+        raise NotImplementedError(f"the task {self.name} does not say what its augmented labels are as predictions")
+
+    def values_in_crops(self, decoded: Decoded, size: tuple[int, int]) -> Sequence[Value]:
+        """As ``values``, of crops of ``size`` (H, W) that are pictures of their own, each its whole box."""
+        count = len(decoded[0])
+        still = [np.array([[1.0, 0, 0], [0, 1, 0]])] * count
+        return self.values(decoded, still, [Box(0, 0, size[1], size[0])] * count)
+
     def submission(self, store: CropStore) -> Submission:
         """An empty account of what a network finds, for a file that others score.
 

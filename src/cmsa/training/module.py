@@ -15,13 +15,11 @@ from torch.utils.data import DataLoader
 
 from cmsa.data.loader import EpochSampler, store_loader
 from cmsa.data.store import CropStore, store_names
-from cmsa.data.transforms.augment import AffineRange, Augmentation
-from cmsa.data.transforms.degradation import Degradation
-from cmsa.geometry.affine import compose_affine
 from cmsa.models.description import Description
 from cmsa.models.network import constant_buffers
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.tasks import Task
+from cmsa.training.augmentation import augment_labelled, build_augmentation
 from cmsa.training.position import Position, position_of
 from cmsa.training.recipe import Recipe
 from cmsa.training.teacher import Teacher
@@ -47,51 +45,6 @@ def build_optimizer(
     kept: Callable[[], set[str]] = getattr(network, "no_weight_decay", set)
     groups = param_groups_weight_decay(network, weight_decay, no_weight_decay_list=kept())
     return torch.optim.AdamW(groups, lr=learning_rate, fused=fused)
-
-
-def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess | None = None) -> Augmentation:
-    """The recipe's augmentation for crops of a store, which may have been cut for another input size.
-
-    Raises:
-        ValueError: the store's crops have another aspect than the recipe's input, or were neither averaged nor kept
-            at a density at which training sees what is scored.
-    """
-    augment, size = recipe.augment, (recipe.model.input_size[0], recipe.model.input_size[1])
-    cut = store.spec.size
-    if cut[0] * size[1] != cut[1] * size[0]:
-        raise ValueError(f"{store.folder}: was cut for {cut} (HxW), of another aspect than the recipe's {size}")
-    density, sampled = store.spec.density * cut[0] / size[0], not store.spec.antialias
-    if sampled and density % 2 != 1:
-        raise ValueError(
-            f"{store.folder}: of crops without antialiasing, kept at {density:g} pixels for each of the input's, "
-            f"training would see others than those that are scored: prepare it anew for {size[0]}x{size[1]}"
-        )
-    affine = AffineRange(
-        scale_std=augment.scale_std,
-        scale_limits=(augment.scale_limits[0], augment.scale_limits[1]),
-        rotation_std=augment.rotation_std,
-        rotation_limit=augment.rotation_limit,
-        rotation_probability=augment.rotation_probability,
-        flip_probability=augment.flip_probability,
-        half_body_probability=augment.half_body_probability,
-        translation=augment.translation,
-        whole_pixels=augment.whole_pixels,
-    )
-    return Augmentation(
-        size,
-        density=density,
-        affine=affine,
-        brightness=augment.jitter,
-        contrast=augment.jitter,
-        saturation=augment.jitter,
-        erasing_probability=augment.erasing_probability,
-        # What was sampled once would be averaged after all.
-        supersample=1 if sampled else augment.supersample,
-        preprocess=preprocess or Preprocess(),
-        degradation=Degradation(augment.degradation_probability, augment.blur, augment.noise, augment.jpeg)
-        if augment.degradation_probability
-        else None,
-    )
 
 
 class TrainingModule(LightningModule):
@@ -168,8 +121,7 @@ class TrainingModule(LightningModule):
         self.generator.manual_seed(seed)
         # Stochastic depth draws from PyTorch's own generator.
         torch.manual_seed(seed)
-        images, sample = self.augmentation(crops, self.generator, *self.task.body_points(batch))
-        moved = dict(batch) | {"matrices": compose_affine(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
+        images, moved, sample = augment_labelled(batch, self.augmentation, self.task, self.generator)
         strength, state = self.recipe.augment.mixup, self.generator.get_state() if self.teacher else None
         mixed, targets = self.task.mix(images, self.task.encode(moved), strength, self.generator)
         if self.teacher is not None and state is not None:

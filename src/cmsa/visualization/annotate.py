@@ -82,7 +82,7 @@ def annotate_crop(crop: Picture, value: Value, *, top: int = 3, cube: bool = Fal
     Args:
         crop: (H, W, 3) uint8 RGB.
         value: whose places are pixels of the crop, and whose box is the crop.
-        top: how many classes to show.
+        top: how many classes to show beside it; 0 for the crop alone.
         cube: draw heads as cubes instead of axes.
     """
     _, _, make = _ways(value, top, cube)
@@ -121,7 +121,7 @@ def _head_inset(draw: Draw, head: HeadPose, crop: Picture, matrix: FloatArray) -
 
 
 def _class_inset(top: int, scores: ClassScores, crop: Picture, matrix: FloatArray) -> tuple[Picture, str]:
-    return draw_class_scores(crop, scores, top), ""
+    return draw_class_scores(crop, scores, top) if top else enlarge(crop, _INSET_SIDE)[0], ""
 
 
 def _place_in_crop(box: Box, matrix: FloatArray, factor: int) -> Box:

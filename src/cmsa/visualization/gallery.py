@@ -1,4 +1,4 @@
-"""Crops with the truth and the prediction beside each other, in rows that have a heading."""
+"""Crops with what is drawn on them, alone or beside each other, in rows that have a heading."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ class Case:
     """One sample.
 
     Attributes:
-        truth: the crop with the truth drawn, (H, W, 3) uint8 RGB.
-        predicted: the same with the prediction.
+        pictures: one, or those that stand beside each other, such as truth and prediction; (H, W, 3) uint8 RGB.
         caption: below them.
     """
 
-    truth: Picture
-    predicted: Picture
+    pictures: Sequence[Picture]
     caption: str
 
 
 def draw_gallery(rows: Mapping[str, Sequence[Case]], title: str) -> Picture:
-    """A picture of all cases: truth at left, prediction at right of each pair.
+    """A picture of all cases, in as many lines as they need.
 
     Args:
         rows: cases by their heading; at least one.
@@ -43,7 +41,7 @@ def draw_gallery(rows: Mapping[str, Sequence[Case]], title: str) -> Picture:
     Returns:
         (H', W', 3) uint8 RGB.
     """
-    tiles = {heading: [_pair(case) for case in cases] for heading, cases in rows.items()}
+    tiles = {heading: [_tile(case) for case in cases] for heading, cases in rows.items()}
     captions = [text_width(case.caption) for cases in rows.values() for case in cases]
     cell = max([*captions, *(tile.shape[1] for row in tiles.values() for tile in row)]) + _MARGIN
     columns = max(1, min(max(map(len, tiles.values())), _WIDTH // cell))
@@ -66,10 +64,11 @@ def draw_gallery(rows: Mapping[str, Sequence[Case]], title: str) -> Picture:
     return write(canvas, labels)
 
 
-def _pair(case: Case) -> Picture:
+def _tile(case: Case) -> Picture:
     ground = np.empty((_HEIGHT, _GAP, 3), np.uint8)
     ground[:] = BACKGROUND
-    return np.concatenate([_fit(case.truth), ground, _fit(case.predicted)], axis=1)
+    parts = [part for picture in case.pictures for part in (ground, _fit(picture))]
+    return np.concatenate(parts[1:], axis=1)
 
 
 def _fit(picture: Picture) -> Picture:

@@ -95,12 +95,16 @@ class PoseTask(Task):
         Returns:
             What the codec's ``encode`` returns, its ``weight`` (B, K) multiplied.
         """
-        keypoints, matrices = batch["keypoints"].float(), batch["matrices"].float()
-        moved = self._mirrored(move_keypoints(keypoints, matrices), batch["flipped"])
+        moved = self._moved(batch)
         targets = self.codec.encode(moved[..., :2], moved[..., 2])
         if "weight" in batch:
             targets["weight"] = targets["weight"] * self._mirrored(batch["weight"].float(), batch["flipped"])
         return targets
+
+    def _moved(self, batch: Batch) -> Tensor:
+        """Keypoints (B, K, 3) of an augmented batch, in pixels of the images."""
+        moved = move_keypoints(batch["keypoints"].float(), batch["matrices"].float())
+        return self._mirrored(moved, batch["flipped"])
 
     def _mirrored(self, labels: Tensor, flipped: Tensor) -> Tensor:
         """Labels (B, K, ...), those of left and right exchanged where ``flipped`` (B,)."""
@@ -172,8 +176,11 @@ class PoseTask(Task):
 
     def truth(self, batch: Batch) -> Decoded:
         """As ``Task.truth``: the keypoints in the crop; those that are not marked score 0."""
-        moved = move_keypoints(batch["keypoints"].float(), batch["matrix"].float())
-        return moved[..., :2], (moved[..., 2] > 0).float()
+        return _labelled(move_keypoints(batch["keypoints"].float(), batch["matrix"].float()))
+
+    def augmented_truth(self, batch: Batch, targets: Targets) -> Decoded:
+        """As ``Task.augmented_truth``: where the keypoints went, left and right exchanged in mirrored images."""
+        return _labelled(self._moved(batch))
 
     def submission(self, store: CropStore) -> FoundKeypoints:
         """As ``Task.submission``: COCO's keypoint results, of boxes that were detected."""
@@ -219,6 +226,11 @@ class PoseTask(Task):
     def cells(self, value: Keypoints, top: int) -> tuple[str, ...]:
         """As ``Task.cells``."""
         return f"{value.score:.2f}", f"{int((value.scores > COUNTED_SCORE).sum())} of {len(value.names)}"
+
+
+def _labelled(points: Tensor) -> Decoded:
+    """Labels (B, K, 3) as predictions; those that are not marked score 0."""
+    return points[..., :2], (points[..., 2] > 0).float()
 
 
 class _TensorsInAndOut:

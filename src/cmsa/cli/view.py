@@ -1,0 +1,56 @@
+"""``cmsa view``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cmsa.cli.arguments import parse_count
+
+TEXT = "Draw crops with their labels on one sheet: a store's, or of a recipe what its training sees, augmented."
+EXAMPLES = """
+examples:
+  cmsa view stores/own-train-32x24.crops --out crops.png
+  cmsa view pose_finetune --count 48 --out seen.png
+  cmsa view pose_finetune --augment.blur 1 --augment.degradation_probability 0.5 --out blurred.png
+"""
+TAKES_OVERRIDES = True
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    # Called as elsewhere, where overrides are entries of it.
+    parser.add_argument("recipe", metavar="STORE|RECIPE", help="a packed store, a YAML file or a shipped recipe's name")
+    parser.add_argument("--out", type=Path, default=Path("view.png"), help="picture to write, .png or .jpg; view.png")
+    parser.add_argument("--count", type=parse_count, default=24, help="how many crops, 24 by default")
+    parser.add_argument("--seed", type=int, help="draws them; by default 0 for a store, the recipe's for a recipe")
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run the command; returns the exit code.
+
+    Raises:
+        ValueError: entries of a recipe were given for a store, or the picture's name does not end in .png or .jpg.
+    """
+    from cmsa.cli.prepare import make_missing
+    from cmsa.data.store import CropStore
+    from cmsa.files.whole import refuse_unwritable
+    from cmsa.training.recipe import load_recipe
+    from cmsa.training.view import view_recipe, view_store
+    from cmsa.visualization.picture_file import check_picture_path, save_picture
+
+    check_picture_path(options.out)
+    refuse_unwritable(options.out)
+    place = Path(options.recipe)
+    if place.is_dir() or place.suffix == ".crops":
+        if rest:
+            raise ValueError(f"{place} is a store, which has no entries to change: {' '.join(rest)}")
+        sheet = view_store(CropStore.open(place), options.count, options.seed or 0)
+    else:
+        seed = [] if options.seed is None else ["--seed", str(options.seed)]
+        recipe = load_recipe(options.recipe, rest + seed)
+        make_missing(recipe.data.prepare, recipe.data.train)
+        sheet = view_recipe(recipe, options.count, options.recipe)
+    save_picture(options.out, sheet)
+    print(options.out)
+    return 0
