@@ -16,6 +16,7 @@ from workplace import furnish
 
 from cmsa.cli.main import build_parser, main
 from cmsa.training.recipe import load_recipe
+from cmsa.training.recipe_files import rows_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -53,9 +54,9 @@ def test_every_command_is_understood(where, command, capsys, tmp_path, monkeypat
         return  # of a folder that is there by then
     if rest:
         assert options.takes_overrides, f"{where}: {command}: {rest}"
-        load_recipe(options.recipe, rest)
-    elif getattr(options, "recipe", None):
-        load_recipe(options.recipe)
+    if name := getattr(options, "recipe", None):
+        for row in getattr(options, "rows", None) or rows_of(name) or [""]:
+            load_recipe(f"{name}:{row}" if row else name, rest)
 
 
 @functools.cache

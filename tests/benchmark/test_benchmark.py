@@ -11,7 +11,7 @@ from torch import nn
 
 from cmsa.benchmark import engines
 from cmsa.benchmark.measure import interleaved, machine, peak_memory
-from cmsa.benchmark.networks import Candidate, cmsa_candidate, known_peers
+from cmsa.benchmark.networks import Candidate, cmsa_candidate, known_peers, recipe_candidates
 from cmsa.benchmark.plot import plot
 from cmsa.benchmark.row import Row
 from cmsa.benchmark.table import show_table
@@ -91,6 +91,17 @@ def test_peers_are_what_they_are_called():
         assert counts[f"MobileNetV4-small SimCC {side}"] == pytest.approx(1.3, abs=0.03)
 
 
+def test_the_networks_of_recipes_are_what_they_say():
+    (digits,) = recipe_candidates("digits")
+    assert (digits.name, digits.size) == ("digits", (16, 16))
+    contest = {candidate.name: candidate for candidate in recipe_candidates("contest_pose_32x24")}
+    assert list(contest)[:2] == ["contest_cmsa_n", "contest_cmsa_n_simcc"]
+    rival = contest["contest_resnet18_stride1"]
+    network = rival.build()
+    assert network.map_sizes[0] == rival.size == (32, 24)
+    assert rival.prepare(network)(torch.zeros(1, 3, 32, 24)).shape == (1, 17, 2 * (32 + 24))
+
+
 @pytest.mark.parametrize("name", ["ResNet-18 SimCC", "MobileNetV4-small SimCC"])
 def test_light_peers_say_where_on_both_axes(name):
     peer = next(peer for peer in known_peers() if peer.name == name)
@@ -139,7 +150,7 @@ def test_one_run(tmp_path, monkeypatch):
         return Candidate(
             f"{variant} {fusion}",
             size,
-            lambda: create_model(variant, "pose", size, depths=(1, 1, 1), attention="standard", fusion=fusion).eval(),
+            lambda: create_model(variant, "pose", size, depths=(1, 1, 1), fusion=fusion).eval(),
             deploy,
         )
 

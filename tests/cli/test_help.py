@@ -11,7 +11,8 @@ import pytest
 from cmsa.cli.main import COMMANDS, EXAMPLES, build_parser
 from cmsa.data.datasets import data_set_names
 from cmsa.tasks import TASKS, commands
-from cmsa.training.recipe import load_recipe, recipe_path
+from cmsa.training.recipe import load_recipe
+from cmsa.training.recipe_files import recipe_path, rows_of
 
 HEAVY = {"torch", "torchvision", "timm", "lightning", "cv2", "numpy", "scipy", "rich", "matplotlib", "onnxruntime"}
 LINES = [
@@ -53,7 +54,8 @@ def test_examples_are_taken(line, capsys):
             recipe_path(options.recipe)
         except FileNotFoundError:  # of the user's own
             options.recipe = "pose_people_cmsa_n_32x24"
-        load_recipe(options.recipe, rest)
+        for row in rows_of(options.recipe) or [""]:
+            load_recipe(f"{options.recipe}:{row}" if row else options.recipe, rest)
 
 
 def test_examples_stay_as_they_are_in_a_narrow_terminal(monkeypatch):

@@ -55,6 +55,15 @@ def codecs(*names: str, seeds: tuple[int, ...] = ()) -> list[sweep.Cell]:
     return cells_of([parse_axis([f"codec={','.join(names)}"])], seeds)
 
 
+def test_a_table_is_swept_row_by_row(tmp_path: Path) -> None:
+    out, rows = tmp_path / "out", ["contest_cmsa_n", "contest_resnet18"]
+    cells = cells_of([parse_axis(["codec=udp"])], [1], rows)
+    assert [cell.name for cell in cells] == [f"row={row},codec=udp,seed=1" for row in rows]
+    run_sweep("contest_pose_32x24", cells[:1], out, tell=lambda _: None)
+    recipe = load_recipe(str(out / cells[0].name / "recipe.yaml"))
+    assert recipe == load_recipe("contest_cmsa_n", ["--codec=udp", "--seed=1"])
+
+
 def test_every_cell_is_trained_once(tmp_path: Path) -> None:
     out, told = tmp_path / "out", []
     cells = codecs("udp", "quarter")

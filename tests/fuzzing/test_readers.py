@@ -42,7 +42,8 @@ from cmsa.models.description import KEY, Description
 from cmsa.models.released_format import ReleasedFormatError, read_released
 from cmsa.models.weights import read_description, save_weights
 from cmsa.structures.keypoint_set import KeypointSetError
-from cmsa.training.recipe import SHIPPED, load_recipe
+from cmsa.training.recipe import load_recipe
+from cmsa.training.recipe_files import SHIPPED
 
 RELEASED = Path(__file__).parents[1] / "models" / "data" / "released_case.safetensors"
 MEGABYTES, LONGEST = 2000, 10.0

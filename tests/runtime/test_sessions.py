@@ -33,8 +33,7 @@ def picture():
 
 def model(task="pose", size=(16, 24)):
     torch.manual_seed(0)
-    # Of few operations, because a runtime is looked at here, and every conversion takes its time by their number.
-    return create_model("cmsa_n", task, size, depths=(1, 1, 1), attention="standard").eval()
+    return create_model("cmsa_n", task, size, depths=(1, 1, 1)).eval()
 
 
 @pytest.mark.parametrize("runtime", [pytest.param("onnxruntime", marks=pytest.mark.slow), "openvino"])

@@ -5,10 +5,11 @@ import torch
 import yaml
 
 from cmsa.training import recipe_checks
-from cmsa.training.recipe import SHIPPED, OptimizerRecipe, Recipe, load_recipe, recipe_path
+from cmsa.training.recipe import OptimizerRecipe, Recipe, load_recipe
+from cmsa.training.recipe_files import SHIPPED, read_recipe, recipe_path, shipped_names
 from cmsa.training.starting_point import build_network
 
-NAMES = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+NAMES = shipped_names()
 
 
 def test_entries_and_overrides(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_plain_values_are_the_yaml_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_recipes_say_what_they_are(name: str) -> None:
-    content = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"))
+    content = read_recipe(name)
     assert content["title"]
     assert content["ours"]
     assert content["cost"]

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from cmsa.export.layout import deploy
 from cmsa.models.create import create_model
+from cmsa.training.recipe import load_recipe
+from cmsa.training.recipe_files import rows_of
+from cmsa.training.starting_point import build_network
 
 Size = tuple[int, int]
 KEYPOINTS = 17
@@ -50,6 +53,22 @@ def matrix_product() -> Candidate:
     """One product of two square matrices, for one "image": what the machine can do at best."""
     side = MATRIX_SIDE
     return Candidate("matrix product", (side // 3, side), lambda: nn.Linear(side, side, bias=False).eval(), _as_it_is)
+
+
+def recipe_candidates(name: str) -> list[Candidate]:
+    """The network of a recipe, or those of a table of recipes, as they begin; where they start from is no matter here.
+
+    Raises:
+        FileNotFoundError: there is no such recipe.
+        ValueError: the recipe is wrong, or its network cannot be made.
+    """
+    return [_of_recipe(f"{name}:{row}", row) for row in rows_of(name)] or [_of_recipe(name, name)]
+
+
+def _of_recipe(name: str, label: str) -> Candidate:
+    recipe = load_recipe(name, ["--model.init=null"])
+    size = recipe.model.input_size[0], recipe.model.input_size[1]
+    return Candidate(label, size, lambda: build_network(recipe).eval(), deploy)
 
 
 def known_peers() -> list[Candidate]:

@@ -18,6 +18,7 @@ from cmsa.benchmark.networks import (
     cmsa_candidate,
     known_peers,
     matrix_product,
+    recipe_candidates,
     unfused_candidate,
 )
 from cmsa.benchmark.row import Row
@@ -40,6 +41,7 @@ def benchmark(
     rounds: int = 7,
     with_peers: bool = True,
     peers: Sequence[Path] = (),
+    recipes: Sequence[str] = (),
     out: Path | None = None,
 ) -> list[Row]:
     """Measure networks side by side in one run and show the table.
@@ -57,11 +59,13 @@ def benchmark(
         rounds: of which medians are taken.
         with_peers: measure the networks of ``benchmark.networks.known_peers`` too.
         peers: ONNX or OpenVINO files of other networks, measured in the runtimes that read them.
+        recipes: whose networks are measured too, as they are deployed; a table of recipes stands for all of its rows.
         out: folder for ``benchmark.json`` and ``benchmark.png``.
 
     Raises:
-        FileNotFoundError: there is no such file of a peer.
-        ValueError: a peer's file is of another kind or has other inputs, see ``benchmark.files.read_network``.
+        FileNotFoundError: there is no such file of a peer, or no such recipe.
+        ValueError: a peer's file is of another kind or has other inputs, see ``benchmark.files.read_network``, or a
+            recipe is wrong.
     """
     from rich.console import Console
     from rich.progress import track
@@ -74,6 +78,7 @@ def benchmark(
     if "cmsa_s" in variants:
         candidates.append(unfused_candidate("cmsa_s", sizes[0]))
     candidates += known_peers() if with_peers else []
+    candidates += [candidate for name in recipes for candidate in recipe_candidates(name)]
     files = [read_network(path) for path in peers]
     costs: dict[str, Cost] = {}
     engines: list[Engine] = []

@@ -20,6 +20,7 @@ EXAMPLES = """
 examples:
   cmsa benchmark --variants cmsa_n cmsa_s --batch 1 --threads 1
   cmsa benchmark --variants cmsa_n --runtimes openvino --peer mine.onnx
+  cmsa benchmark --recipes contest_pose_32x24 --variants --no-peers --runtimes openvino --precisions float32
   cmsa benchmark training --task head_pose --rounds 3
   cmsa benchmark data --annotations coco/annotations/person_keypoints_val2017.json --images coco/val2017
   cmsa benchmark accuracy --annotations people.json --images photos --peer tinypose.onnx --flip-test
@@ -29,7 +30,7 @@ RUNTIMES = ("torch", "onnxruntime", "openvino")
 PRECISIONS = ("float32", "bf16", "int8", "int8+bf16")
 EVERY = {"batch", "threads", "rounds", "out"}
 OPTIONS = {
-    "inference": EVERY | {"variants", "sizes", "precisions", "runtimes", "with_peers", "peers"},
+    "inference": EVERY | {"variants", "sizes", "precisions", "runtimes", "with_peers", "peers", "recipes"},
     "training": EVERY | {"variants", "sizes", "precisions", "task", "compile_network"},
     "data": EVERY | {"annotations", "images", "size"},
     "profile": EVERY | {"variants", "sizes", "precisions"},
@@ -78,6 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     inference.add_argument(
         "--no-peers", dest="with_peers", action="store_false", help="CMSA, and files of --peer, only"
     )
+    inference.add_argument("--recipes", nargs="+", help="whose networks are measured too; a table stands for its rows")
     peers = parser.add_argument_group("inference and accuracy")
     peers.add_argument("--peer", dest="peers", nargs="*", type=Path, help="ONNX or OpenVINO files of other networks")
     training = parser.add_argument_group("training")

@@ -19,6 +19,7 @@ examples:
   cmsa sweep digits --seeds 0 1 2 --set model.options.attention=standard,grouped,cmsa
   cmsa sweep digits --seeds 0 1 2 --set data.fraction=0.1,0.3,1 --optimizer.samples 20000 --parallel 2
   cmsa sweep mine.yaml --set model.input_size=[32,24],[64,48] data.train=[a.crops],[b.crops] data.validate=[c],[d]
+  cmsa sweep contest_pose_32x24 --seeds 0 1 2 --rows contest_cmsa_n contest_resnet18
   cmsa sweep --table sweeps/digits
 """
 TAKES_OVERRIDES = True
@@ -26,7 +27,9 @@ TAKES_OVERRIDES = True
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe; with --table a sweep's folder")
+    parser.add_argument(
+        "recipe", help="a YAML file, or the name of a shipped recipe or table of recipes; with --table a sweep's folder"
+    )
     parser.add_argument("--out", type=Path, help="folder of the sweep; by default sweeps/RECIPE")
     parser.add_argument(
         "--set",
@@ -37,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="ENTRY=VALUE,VALUE",
         help="values of a recipe's entry; each --set is an axis of the grid, entries of one --set change together",
     )
+    parser.add_argument("--rows", nargs="+", default=[], help="of a table of recipes; all of them by default")
     parser.add_argument("--seeds", nargs="+", type=parse_workers, default=[], help="the recipe's own by default")
     parser.add_argument("--parallel", type=parse_count, default=1, help="processes at a time, on the GPUs in turn")
     parser.add_argument("--table", action="store_true", help="train nothing; make the table of a sweep's folder again")
@@ -59,7 +63,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     failed: list[str] = []
     if options.table:
         folder = Path(options.recipe)
-        if options.axes or options.seeds or rest:
+        if options.axes or options.seeds or options.rows or rest:
             raise ValueError("--table trains nothing: it takes the folder of a sweep, and no entries of a recipe")
     else:
         folder = options.out or Path("sweeps") / Path(options.recipe).stem
@@ -77,13 +81,15 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: Console) -> list[str]:
     from cmsa.cli.prepare import make_missing
     from cmsa.experiments.grid import cells_of, parse_axis
-    from cmsa.experiments.sweep import run_sweep
+    from cmsa.experiments.sweep import recipe_of, run_sweep
     from cmsa.training.recipe import load_recipe
+    from cmsa.training.recipe_files import rows_of
 
-    cells = cells_of([parse_axis(words) for words in options.axes], options.seeds)
+    rows = options.rows or rows_of(options.recipe)
+    cells = cells_of([parse_axis(words) for words in options.axes], options.seeds, rows)
     # Processes that run side by side must not make the same store.
     for cell in cells:
-        recipe = load_recipe(options.recipe, [*rest, *cell.overrides])
+        recipe = load_recipe(recipe_of(options.recipe, cell), [*rest, *cell.overrides])
         make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
     failed = run_sweep(
         options.recipe,

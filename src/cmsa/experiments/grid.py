@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+ROW = "row"
+"""The axis of a table of recipes."""
 LONGEST_NAME = 200
 """Of a folder; file systems take 255 bytes."""
 
@@ -44,12 +46,14 @@ class Cell:
         values: label of the cell's step by axis.
         overrides: for ``load_recipe``, seed and all.
         seed: of weights, order and augmentation; None for the recipe's own.
+        row: of a table of recipes; none of a single recipe.
     """
 
     name: str
     values: dict[str, str]
     overrides: list[str]
     seed: int | None
+    row: str = ""
 
 
 def parse_axis(words: Sequence[str]) -> Axis:
@@ -94,8 +98,13 @@ def split_values(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def cells_of(axes: Sequence[Axis], seeds: Sequence[int] = ()) -> list[Cell]:
+def cells_of(axes: Sequence[Axis], seeds: Sequence[int] = (), rows: Sequence[str] = ()) -> list[Cell]:
     """Every combination of the axes' steps, with every seed; the seed changes last, so that each cell has a score soon.
+
+    Args:
+        axes: of the grid.
+        seeds: the recipe's own by default.
+        rows: of a table of recipes, its own axis.
 
     Raises:
         ValueError: two axes set the same entry, or two cells would have the same folder.
@@ -110,16 +119,17 @@ def cells_of(axes: Sequence[Axis], seeds: Sequence[int] = ()) -> list[Cell]:
     found: list[Cell] = []
     every: Sequence[int | None] = list(seeds) or [None]
     places = list(product(*(range(len(axis.labels)) for axis in axes)))
-    for seed, steps in product(every, places):
-        values = {title: axis.labels[step] for title, axis, step in zip(titles, axes, steps, strict=True)}
+    for seed, row, steps in product(every, list(rows) or [""], places):
+        chosen = {title: axis.labels[step] for title, axis, step in zip(titles, axes, steps, strict=True)}
+        values = ({ROW: row} if row else {}) | chosen
+        seeded = {} if seed is None else {"seed": str(seed)}
         overrides = [
             f"--{name}={given[step]}"
             for axis, step in zip(axes, steps, strict=True)
             for name, given in axis.entries.items()
         ]
-        seeded = {} if seed is None else {"seed": str(seed)}
         overrides += [f"--{name}={value}" for name, value in seeded.items()]
-        found.append(Cell(folder_name(values | seeded), values, overrides, seed))
+        found.append(Cell(folder_name(values | seeded), values, overrides, seed, row))
     alike = [name for name, count in Counter(cell.name for cell in found).items() if count > 1]
     if alike:
         raise ValueError(f"{', '.join(alike)}: two cells of this name")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmsa.training.recipe import SHIPPED
+from cmsa.training.recipe_files import read_recipe, shipped_names
 
 FOLDER = Path(__file__).with_name("published")
 COLUMNS = {"model", "data", "input_h", "input_w", "parameters_m", "macs_g", "source"}
@@ -54,9 +54,7 @@ def published_rows(task: str) -> list[Published]:
 
 def shipped_recipes() -> list[tuple[str, dict[str, Any]]]:
     """Names and entries, as they are written, of the recipes in the package."""
-    import yaml
-
-    return [(file.stem, yaml.safe_load(file.read_bytes())) for file in sorted(SHIPPED.glob("*.yaml"))]
+    return [(name, read_recipe(name)) for name in shipped_names()]
 
 
 def rows_of_recipe(recipe: Mapping[str, Any]) -> list[Published]:

@@ -49,7 +49,7 @@ def run_sweep(
     """Train every cell that is not finished yet; one that was cut goes on from its checkpoint.
 
     Args:
-        recipe: a YAML file, or the name of a shipped recipe.
+        recipe: a YAML file, or the name of a shipped recipe; or of a table of recipes, if the cells name its rows.
         cells: of the grid. Cells that an earlier sweep left in the folder stay in its table.
         out: the sweep's folder.
         overrides: of the recipe, the same in all cells.
@@ -67,13 +67,18 @@ def run_sweep(
         FolderInUseError: another sweep works in the folder.
         Interrupted: SIGINT or SIGTERM came; every running cell was told to write its checkpoint.
     """
-    recipes = {cell.name: load_recipe(recipe, [*overrides, *cell.overrides]) for cell in cells}
+    recipes = {cell.name: load_recipe(recipe_of(recipe, cell), [*overrides, *cell.overrides]) for cell in cells}
     with only_process_in(out):
         _plan(out, cells, recipes)
         waiting = deque(cell.name for cell in cells if not finished(out / cell.name))
         if len(waiting) < len(cells):
             tell(f"{len(cells) - len(waiting)} of {len(cells)} cells are finished already")
         return _run(_Processes(out, options, gpus), waiting, parallel, tell)
+
+
+def recipe_of(recipe: str, cell: Cell) -> str:
+    """The name of a cell's recipe."""
+    return f"{recipe}:{cell.row}" if cell.row else recipe
 
 
 def finished(folder: Path) -> bool:

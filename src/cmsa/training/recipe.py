@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from cmsa.training.recipe_checks import check_length, check_recipe
-
-SHIPPED = Path(__file__).parents[1] / "recipes"
+from cmsa.training.recipe_checks import check_recipe
+from cmsa.training.recipe_files import read_recipe
 
 
 @dataclass
@@ -209,23 +207,6 @@ class Recipe:
         return asdict(self)
 
 
-def recipe_path(name: str) -> Path:
-    """A recipe's file: a path, or the name of one that came with the package, with or without ``recipes/`` before it.
-
-    Raises:
-        FileNotFoundError: there is neither.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    # A path that was mistyped must not be taken for another recipe of that name.
-    folder, _, rest = name.replace("\\", "/").rpartition("/")
-    shipped_name = {"": rest, "recipes": rest.removesuffix(".yaml")}.get(folder)
-    if shipped_name and (SHIPPED / f"{shipped_name}.yaml").is_file():
-        return SHIPPED / f"{shipped_name}.yaml"
-    shipped = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
-    raise FileNotFoundError(f"no recipe {name!r}: neither a file nor one of {shipped}")
-
-
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides like ``--optimizer.epochs 3``.
 
@@ -233,23 +214,24 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         FileNotFoundError: there is no such recipe.
         ValueError: an entry is unknown, of the wrong type or out of its range; it is named.
     """
+    import yaml
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--recipe", action="config")
     parser.add_class_arguments(Recipe)
-    path = recipe_path(name)
     try:
-        check_length(path)
-        parsed = parser.parse_args(["--recipe", str(path), *overrides])
+        entries = read_recipe(name)
+        parsed = parser.parse_args([f"--recipe={yaml.safe_dump(entries)}", *overrides])
         values = parser.instantiate_classes(parsed).as_dict()
+    except FileNotFoundError:
+        raise
     except Exception as error:  # jsonargparse raises its own and argparse's errors
         raise ValueError(f"recipe {name}: {' '.join(str(error).split())}") from error
     values.pop("recipe")
     recipe = Recipe(**values)
     # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.
-    written = parser.parse_args(["--recipe", str(path)])
-    recipe.model.options = dict(written.model.options) | recipe.model.options
+    recipe.model.options = dict(entries.get("model", {}).get("options") or {}) | recipe.model.options
     try:
         check_recipe(recipe)
     except ValueError as error:

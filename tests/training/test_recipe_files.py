@@ -1,0 +1,74 @@
+"""One recipe or a table of them in a file."""
+
+from pathlib import Path
+
+import pytest
+
+from cmsa.training.recipe import load_recipe
+from cmsa.training.recipe_files import SHIPPED, merged, read_recipe, recipe_path, rows_of, shipped_names
+
+TABLE = """
+ours: not run
+published: {AP: 1.0}
+model: {name: cmsa_n, input_size: [16, 12], options: {fusion: linear, attention: grouped}}
+data: {train: [a, b], validate: [c]}
+rows:
+  small: {title: one, published: {AR: 2.0}}
+  large: {title: another, model: {name: cmsa_s, options: {fusion: mixer}}, data: {train: [d]}}
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    file = tmp_path / "table.yaml"
+    file.write_text(TABLE, encoding="utf-8")
+    return str(file)
+
+
+def test_a_row_stands_over_what_all_have_in_common(table: str) -> None:
+    assert rows_of(table) == ["small", "large"]
+    small, large = (load_recipe(f"{table}:{row}") for row in rows_of(table))
+    assert (small.title, small.model.name, small.data.train) == ("one", "cmsa_n", ["a", "b"])
+    assert small.model.options == {"fusion": "linear", "attention": "grouped"}
+    assert small.published == {"AR": 2.0}
+    # The options of one network are not another's.
+    assert (large.model.name, large.model.options) == ("cmsa_s", {"fusion": "mixer"})
+    assert (large.model.input_size, large.data.train, large.data.validate) == ([16, 12], ["d"], ["c"])
+    assert load_recipe(f"{table}:large", ["--model.options.attention=cmsa"]).model.options == {
+        "fusion": "mixer",
+        "attention": "cmsa",
+    }
+
+
+def test_what_is_not_there_is_named(table: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is a table of recipes, name one of them as .*:ROW; there are small, large"):
+        load_recipe(table)
+    with pytest.raises(FileNotFoundError, match=r"has no row 'middle'; there are small, large"):
+        load_recipe(f"{table}:middle")
+    with pytest.raises(FileNotFoundError, match=r"digits\.yaml: is no table of recipes, there is no row 'small' in it"):
+        load_recipe("digits:small")
+    with pytest.raises(FileNotFoundError, match=r"no recipe 'nothing': neither"):
+        load_recipe("nothing:small")
+    assert rows_of("digits") == []
+    assert rows_of(f"{table}:small") == []
+    (tmp_path / "list.yaml").write_text("- a\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"list\.yaml: holds no entries of a recipe"):
+        load_recipe(str(tmp_path / "list.yaml"))
+
+
+def test_rows_of_shipped_tables_are_recipes_by_their_names() -> None:
+    names = shipped_names()
+    assert len(names) == len(set(names))
+    assert "contest_cmsa_n" in names
+    assert "contest_pose_32x24" not in names
+    table = SHIPPED / "contest_pose_32x24.yaml"
+    for known in ("contest_cmsa_n", "recipes/contest_cmsa_n", "contest_pose_32x24:contest_cmsa_n"):
+        assert recipe_path(known) == table
+        assert read_recipe(known)["title"].startswith("CMSA-N 32x24")
+
+
+def test_merging_leaves_what_was_merged_alone() -> None:
+    below = {"model": {"name": "a", "options": {"x": 1}}, "seed": 1}
+    above = {"model": {"options": {"y": 2}}, "loss": "mse"}
+    assert merged(below, above) == {"model": {"name": "a", "options": {"y": 2}}, "seed": 1, "loss": "mse"}
+    assert below == {"model": {"name": "a", "options": {"x": 1}}, "seed": 1}
