@@ -22,8 +22,9 @@ demo: $(INSTALLED)
 		--boxes examples/people/faces.json --save-pictures --out out/demo/heads
 	$(BIN)/cmsa predict classify examples/things --boxes examples/things/boxes.json --top 3 --save-pictures --out out/demo/things
 
+# A file's tests share what they export and train: each file goes to one worker.
 test: check
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m exhaustive

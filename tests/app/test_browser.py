@@ -19,7 +19,7 @@ from cmsa.app.serve import launch
 from cmsa.app.uploads import Limits
 
 # One browser for all of them: they share a worker.
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

@@ -150,7 +150,7 @@ def test_one_run(tmp_path, monkeypatch):
         return Candidate(
             f"{variant} {fusion}",
             size,
-            lambda: create_model(variant, "pose", size, depths=(1, 1, 1), fusion=fusion).eval(),
+            lambda: create_model(variant, "pose", size, depths=(1, 1, 1), attention="standard", fusion=fusion).eval(),
             deploy,
         )
 

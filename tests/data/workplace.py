@@ -20,8 +20,8 @@ def furnish(folder: Path) -> Path:
     (folder / "examples").symlink_to(ROOT / "examples")
     for split in ("train2017", "val2017"):
         _write_people(folder / "coco" / split, folder / "coco" / "annotations" / f"person_keypoints_{split}.json")
-    for split in ("train", "val"):
-        _write_people(folder / "own", folder / f"own-{split}.json")
+    for first, split in ((1, "train"), (5, "val")):
+        _write_people(folder / "own", folder / f"own-{split}.json", first)
     _write_video(folder / "door.mp4")
     released = load_file(next((ROOT / "tests" / "models" / "data").glob("*.safetensors")))
     # Inputs and expected outputs lie beside the checkpoint's tensors, under names without a dot.
@@ -29,13 +29,13 @@ def furnish(folder: Path) -> Path:
     return folder
 
 
-def _write_people(pictures: Path, labels: Path) -> None:
-    """Four pictures of noise with a person each."""
-    random = np.random.default_rng(0)
+def _write_people(pictures: Path, labels: Path, first: int = 1) -> None:
+    """Four pictures of noise with a person each, numbered from ``first``."""
+    random = np.random.default_rng(first)
     pictures.mkdir(parents=True, exist_ok=True)
     labels.parent.mkdir(exist_ok=True)
     images, annotations = [], []
-    for number in range(1, 5):
+    for number in range(first, first + 4):
         noise = random.integers(0, 255, (90, 120, 3), dtype=np.uint8)
         cv2.imwrite(str(pictures / f"{number:012d}.jpg"), noise)
         images.append({"id": number, "file_name": f"{number:012d}.jpg", "height": 90, "width": 120})

@@ -11,6 +11,7 @@ from cmsa.models import CMSA, create_model, fuse
 from cmsa.models.attention import WindowAttention
 from cmsa.models.attention_parts import TABLE_5
 from cmsa.models.registry import VARIANTS
+from cmsa.models.reparam import ConvNorm
 
 TOLERANCE = 1e-9
 
@@ -142,7 +143,33 @@ def test_the_bias_is_laid_out_and_parameters_become_fewer(network):
 
 
 def test_a_norm_that_cannot_be_folded_is_an_error():
+    class OfTheFirstMap(nn.BatchNorm2d):
+        def forward(self, maps):
+            return super().forward(maps[0])
+
     model = CMSA(**VARIANTS["cmsa_n"])
-    model.head = nn.Sequential(nn.BatchNorm2d(3))
+    model.head = nn.Sequential(OfTheFirstMap(model.feature_info[0]["num_chs"]))
     with pytest.raises(ValueError, match=r"1 BatchNorms cannot be folded: head\.0"):
         fuse(model)
+
+
+def test_a_copy_that_answers_otherwise_is_not_given_out(network, monkeypatch):
+    """As where branches are folded with another's statistics: RepVGG's deployed networks did."""
+    honest = ConvNorm.fuse
+
+    def doubled(self: ConvNorm) -> nn.Module:
+        fused = honest(self)
+        fused.weight.data *= 2
+        return fused
+
+    model = network()
+    fuse(model)
+    monkeypatch.setattr(ConvNorm, "fuse", doubled)
+    with pytest.raises(ValueError, match="the fused network answers otherwise than the network: by"):
+        fuse(model)
+
+
+@pytest.mark.parametrize("precision", [torch.float64, torch.float32, torch.bfloat16])
+def test_any_precision_is_fused(network, precision):
+    fused = fuse(network("cmsa_s", (33, 21)).to(precision))
+    assert {parameter.dtype for parameter in fused.parameters()} == {precision}

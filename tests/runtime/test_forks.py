@@ -50,7 +50,7 @@ def two_threads():
 
 def model():
     torch.manual_seed(0)
-    return create_model("cmsa_n", "classification", (16, 16), depths=(1, 1, 1), num_classes=10)
+    return create_model("cmsa_n", "classification", (16, 16), depths=(1, 1, 1), attention="standard", num_classes=10)
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -33,7 +33,8 @@ def picture():
 
 def model(task="pose", size=(16, 24)):
     torch.manual_seed(0)
-    return create_model("cmsa_n", task, size, depths=(1, 1, 1)).eval()
+    # Of few operations, because a runtime is looked at here, and every conversion takes its time by their number.
+    return create_model("cmsa_n", task, size, depths=(1, 1, 1), attention="standard").eval()
 
 
 @pytest.mark.parametrize("runtime", [pytest.param("onnxruntime", marks=pytest.mark.slow), "openvino"])

@@ -12,6 +12,7 @@ from types import ModuleType
 from cmsa.cli import (
     app,
     benchmark,
+    check,
     convert,
     evaluate,
     export,
@@ -30,6 +31,7 @@ from cmsa.version import __version__
 COMMANDS: dict[str, ModuleType] = {
     "predict": predict,
     "label": label,
+    "check": check,
     "prepare": prepare,
     "view": view,
     "train": train,

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cmsa.cli.arguments import parse_data_set, parse_positive, parse_size, parse_workers
 
@@ -24,14 +24,6 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument(
-        "--dataset",
-        type=parse_data_set,
-        default="coco",
-        help="layout of the data: coco (the default), 300w-lp, aflw2000, biwi, cifar10, cifar100, parquet, folder, "
-        "digits, or one that an installed package brings",
-    )
-    parser.add_argument("--images", type=Path, help="folder of the pictures, or the unpacked archive")
     parser.add_argument("--out", type=Path, required=True, help="store to write, e.g. stores/val-32x24.crops")
     parser.add_argument("--for", dest="purpose", choices=["train", "evaluate"], required=True)
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the network's input; 32x24 for coco, or 32x32")
@@ -43,8 +35,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--convention", choices=["pixel", "udp", "hrnet"], default="pixel", help="of the crop")
     parser.add_argument("--no-antialias", action="store_true", help="the reference codes' bilinear warp")
     parser.add_argument("--workers", type=parse_workers, default=0, help="threads that decode pictures")
+    add_reader_options(parser)
+
+
+def add_reader_options(parser: argparse.ArgumentParser, parts: Literal["+"] | None = None) -> None:
+    """What the readers of data sets take, for every command that reads one.
+
+    Args:
+        parser: of the command.
+        parts: "+" where several annotation files and folders of pictures may be named.
+    """
+    parser.add_argument(
+        "--dataset",
+        type=parse_data_set,
+        default="coco",
+        help="layout of the data: coco (the default), 300w-lp, aflw2000, biwi, cifar10, cifar100, parquet, folder, "
+        "digits, or one that an installed package brings",
+    )
+    parser.add_argument("--images", type=Path, nargs=parts, help="folder of the pictures, or the unpacked archive")
     people = parser.add_argument_group("coco")
-    people.add_argument("--annotations", type=Path, help="COCO keypoint annotations, of people or anything else")
+    people.add_argument(
+        "--annotations", type=Path, nargs=parts, help="COCO keypoint annotations, of people or anything else"
+    )
     people.add_argument("--detections", type=Path, help="COCO detection results to use instead of annotated boxes")
     people.add_argument("--category", help="name of the category, where several have keypoints")
     people.add_argument(

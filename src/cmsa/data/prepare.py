@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def prepare(
         StoreError: ``out`` holds something else, or too many pictures cannot be read.
     """
     row = data_set(name)
-    found = row.read(training=training, **_checked(name, row, options))
+    found = row.read(training=training, **checked_options(name, row, options))
     spec = row.framing.spec(
         size or row.size, training=training, density=density, convention=convention, antialias=antialias
     )
@@ -60,7 +61,12 @@ def prepare(
     return build_store(out, sources, spec, meta=meta, truth=dict(found.truth), workers=workers, progress=progress)
 
 
-def _checked(name: str, row: DataSet, options: dict[str, Any]) -> dict[str, Any]:
+def checked_options(name: str, row: DataSet, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a reader that were given.
+
+    Raises:
+        ValueError: one is missing, or means nothing for the data set.
+    """
     given = {option: value for option, value in options.items() if value is not None}
     for option in row.required:
         if option not in given:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from typing import TypeVar
 
+import torch
 from timm.utils.model import reparameterize_model
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cmsa.models.attention import CascadedMultiScaleAttention, SpatialFusion, WindowAttention
@@ -18,6 +19,10 @@ from cmsa.models.reparam import ConvNorm, RepConv, ResidualDepthwise, norm_scale
 
 FUSING = (ConvNorm, RepConv, ResidualDepthwise, SpatialFusion, TransposeNorm, WindowAttention, Deconvolution)
 """Blocks that say themselves what they are for inference."""
+
+_NEAR, _ROUNDINGS = 0.01, 64
+"""How far a copy may be from the network, of the largest number: far above what rounding does in float32 (1e-5); in
+16 bits so many roundings."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -32,12 +37,15 @@ def fuse(model: Network) -> Network:
     Of a backbone that is not of this package only timm's own branches are folded (MobileOne, RepVGG, FastViT); its
     BatchNorms stay, and are folded by ONNX Runtime and OpenVINO.
 
+    Before it is given out, the copy answers one image as the network does.
+
     Raises:
-        ValueError: a BatchNorm is left, with its name: the model has parts that are not of this package.
+        ValueError: a BatchNorm is left, with its name: the model has parts that are not of this package; or the
+            copy answers otherwise than the network: its statistics are beyond what its precision can fold.
     """
-    fused = copy.deepcopy(model)
+    fused = copy.deepcopy(model).eval()
+    expected = _answer(fused)
     _fuse_children(fused)
-    fused.eval()
     foreign = "backbone." if isinstance(fused, BackboneNetwork) else None
     if isinstance(fused, BackboneNetwork):
         fused.backbone = reparameterize_model(fused.backbone)
@@ -48,9 +56,38 @@ def fuse(model: Network) -> Network:
     ]
     if left:
         raise ValueError(f"{len(left)} BatchNorms cannot be folded: {', '.join(left)}")
+    fused.eval()
+    if expected is not None:
+        _check_answer(_answer(fused), expected, next(model.parameters()).dtype)
     # Its tensors have other names than those that a weights file of this description holds.
     vars(fused)["fused"] = True
     return fused
+
+
+@torch.no_grad()
+def _answer(model: nn.Module) -> Tensor | None:
+    """(1, ...) what a network says of an image without an edge; None of a part, and of what has no numbers yet."""
+    size, parameter = getattr(model, "input_size", None), next(model.parameters(), None)
+    if size is None or parameter is None or parameter.is_meta:
+        return None
+    height, width = size
+    waves = torch.linspace(-20, 20, 3 * height * width, dtype=torch.float64).sin() * 2
+    answer: Tensor = model(waves.reshape(1, 3, height, width).to(parameter))
+    return answer.double()
+
+
+def _check_answer(found: Tensor | None, expected: Tensor, precision: torch.dtype) -> None:
+    """Nothing can be said of a network that answers NaN itself."""
+    if found is None or not expected.isfinite().all():
+        return
+    apart, largest = (found - expected).abs().max().item(), expected.abs().max().item()
+    near = max(_NEAR, _ROUNDINGS * torch.finfo(precision).eps)
+    # Written so that NaN fails too.
+    if not apart <= near * max(largest, 1.0):
+        raise ValueError(
+            f"the fused network answers otherwise than the network: by {apart:.2g}, where the largest number is "
+            f"{largest:.2g}; a BatchNorm's statistics may be beyond what its precision can fold"
+        )
 
 
 def _fuse_children(parent: nn.Module) -> None:
