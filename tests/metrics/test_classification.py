@@ -103,3 +103,26 @@ def test_what_is_behind_the_score_of_classes() -> None:
     assert sum(row["nll"] for row in rows) / 4 == pytest.approx(score.compute()["nll"])
     low, high = score.intervals()["top1"]
     assert 0 <= low < 0.25 < high <= 1
+
+
+def test_there_are_fifteen_bins_of_confidence() -> None:
+    """0.41 and 0.46 share the bin from 6/15 to 7/15; of 14 or 16 they would not."""
+    errors = ClassificationErrors(4)
+    probabilities = torch.tensor([[0.41, 0.2, 0.2, 0.19], [0.46, 0.2, 0.2, 0.14]], dtype=torch.float64)
+    errors.update(probabilities.log(), torch.tensor([0, 1]))
+    assert errors.compute()["ece"] == pytest.approx(abs(0.41 + 0.46 - 1) / 2)
+    # A confidence on a bound belongs to the bin above it: 0.5 + 0.5 and 8 bins below 8/15.
+    errors.reset()
+    errors.update(torch.tensor([[0.0, 0.0, -1e9, -1e9], [0.0, 0.1, -1e9, -1e9]]), torch.tensor([0, 0]))
+    upper = 1 / (1 + math.exp(-0.1))
+    assert errors.compute()["ece"] == pytest.approx(abs(0.5 + upper - 1) / 2)
+
+
+def test_who_is_taken_for_whom() -> None:
+    errors = ClassificationErrors(3)
+    said = [1, 1, 2, 0]
+    errors.update(torch.eye(3)[said], torch.tensor([0, 0, 1, 2]))
+    assert errors.confusion.tolist() == [[0, 2, 0], [0, 0, 1], [1, 0, 0]]
+    assert errors.compute()["top1"] == 0
+    assert set(errors.compute()) == {"top1", "top5", "nll", "ece", "images"}
+    assert set(ClassificationErrors(3).compute()) == {"top1", "top5", "nll", "ece", "images"}

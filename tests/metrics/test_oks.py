@@ -13,6 +13,7 @@ from cmsa.metrics.oks import (
     METRICS,
     coco_results,
     evaluate_keypoints,
+    keypoint_similarity,
     oks_matrix,
     oks_nms,
     pck,
@@ -262,3 +263,50 @@ def test_a_keypoint_just_at_the_threshold_is_right() -> None:
     truth = np.array([[[0.0, 0.0], [10.0, 0.0]]])
     found = truth + np.array([[[2.0, 0.0], [0.0, 2.5]]])
     assert pck(found, truth, np.ones((1, 2)), [10.0]).by_keypoint.tolist() == [1, 0]
+
+
+def test_a_person_without_area_is_found_at_the_very_place_only() -> None:
+    got = keypoint_similarity([[[0, 0], [1e-6, 0]]], np.zeros((1, 2, 2)), [0.0], (0.1, 0.1))
+    np.testing.assert_allclose(got, [[1, 0]])
+
+
+def test_similarities_of_a_batch_by_hand() -> None:
+    """(3, 4) is 5 from its truth; with sigmas of 0.1 and 0.3, and areas of 100 and 400."""
+    found = np.array([[[3.0, 4.0]] * 2] * 2)
+    got = keypoint_similarity(found, np.zeros((2, 2, 2)), [100.0, 400.0], (0.1, 0.3))
+    expected = [[np.exp(-25 / (2 * area * (2 * sigma) ** 2)) for sigma in (0.1, 0.3)] for area in (100, 400)]
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_a_set_of_another_number_is_told() -> None:
+    truth, results = people(0)
+    three = keypoint_set(("nose", "tail", "ear"))
+    with pytest.raises(ValueError, match="the annotations have 17 keypoints, the set has 3"):
+        evaluate_keypoints(KeypointTruth.of_coco(truth), results, three)
+
+
+def test_a_score_that_is_no_number_is_told_and_which() -> None:
+    truth, results = people(0)
+    wrong = [results[0], {**results[1], "score": float("inf")}]
+    with pytest.raises(ValueError, match=rf"result 1 of picture {results[1]['image_id']} is not finite"):
+        evaluate_keypoints(KeypointTruth.of_coco(truth), wrong)
+
+
+def test_the_usual_thresholds() -> None:
+    """OKS-NMS at 0.9, keypoints above 0.2, PCK at 0.2, category 1."""
+    near, far = (10 * np.sqrt(-np.log(oks) * 2 * 0.2**2) for oks in (0.901, 0.899))
+    for shift, count in ((near, 1), (far, 2)):
+        points = np.array([[[0.0, 0.0]], [[shift, 0.0]]])
+        assert len(oks_nms(points, [0.9, 0.8], [100.0, 100.0], (0.1,))) == count
+    np.testing.assert_allclose(rescore([[0.2, 0.21, 0.4]], [1.0]), [0.305])
+    zeros = np.zeros((1, 1, 2))
+    assert pck([[[2.001, 0.0]]], zeros, [[1]], [10.0]).mean == 0
+    assert pck([[[1.999, 0.0]]], zeros, [[1]], [10.0]).mean == 1
+    assert coco_results([1], zeros, [[1]], [1])[0]["category_id"] == 1
+
+
+def test_a_torso_needs_both_ends() -> None:
+    truth = np.array([[[0.0, 0.0], [9.0, 9.0], [3.0, 4.0]]] * 3)
+    marked = [[1, 0, 2], [0, 1, 1], [1, 1, 0]]
+    np.testing.assert_allclose(torso_lengths(truth, marked, (0, 2)), [5, 0, 0])
+    np.testing.assert_allclose(torso_lengths(truth, marked, (2, 0)), [5, 0, 0])

@@ -223,7 +223,9 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         entries = read_recipe(name)
         parsed = parser.parse_args([f"--recipe={yaml.safe_dump(entries)}", *overrides])
-        values = parser.instantiate_classes(parsed).as_dict()
+        # What it was called before 4.49 ends with version 5.
+        build = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
+        values = build(parsed).as_dict()
     except FileNotFoundError:
         raise
     except Exception as error:  # jsonargparse raises its own and argparse's errors
