@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from cmsa.cli import predict
 from cmsa.cli.main import COMMANDS, EXAMPLES, build_parser
 from cmsa.data.datasets import data_set_names
 from cmsa.tasks import TASKS, commands
@@ -15,10 +16,10 @@ from cmsa.training.recipe import load_recipe
 from cmsa.training.recipe_files import recipe_path, rows_of
 
 HEAVY = {"torch", "torchvision", "timm", "lightning", "cv2", "numpy", "scipy", "rich", "matplotlib", "onnxruntime"}
+TEXTS = [("", EXAMPLES), *((name, module.EXAMPLES) for name, module in COMMANDS.items())]
+GROUPS = [("predict", text) for text in (predict.WHERE, predict.WHAT, predict.MADE, predict.HOW)]
 LINES = [
-    (name, found)
-    for name, text in {"": EXAMPLES, **{name: module.EXAMPLES for name, module in COMMANDS.items()}}.items()
-    for found in re.findall(r"(?:^  |\| )(cmsa .*)$", text, re.MULTILINE)
+    (name, found) for name, text in TEXTS + GROUPS for found in re.findall(r"(?:^ *|\| )(cmsa .*)$", text, re.MULTILINE)
 ]
 
 
@@ -64,6 +65,16 @@ def test_examples_stay_as_they_are_in_a_narrow_terminal(monkeypatch):
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     for name, line in LINES:
         assert line in (commands.choices[name] if name else parser).format_help()
+
+
+def test_each_group_of_options_of_predict_has_its_example():
+    (commands,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    _, _, *groups = commands.choices["predict"]._action_groups
+    assert [group.description for group in groups] == [text for _, text in GROUPS]
+    for group in groups:
+        shown = {word for word in group.description.split() if word.startswith("--")}
+        of_group = {name for action in group._group_actions for name in action.option_strings}
+        assert len(shown & of_group) >= 2
 
 
 def test_help_names_what_there_is(capsys):

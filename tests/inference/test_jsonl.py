@@ -26,17 +26,18 @@ def test_a_torn_last_line_is_dropped_and_the_rest_gone_on_with(tmp_path):
     path = tmp_path / "results.jsonl"
     with ResultLines(path) as lines:
         lines.write({"file": "a.png"})
+        lines.write({"file": "c.mp4", "error": "cannot be opened"})
         lines.write({"file": "b.mp4", "frame": 6})
         lines.write({"file": "b.mp4", "frame": 9})
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"file": "b.mp4", "fra')
-    assert len(list(read_results(path))) == 3
+    assert len(list(read_results(path))) == 4
     with ResultLines(path, resume=True) as lines:
-        assert lines.done == {"a.png": 0, "b.mp4": 9}
-        assert lines.lines == 3
+        assert lines.done == {"a.png": -1, "b.mp4": 9, "c.mp4": -1}
+        assert lines.lines == 4
         assert path.read_bytes() == whole
         lines.write({"file": "c.png"})
-    assert [record["file"] for record in read_results(path)] == ["a.png", "b.mp4", "b.mp4", "c.png"]
+    assert [record["file"] for record in read_results(path)] == ["a.png", "c.mp4", "b.mp4", "b.mp4", "c.png"]
     with ResultLines(path):
         assert path.read_bytes() == b""
 

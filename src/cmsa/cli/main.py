@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
@@ -135,4 +136,6 @@ class HelpFormatter(argparse.HelpFormatter):
     """Fills paragraphs, but leaves examples, which are there to be copied, as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return text.strip() if text.startswith("\n") else super()._fill_text(text, width, indent)
+        if text.startswith("\n"):
+            return textwrap.indent(text.strip(), indent)
+        return super()._fill_text(text, width, indent)

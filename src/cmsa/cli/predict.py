@@ -19,7 +19,6 @@ examples:
   cmsa predict pose photos --detector nanodet.onnx --save-pictures
   cmsa predict pose door.mp4 --detector motion --track --smooth --save-video
   cmsa predict pose rtsp://10.0.0.7/live --detector motion --fps 5 --out runs/door
-  cmsa predict pose photos --boxes boxes.json --resume
   find photos -name '*.jpg' | cmsa predict classify - --quiet
 
 detectors: none, motion, torchvision:NAME (downloads its weights), face:FILE.onnx (OpenCV's YuNet), head:DETECTOR
@@ -28,6 +27,23 @@ options as in yolo.onnx?layout=yolov8&classes=0&score=0.4
 
 exit codes: 0 all done; 1 something was left out, and is named; 2 nothing was done, or an argument is wrong; 130 stopped
 by Ctrl-C or SIGTERM, what was done is kept and --resume goes on
+"""
+# Of each group of options, an example.
+WHERE = """
+cmsa predict pose photos --boxes boxes.json --threshold 0.5 --min-size 16 --max-people 10 --expand 1.1
+cmsa predict head-pose photos --detector head:nanodet.onnx
+"""
+WHAT = """
+cmsa predict pose door.mp4 --start 60 --end 90 --every 5
+cmsa predict pose 0 --detector motion --fps 10 --drop
+"""
+MADE = """
+cmsa predict pose door.mp4 --detector motion --smooth --save-video --out runs/door --resume
+cmsa predict classify photos --top 3 --flip-test --save-pictures png
+"""
+HOW = """
+cmsa predict pose photos --runtime openvino --precision bf16 --threads 1 --batch-size 64
+cmsa predict pose photos --weights cmsa_n_pose_64x48 --device cuda --quiet
 """
 
 
@@ -45,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "rtsp:// or http:// addresses",
     )
     parser.add_argument("--weights", help="a shipped name, a weights file, a folder or a hub id")
-    where = parser.add_argument_group("where to look")
+    where = parser.add_argument_group("where to look", WHERE)
     boxes = where.add_mutually_exclusive_group()
     boxes.add_argument("--boxes", type=Path, help="COCO detection results with file_name or image_id")
     boxes.add_argument("--box", type=parse_box, action="append", help="x,y,width,height in pixels; may be repeated")
@@ -54,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--min-size", type=float, default=0.0, help="least longer side of a box in pixels, e.g. 16")
     where.add_argument("--max-people", type=int, help="boxes in a picture, the best first, e.g. 10")
     where.add_argument("--expand", type=float, default=1.0, help="factor by which boxes grow, e.g. 1.1")
-    what = parser.add_argument_group("what to read")
+    what = parser.add_argument_group("what to read", WHAT)
     what.add_argument(
         "--recursive", action=argparse.BooleanOptionalAction, default=True, help="look into sub-folders (the default)"
     )
@@ -63,9 +79,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--start", type=float, default=0.0, help="seconds of a video to leave out, e.g. 60")
     what.add_argument("--end", type=float, help="second of a video at which to stop, e.g. 90")
     what.add_argument("--drop", action="store_true", help="of cameras take the newest frame, drop what is missed")
-    made = parser.add_argument_group("what to make of it")
+    made = parser.add_argument_group("what to make of it", MADE)
     made.add_argument("--out", type=Path, default=Path("out"), help="folder for results and pictures")
-    made.add_argument("--resume", action="store_true", help="go on after the last line of results.jsonl in --out")
+    made.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on after the last line of results.jsonl in --out; a video with skeletons goes on in another file",
+    )
     made.add_argument(
         "--save-pictures",
         nargs="?",
@@ -79,7 +99,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
     made.add_argument("--top", type=int, default=5, help="classes to list")
     made.add_argument("--cube", action="store_true", help="draw a cube instead of axes")
-    how = parser.add_argument_group("how to run it")
+    how = parser.add_argument_group("how to run it", HOW)
     how.add_argument(
         "--runtime",
         choices=["torch", "onnxruntime", "openvino"],

@@ -28,7 +28,8 @@ class ResultLines:
         resume: go on after the last whole line of a file that is there; otherwise it is replaced.
 
     Attributes:
-        done: the number of the last frame of each source that is in the file, by the source's name.
+        done: the number of the last frame of each source that is in the file, by the source's name; -1 for a picture,
+            and for a video of which no frame is there.
         lines: how many lines the file has.
 
     Raises:
@@ -88,7 +89,8 @@ class ResultLines:
     def _read(self) -> None:
         for record, end in _records(self.path):
             name = str(record["file"])
-            self.done[name] = max(int(record.get("frame") or 0), self.done.get(name, 0))
+            frame = record.get("frame")
+            self.done[name] = max(-1 if frame is None else int(frame), self.done.get(name, -1))
             self.lines += 1
             self._length = end
 

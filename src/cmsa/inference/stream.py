@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cmsa.inference.detectors import Detector, Selection, make_detector
+from cmsa.inference.chosen import chosen_detector
+from cmsa.inference.detectors import Detector, Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.pipeline import FrameResult, Pipeline, Tracker
 from cmsa.inference.predictor import Predictor
@@ -47,7 +48,7 @@ def stream(
         source: what ``SourceFinder.find`` takes: files, folders, globs, addresses; a number is a camera of this
             machine; or several of these.
         predictor: a ``Predictor``, or weights for one; None takes the shipped ones for human pose.
-        detector: finds the boxes, see ``make_detector``; None takes the predictor's, and without one each whole
+        detector: finds the boxes, see ``chosen_detector``; None takes the predictor's, and without one each whole
             picture is one person.
         selection: which of its findings count.
         tracker: True gives people in videos ids by the overlap of their boxes; or a tracker of one's own.
@@ -72,7 +73,9 @@ def stream(
     """
     if not isinstance(predictor, Predictor):
         predictor = Predictor.from_pretrained(predictor or default_weights("pose"), runtime=runtime)
-    found = make_detector(detector) if isinstance(detector, str) else detector or predictor.detector
+    if isinstance(detector, str):
+        detector = chosen_detector(detector, predictor.task, selection, None)
+    found = detector or predictor.detector
     if found is not None and selection is not None:
         found = SelectiveDetector(found, selection)
     reading = Reading(every, fps, start, end, drop, retry or Retry())

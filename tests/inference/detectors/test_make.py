@@ -44,7 +44,9 @@ def test_options_stand_behind_a_question_mark():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("yolo", "no detector 'yolo'; there are none, motion, torchvision:NAME"),
+        ("yolo", "no detector 'yolo'; there are none, motion, torchvision:NAME, face:FILE.onnx, head:DETECTOR, FILE"),
+        ("head", "no detector 'head'; there are"),
+        ("head:motion", r"cmsa.inference.heads.make_head_detector\('head:motion'\)"),
         ("motion:x", "no detector 'motion:x'"),
         ("motion?speed=3", "motion: no option 'speed'; there are method, history"),
         ("none?speed=3", "none: no option 'speed'; there are none"),

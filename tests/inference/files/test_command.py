@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 
 import cv2
 import numpy as np
@@ -297,6 +298,25 @@ def test_a_video_to_tracks_a_video_and_pictures(weights, walk, tmp_path, shown):
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 160
     pictures = sorted(path.name for path in (tmp_path / "out" / "annotated" / "walk").iterdir())
     assert pictures == [f"{number:06d}.jpg" for number in range(0, 25, 2)]
+
+
+def test_what_is_wrong_in_a_video_is_told_by_its_frame(weights, walk, tmp_path, shown, monkeypatch):
+    from cmsa.tasks.pose.task import PoseTask
+
+    draw = PoseTask.draw
+
+    def burnt(task, picture, values, *arguments, **options):
+        if values and values[0].box.x > 46:
+            raise ValueError("no ink")
+        return draw(task, picture, values, *arguments, **options)
+
+    monkeypatch.setattr(PoseTask, "draw", burnt)
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "detector": "motion"}
+    assert predict_files("pose", [walk], **options, save_pictures="jpg", **shown.consoles()) == 1
+    printed = shown.out.getvalue()
+    assert "walk.mp4, frame 24 at 0.96 s: cannot be drawn (no ink)" in printed
+    assert re.search(r"walk\.mp4, frame 6 at 0\.24 s +│ 12 \d+ \d+ \d+ ", printed)
+    assert f"without a box  {walk}, frame 0 at 0.00 s; {walk}, frame 1 at 0.04 s" in printed
 
 
 def test_a_start_behind_the_end_is_told(weights, walk, tmp_path, shown):

@@ -40,6 +40,14 @@ def test_globs_lists_and_standard_input(folder):
     assert names("-", stdin=io.BytesIO(b"pics/b.png\npics/a.JPG")) == ["pics/b.png", "pics/a.JPG"]
 
 
+def test_a_list_may_hold_comments_but_a_file_of_that_name_is_a_file(folder):
+    (folder / "#1.png").write_bytes(b"")
+    (folder / "list.txt").write_text("# the door\npics/b.png\n  #pics/a.JPG\n#1.png\n")
+    assert names("list.txt") == ["pics/b.png", "#1.png"]
+    assert names("-", stdin=io.BytesIO(b"# one\npics/a.JPG\n")) == ["pics/a.JPG"]
+    assert [type(source) for source in found("# the door")] == [Notice]
+
+
 def test_a_list_s_paths_may_be_beside_it(folder, monkeypatch):
     (folder / "pics" / "list.txt").write_text("a.JPG\nsub/*.png\n")
     assert [os.path.abspath(source.target) for source in found("pics/list.txt")] == [
@@ -53,6 +61,12 @@ def test_cameras_and_addresses(folder):
     assert (camera.kind, camera.target, camera.name) == ("camera", "0", "camera 0")
     assert (stream.kind, stream.name) == ("address", "rtsp://***@10.0.0.7/live")
     assert stream.target == "rtsp://me:secret@10.0.0.7/live"
+    # A slash in a password is against the rules, and happens.
+    (odd,) = found("rtsp://me:sec/ret@10.0.0.7/live")
+    assert (odd.name, odd.place.name) == ("rtsp://***@10.0.0.7/live", "10.0.0.7")
+    (wrong,) = found("rtsp://me:secret@[::1/live")
+    assert wrong.text == "is no valid address (Invalid IPv6 URL)"
+    assert "secret" not in str(wrong)
     (folder / "0").write_bytes(b"")
     assert found("0")[0].kind == "picture"
     assert names((folder / "pics" / "a.JPG").as_uri()) == [str(folder / "pics" / "a.JPG")]

@@ -1,8 +1,9 @@
-import os
+import re
 
 import numpy as np
 import pytest
 
+from cmsa.inference.streams.capture import Capture
 from cmsa.inference.streams.frame import Frame, Notice
 from cmsa.inference.streams.pace import Pace
 from cmsa.inference.streams.video import read_video
@@ -52,19 +53,69 @@ def test_a_truncated_video_keeps_what_was_decoded_and_says_where_it_stops(make_v
         [frame.picture[20, 40].mean() for frame in frames[:-1]], 4 * np.arange(len(frames) - 1), atol=6
     )
     assert notice.failed
-    assert notice.number == len(frames)
+    assert notice.number == frames[-1].number
     assert notice.text == f"stops at {frames[-1].time:.2f} s, after {len(frames)} of 50 frames"
+
+
+def test_what_is_cut_short_is_told_once_and_gone_on_with_when_it_has_grown(make_video, tmp_path):
+    path = make_video(tmp_path / "a.avi", code="MJPG")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    (_, (notice,)) = read(path)
+    assert read(path, after=notice.number) == ([], [])
+    path.write_bytes(whole)
+    frames, _ = read(path, after=notice.number)
+    assert [frame.number for frame in frames] == list(range(notice.number + 1, 50))
+
+
+@pytest.fixture
+def damaged(make_video, tmp_path):
+    """A video of fifty JPEGs, of which the 20th is none."""
+    path = make_video(tmp_path / "a.avi", code="MJPG")
+    content = bytearray(path.read_bytes())
+    starts = [found.start() for found in re.finditer(b"\xff\xd8\xff", bytes(content))]
+    content[starts[20] : starts[21] - 8] = bytes(starts[21] - 8 - starts[20])
+    path.write_bytes(content)
+    return path
+
+
+def test_frames_behind_a_damaged_part_are_read_and_the_part_is_told(damaged):
+    frames, (notice,) = read(damaged)
+    assert [frame.number for frame in frames] == list(range(49))
+    shown = [number for number in range(50) if number != 20]
+    np.testing.assert_allclose([frame.picture[20, 40].mean() for frame in frames], 4 * np.array(shown), atol=6)
+    np.testing.assert_allclose([frame.time for frame in frames], np.array(shown) / 25, atol=1e-6)
+    assert notice.failed
+    assert notice.text == "damaged at 0.76 s, goes on at 0.84 s"
+    assert notice.label == "a.avi, frame 19"
+
+
+@pytest.mark.parametrize("after", [18, 19, 20, 30])
+def test_a_run_that_goes_on_is_told_of_damage_that_it_has_not_passed(damaged, after):
+    frames, notices = read(damaged, after=after)
+    assert [frame.number for frame in frames] == list(range(after + 1, 49))
+    assert len(notices) == (after < 19)
 
 
 def test_a_corrupt_video_says_where_it_stops(make_video, tmp_path):
     path = make_video(tmp_path / "a.mp4")
     content = bytearray(path.read_bytes())
     start = content.index(b"mdat") + 1500
-    content[start : start + 1100] = os.urandom(1100)
+    content[start : start + 1100] = np.random.default_rng(0).bytes(1100)
     path.write_bytes(content)
     frames, notices = read(path)
-    assert len(frames) >= 5
-    assert len(frames) == 50 or "of 50 frames" in notices[-1].text
+    assert 5 <= len(frames) < 50
+    assert notices[-1].text == f"stops at {frames[-1].time:.2f} s, after {len(frames)} of 50 frames"
+
+
+def test_nothing_but_what_it_gives_tells_of_what_is_wrong(damaged, tmp_path, capfd):
+    """OpenCV and FFmpeg would write lines of their own to standard error."""
+    (tmp_path / "b.mp4").write_bytes(damaged.read_bytes()[:200])
+    assert read(damaged)[1]
+    assert read(tmp_path / "b.mp4")[1]
+    assert not Capture("http://127.0.0.1:9/live", 1).opened
+    assert not Capture(99).opened
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("content", [b"", b"no video"])

@@ -61,7 +61,9 @@ FILES: dict[str, tuple[Callable[..., Detector], dict[str, Reader]]] = {
 }
 """By the end of the file's name."""
 _WITHOUT_ARGUMENT = "none", "motion"
-USAGE = "none, motion, torchvision:NAME, face:FILE.onnx, FILE.onnx or FILE.json"
+USAGE = "none, motion, torchvision:NAME, face:FILE.onnx, head:DETECTOR, FILE.onnx or FILE.json"
+_HEAD = "head"
+"""Needs a predictor, and so is made above this room."""
 
 
 def make_detector(text: str, **defaults: Any) -> Detector:
@@ -86,6 +88,11 @@ def make_detector(text: str, **defaults: Any) -> Detector:
     elif (suffix := Path(name).suffix.lower()) in FILES:
         make, readers = FILES[suffix]
         argument = name
+    elif kind == _HEAD and argument:
+        raise DetectorError(
+            f"{text}: is a detector of cmsa predict, cmsa serve and cmsa.stream; elsewhere give "
+            f"detector=cmsa.inference.heads.make_head_detector({text!r})"
+        )
     else:
         raise DetectorError(f"no detector {text!r}; there are {USAGE}")
     known = {key: value for key, value in defaults.items() if key in readers}

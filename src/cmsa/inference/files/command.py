@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,8 +83,9 @@ def predict_files(
         recursive: look into sub-folders.
         out: folder of the results; made where it is missing.
         save_pictures: draw annotated pictures, in this format, into the sub-folder ``annotated``.
-        save_video: write an annotated MP4 of each video and camera, there too.
-        resume: go on after the last whole line of the ``results.jsonl`` in ``out``.
+        save_video: write an annotated MP4 of each video and camera, there too; until it is whole it is called
+            ``NAME.partial.mp4``.
+        resume: go on after the last whole line of the ``results.jsonl`` in ``out``; videos go on in ``NAME-2.mp4``.
         track: give ids to the boxes of videos and cameras.
         smooth: smooth keypoints over time; tracks, too.
         top: classes to keep and to show.
@@ -135,10 +137,12 @@ def predict_files(
                 top=top,
                 cube=cube,
                 inputs=[source.target for source in listed if isinstance(source, Source)],
+                keep=resume,
                 failed=summary.skipped.add,
             )
         pipeline = Pipeline(predictor, found, track or smooth, smooth, flip_test, batch_size)
-        run = FileRun(folder, predictor.task, file, drawing, top, resume, summary)
+        told = (lambda text: None) if quiet else partial(_complain, errors)
+        run = FileRun(folder, predictor.task, file, drawing, top, resume, summary, told)
     except (ValueError, OSError) as error:
         _complain(errors, str(error))
         return 2

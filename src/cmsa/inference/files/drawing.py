@@ -35,17 +35,18 @@ class PicturePlaces:
         folder: where they go.
         suffix: of the files.
         inputs: paths that are not to be written to.
+        keep: nor are files that are there already, those of an earlier run.
     """
 
-    def __init__(self, folder: Path, suffix: str, inputs: Iterable[str] = ()) -> None:
-        self.folder, self.suffix = folder, suffix
+    def __init__(self, folder: Path, suffix: str, inputs: Iterable[str] = (), keep: bool = False) -> None:
+        self.folder, self.suffix, self.keep = folder, suffix, keep
         self._taken = {os.path.abspath(path) for path in inputs}
 
     def take(self, place: Path) -> Path:
         """The file for what goes to ``place`` below the folder."""
         place = place.with_name(shortened(place.name))
         path, number = self.folder / f"{place}{self.suffix}", 1
-        while os.path.abspath(path) in self._taken:
+        while os.path.abspath(path) in self._taken or (self.keep and path.exists()):
             number += 1
             path = self.folder / f"{place}-{number}{self.suffix}"
         self._taken.add(os.path.abspath(path))
@@ -62,7 +63,10 @@ def shortened(name: str) -> str:
 
 @dataclass
 class _OpenVideo:
-    """A video that is being written; its first frame waits for the second, which says how fast they come."""
+    """A video that is being written; its first frame waits for the second, which says how fast they come.
+
+    An MP4 plays only when it was closed, so it bears another name until then.
+    """
 
     source: str
     path: Path
@@ -84,13 +88,20 @@ class _OpenVideo:
             self._open(1.0)
         if self.writer is not None:
             self.writer.release()
+            self._unfinished.replace(self.path)
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.path.with_suffix(".partial.mp4")
 
     def _open(self, fps: float) -> None:
         assert self.first is not None
         first = self.first[0]
         self.size = first.shape[1], first.shape[0]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*"mp4v"), min(fps, 120.0), self.size)
+        self.writer = cv2.VideoWriter(
+            str(self._unfinished), cv2.VideoWriter.fourcc(*"mp4v"), min(fps, 120.0), self.size
+        )
         if not self.writer.isOpened():
             raise OSError(f"{self.path}: the video cannot be written")
         self._write(first)
@@ -112,6 +123,7 @@ class Drawing:
         top: how many classes to show.
         cube: draw heads as cubes.
         inputs: paths that are not to be written to.
+        keep: what an earlier run drew stays; a video goes on in another file.
         failed: told of a picture that cannot be drawn, and why.
     """
 
@@ -125,12 +137,13 @@ class Drawing:
         top: int = 5,
         cube: bool = False,
         inputs: Iterable[str] = (),
+        keep: bool = False,
         failed: Callable[[str, str], None] = lambda name, reason: None,
     ) -> None:
         self.folder, self.task, self.pictures, self.video = folder, task, pictures, video
         self.top, self.cube, self.failed = top, cube, failed
-        self._places = PicturePlaces(folder, f".{pictures}", inputs)
-        self._videos = PicturePlaces(folder, ".mp4", inputs)
+        self._places = PicturePlaces(folder, f".{pictures}", inputs, keep)
+        self._videos = PicturePlaces(folder, ".mp4", inputs, keep)
         self._open: _OpenVideo | None = None
         self._frames: tuple[str, Path] = ("", Path())
         self._workers = ThreadPoolExecutor(2, "draw")
@@ -189,7 +202,7 @@ class Drawing:
         try:
             drawn = self.task.draw(result.frame.picture, result.values, crops, top=self.top, cube=self.cube)
         except Exception as error:  # whatever is wrong with this picture, the others are not to suffer
-            self.failed(result.frame.source, f"cannot be drawn ({error})")
+            self.failed(result.frame.label, f"cannot be drawn ({error})")
             return
         save_picture(drawn, path)
 

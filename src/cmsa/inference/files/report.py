@@ -86,4 +86,4 @@ def _box_text(box: Box) -> str:
 
 def _some(some: Some) -> str:
     names = [name for name, _ in some.first[:5]]
-    return escape(", ".join(names)) + (f" and {some.count - 5:,} more" if some.count > 5 else "")
+    return escape("; ".join(names)) + (f" and {some.count - 5:,} more" if some.count > 5 else "")

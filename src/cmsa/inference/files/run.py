@@ -55,6 +55,7 @@ class FileRun:
         top: classes to keep.
         resume: go on with the results that are there.
         summary: what became of the inputs so far.
+        tell: called at once with what happens to a camera, and is no loss.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class FileRun:
     top: int = 5
     resume: bool = False
     summary: Summary = field(default_factory=Summary)
+    tell: Callable[[str], None] = lambda text: None
 
     def __post_init__(self) -> None:
         self.path = self.folder / RESULTS
@@ -112,10 +114,11 @@ class FileRun:
 
     def _told(self, notice: Notice) -> None:
         if notice.failed:
-            self.summary.skipped.add(notice.source, notice.text)
+            self.summary.skipped.add(notice.label, notice.text)
             self._write(notice_line(notice))
         else:
-            self.summary.told.add(notice.source, notice.text)
+            self.summary.told.add(notice.label, notice.text)
+            self.tell(f"{notice.label}: {notice.text}")
 
     def _keep(self, result: FrameResult) -> None:
         frame, summary = result.frame, self.summary
@@ -131,14 +134,14 @@ class FileRun:
         if self.drawing is not None:
             self.drawing.add(result)
         for left_out in line.get("skipped", ()):
-            summary.skipped.add(f"{frame.source}, box {left_out['box']}", left_out["reason"])
+            summary.skipped.add(f"{frame.label}, box {left_out['box']}", left_out["reason"])
         summary.done += 1
         summary.values += len(result.values)
         summary.whole += result.whole
         if not result.detections.boxes and not line.get("skipped"):
-            summary.empty.add(frame.source)
+            summary.empty.add(frame.label)
         if len(summary.shown) < KEPT:
-            summary.shown.append((frame.source, list(result.values)))
+            summary.shown.append((frame.label, list(result.values)))
 
     def _write(self, record: Record) -> None:
         if self._lines is not None:

@@ -4,10 +4,15 @@ Through OpenCV, not PyAV: OpenCV is here already, its wheel carries a current FF
 through the same interface, turns frames as their metadata say, and skips frames without converting them. PyAV would be
 a second FFmpeg of 30 MB beside it. What PyAV does better is to say why a stream ended; OpenCV only ends, so a video
 that is cut short is told from its announced length.
+
+Once this is imported, OpenCV and its FFmpeg no longer write to standard error, in lines that name neither file nor
+frame: what goes wrong is told by whoever reads. ``OPENCV_LOG_LEVEL`` and ``OPENCV_FFMPEG_LOGLEVEL``, where the user has
+set them, stay.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import cv2
@@ -16,7 +21,14 @@ import numpy as np
 from cmsa.inference.streams.frame import Picture
 from cmsa.inference.streams.names import is_address
 
+# OpenCV reads it when it first opens a video; -8 is FFmpeg's "quiet".
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _OPEN_SECONDS = 10.0
+_DAMAGED_READS = 16
+"""One read passes over several frames that cannot be decoded; at the end of a file each takes microseconds."""
 
 
 class Capture:
@@ -42,8 +54,12 @@ class Capture:
         self.frames = max(0, int(self._get(cv2.CAP_PROP_FRAME_COUNT))) if self.opened else 0
 
     def grab(self) -> bool:
-        """Go to the next frame; False at the end, or where the source is gone."""
+        """Go to the next frame; False at the end, before what cannot be decoded, or where the source is gone."""
         return bool(self._capture.grab())
+
+    def grab_behind_damage(self) -> bool:
+        """Go to the next frame of a file behind what cannot be decoded; False where none follows."""
+        return any(self._capture.grab() for _ in range(_DAMAGED_READS))
 
     def retrieve(self) -> Picture | None:
         """The frame that was grabbed, (H, W, 3) uint8 RGB; None where it cannot be decoded."""

@@ -33,6 +33,11 @@ class Frame:
     place: Path = Path()
     live: bool = False
 
+    @property
+    def label(self) -> str:
+        """The source and, of a video or camera, which frame of it, for tables and messages."""
+        return self.source if self.time is None else f"{self.source}, frame {self.number} at {self.time:.2f} s"
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -42,13 +47,19 @@ class Notice:
         source: as ``Frame.source``.
         text: what happened.
         failed: whether something was lost for good; a camera that will be tried again is not.
-        number: of the frame before which it happened, None for a picture file and for what never began.
+        number: of the frame that was lost, or of the last one before it happened; None for a picture file and for
+            what never began.
     """
 
     source: str
     text: str
     failed: bool = True
     number: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The source and, of a video or camera, the frame, for tables and messages."""
+        return self.source if self.number is None else f"{self.source}, frame {self.number}"
 
 
 Item = Frame | Notice

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cmsa.inference.streams.capture import Capture
 from cmsa.inference.streams.frame import Frame, Item, Notice
 from cmsa.inference.streams.pace import Pace
+from cmsa.inference.streams.unopened import why_unopened
 from cmsa.inference.streams.video import read_video
 
 Clock = Callable[[], float]
@@ -59,23 +60,32 @@ def read_live(
         sleep: waits for so many seconds.
 
     Yields:
-        Frames, whose time is that of their arrival; notices when the source stops, comes back, or is given up. A source
-        that does not answer at the beginning is not tried again: its address is more likely wrong.
+        Frames, whose time is that of their arrival; notices when the source stops, comes back, or is given up, and
+        while it is gone one for each longer wait. A source that does not answer at the beginning is not tried again:
+        its address is more likely wrong.
     """
     retry = retry or Retry()
     capture = Capture(target, retry.timeout)
     if not capture.opened:
         capture.close()
-        yield Notice(name, "does not open: nothing answers there, or it is no video")
+        yield Notice(name, why_unopened(target, retry.timeout))
         return
     if isinstance(target, str) and capture.frames > 0:
         yield from read_video(target, name, pace, start, end, after, capture)
         return
     number, began = after, clock()
     seen = began
+    wait, told = retry.first, 0.0
+
+    def notice(text: str, failed: bool = False) -> Notice:
+        return Notice(name, text, failed, None if number < 0 else number)
+
     try:
         while True:
             while capture.grab():
+                if told:
+                    yield notice(f"back after {clock() - seen:.1f} s")
+                    wait, told = retry.first, 0.0
                 seen = clock()
                 number += 1
                 if end is not None and seen - began >= end:
@@ -86,19 +96,16 @@ def read_live(
                 if picture is not None:
                     yield Frame(picture, name, number, seen - began, live=True)
             capture.close()
-            wait = retry.first
-            while True:
-                gone = clock() - seen
-                if retry.give_up is not None and gone >= retry.give_up:
-                    yield Notice(name, f"no frame for {gone:.1f} s, given up", number=number + 1)
-                    return
-                yield Notice(name, f"no more frames, trying again in {wait:g} s", False, number + 1)
-                sleep(wait)
-                wait = min(2 * wait, retry.longest)
-                capture = Capture(target, retry.timeout)
-                if capture.opened:
-                    break
-                capture.close()
-            yield Notice(name, f"back after {clock() - seen:.1f} s", False, number + 1)
+            gone = clock() - seen
+            if retry.give_up is not None and gone >= retry.give_up:
+                yield notice(f"no frame for {gone:.1f} s, given up", failed=True)
+                return
+            if wait > told:
+                yield notice(f"no more frames, trying again in {wait:g} s")
+            told = wait
+            sleep(wait)
+            wait = min(2 * wait, retry.longest)
+            # One that does not open has no frames either.
+            capture = Capture(target, retry.timeout)
     finally:
         capture.close()

@@ -70,8 +70,9 @@ class SourceFinder:
 
         Args:
             inputs: picture and video files; folders, hidden ones left out; globs, ``**`` for any depth; ``.txt`` files
-                with one input a line; ``-`` for such lines on standard input; the number of a camera; addresses
-                (``rtsp://``, ``http://`` and whatever else FFmpeg reads).
+                with one input a line, but for comments behind ``#`` unless a file is called so; ``-`` for such lines on
+                standard input; the number of a camera; addresses (``rtsp://``, ``http://`` and whatever else FFmpeg
+                reads).
         """
         for given in inputs:
             yield from self._one(os.fspath(given))
@@ -88,11 +89,16 @@ class SourceFinder:
             yield from self._path(path, text)
 
     def _address(self, text: str) -> Iterator[Source | Notice]:
-        parts = urlsplit(text)
+        name = public_name(text)
+        try:
+            parts = urlsplit(name)
+        except ValueError as error:
+            yield Notice(name, f"is no valid address ({error})")
+            return
         if parts.scheme == "file":
-            yield from self._one(unquote(parts.path))
+            yield from self._one(unquote(urlsplit(text).path))
         else:
-            yield Source("address", text, public_name(text), Path(parts.hostname or "stream"))
+            yield Source("address", text, name, Path(parts.hostname or "stream"))
 
     def _path(self, path: Path, text: str) -> Iterator[Source | Notice]:
         if not os.path.lexists(path):
@@ -123,8 +129,11 @@ class SourceFinder:
     def _lines(self, lines: BinaryIO, base: Path | None) -> Iterator[Source | Notice]:
         for number, line in enumerate(lines):
             text = os.fsdecode((line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line).rstrip(b"\r\n"))
-            if text.strip():
+            if text.strip() and not self._is_comment(text, base or Path()):
                 yield from self._one(text, base or Path())
+
+    def _is_comment(self, text: str, base: Path) -> bool:
+        return text.lstrip().startswith("#") and not any(os.path.lexists(path) for path in (text, base / text))
 
     def _file(self, path: Path, place: Path) -> Iterator[Source | Notice]:
         absolute = os.path.abspath(path)

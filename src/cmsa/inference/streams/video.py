@@ -34,7 +34,9 @@ def read_video(
         capture: of the file, where it is open already.
 
     Yields:
-        Frames; at last a notice if the file cannot be opened, or if it stops before the frames that it announces.
+        Frames, counted as they can be decoded; a notice where a damaged part is passed over, and at last one if the
+        file cannot be opened, or if it stops before the frames that it announces. What an earlier run was told is not
+        told again.
     """
     capture = capture or Capture(target)
     try:
@@ -46,7 +48,10 @@ def read_video(
             yield Notice(name, text)
             return
         number, time = -1, 0.0
-        while capture.grab():
+        while (intact := capture.grab()) or (number + 1 < capture.frames and capture.grab_behind_damage()):
+            if not intact and (number > after or after < 0):
+                last = None if number < 0 else number
+                yield Notice(name, f"damaged at {time:.2f} s, goes on at {capture.time:.2f} s", number=last)
             number, time = number + 1, capture.time
             if end is not None and time >= end:
                 return
@@ -58,9 +63,9 @@ def read_video(
             else:
                 yield Frame(picture, name, number, time)
         missing_frames = capture.frames - (number + 1)
-        if missing_frames > max(1, _TOLERANCE * capture.frames) or number < 0:
-            yield Notice(
-                name, f"stops at {time:.2f} s, after {number + 1} of {capture.frames} frames", number=number + 1
-            )
+        if number < 0:
+            yield Notice(name, f"none of its {capture.frames} frames can be decoded")
+        elif missing_frames > max(1, _TOLERANCE * capture.frames) and number > after:
+            yield Notice(name, f"stops at {time:.2f} s, after {number + 1} of {capture.frames} frames", number=number)
     finally:
         capture.close()
