@@ -51,6 +51,11 @@ def check(
     Raises:
         ValueError: there is no such data set, an option is missing or means nothing for it, or the data cannot be
             used at all.
+
+    Examples:
+        >>> report = check("digits", {"train": {"training": True}, "val": {"training": False}})
+        >>> len(report), report.parts["val"].counts["7"]
+        (0, 42)
     """
     row = data_set(name)
     spec = row.framing.spec(size or row.size, training=False)

@@ -41,6 +41,14 @@ class CheckReport:
         parts: by their names.
         between: what is wrong with the parts together.
         alike: pictures of different parts that look alike.
+
+    Examples:
+        >>> from cmsa.data.problems import Problems
+        >>> from cmsa.data.check_report import CheckedPart
+        >>> report = CheckReport()
+        >>> report.add("train", CheckedPart(2, 2, Problems(), counts={"nose": 2, "tail": 0}))
+        >>> len(report), report.parts["train"].odd.wrong
+        (0, {'label that no sample has': ['tail']})
     """
 
     parts: dict[str, CheckedPart] = field(default_factory=dict)

@@ -35,6 +35,13 @@ def cut_crop(
 
     Returns:
         (height, width, 3) uint8, black where the crop leaves the picture.
+
+    Examples:
+        >>> import numpy as np
+        >>> picture = np.arange(16, dtype=np.uint8).reshape(4, 4, 1).repeat(3, axis=2)
+        >>> halved = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25]])  # the edges of picture and crop coincide
+        >>> cut_crop(picture, halved, (2, 2))[:, :, 0].tolist()
+        [[3, 5], [11, 13]]
     """
     import cv2  # here, because what runs without OpenCV asks this module for geometry
 
@@ -80,6 +87,13 @@ class CropSpec:
 
     Raises:
         ValueError: a size, the density or the padding is not positive.
+
+    Examples:
+        >>> CropSpec.for_training((32, 24)).store_size
+        (81, 81)
+        >>> spec = CropSpec.for_evaluation((32, 24))
+        >>> spec.base_matrix((50.0, 40.0), (60.0, 80.0))[0].round(2).tolist()  # a box of 60x80 pixels, enlarged
+        [0.32, 0.0, -4.5]
     """
 
     size: tuple[int, int]

@@ -62,6 +62,13 @@ def read_image(source: ImageSource, *, apply_exif: bool = True) -> NDArray[np.ui
 
     Raises:
         ImageError: the file is missing, damaged or no picture, or the array has another shape, type or range.
+
+    Examples:
+        >>> import numpy as np
+        >>> read_image("examples/people/park.jpg").shape
+        (497, 884, 3)
+        >>> read_image(np.full((2, 3), 0.5)).tolist()[0]
+        [[128, 128, 128], [128, 128, 128], [128, 128, 128]]
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, f"array of shape {source.shape} and type {source.dtype}")

@@ -48,6 +48,12 @@ def prepare(
         ValueError: there is no such data set, an option is missing or means nothing for it, or the data cannot be
             used at all. What is merely wrong with them is listed and left out.
         StoreError: ``out`` holds something else, or too many pictures cannot be read.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> store = prepare("digits", Path("digits-val.crops"), training=False, progress=False)
+        >>> len(store), store.crops.shape[1:], store.meta["task"]
+        (359, (16, 16, 3), 'classification')
     """
     row = data_set(name)
     found = row.read(training=training, **checked_options(name, row, options))

@@ -43,6 +43,15 @@ class CropStore:
         spec: how the crops were cut.
         meta: what the builder noted (data set, keypoint set or classes, box source, unreadable pictures).
         truth: what a score needs of the whole data set, e.g. people that have no crop; arrays of any length.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from cmsa.data.prepare import prepare
+        >>> made = prepare("digits", Path("digits.crops"), training=False, progress=False)
+        >>> store = CropStore.open("digits.crops")
+        >>> batch = store.read([0, 5])
+        >>> {name: tuple(values.shape) for name, values in batch.items()}
+        {'crops': (2, 16, 16, 3), 'label': (2,), 'matrix': (2, 2, 3)}
     """
 
     folder: Path

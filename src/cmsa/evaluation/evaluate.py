@@ -49,6 +49,16 @@ def evaluate_store(
         advance: told the number of crops done, for a progress bar.
         score: an empty account to fill, for more than the result.
         preprocess: from crops to images; ImageNet's mean and spread by default.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from cmsa import create_model, fuse
+        >>> from cmsa.data.prepare import prepare
+        >>> from cmsa.tasks.classification import ClassificationTask
+        >>> store = prepare("digits", Path("digits.crops"), training=False, progress=False)
+        >>> network = fuse(create_model("cmsa_n", "classification", (16, 16), num_classes=10, depths=(1, 1, 1)))
+        >>> int(evaluate_store(network, ClassificationTask(10), store)["images"])
+        359
     """
     preprocess = (preprocess or Preprocess()).to(device)
     score = score or task.score(store)
@@ -125,6 +135,19 @@ def evaluate_recipe(
         StoreError: a store is missing or damaged.
         ValueError: the recipe names no validation store, a store or a file does not fit the weights, ``samples`` has
             another ending, or ``gallery`` is one picture for several stores.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from cmsa import create_model, save_weights
+        >>> from cmsa.data.prepare import prepare
+        >>> from cmsa.training.recipe import load_recipe
+        >>> store = prepare("digits", Path("stores/digits-test.crops"), training=False, progress=False)
+        >>> digits = {"num_classes": 10, "depths": (1, 1, 1)}
+        >>> save_weights("untrained.safetensors", create_model("cmsa_n", "classification", (16, 16), **digits))
+        >>> scores = evaluate_recipe(load_recipe("digits"), "untrained.safetensors", flip_test=True)
+        untrained.safetensors, flip test on...
+        >>> sorted(scores["digits-test"])
+        ['data', 'ece', 'images', 'nll', 'top1', 'top5']
     """
     from rich.console import Console
     from rich.markup import escape

@@ -27,7 +27,16 @@ _COUNTED = 4
 
 
 class ExportError(RuntimeError):
-    """An exported file does not compute what the model computes; it was not written."""
+    """An exported file does not compute what the model computes; it was not written.
+
+    Examples:
+        >>> from cmsa.export import Difference
+        >>> from cmsa.tasks import Output
+        >>> Difference(None, 3.0, 2.0, 2.0, Output("keypoints", "(B, K, 2)", "px"), 8).check()
+        Traceback (most recent call last):
+            ...
+        cmsa.export.compare.ExportError: ...
+    """
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,11 @@ class Difference:
         what: the decoded output that is compared, with its tolerances.
         count: images compared.
         remark: what the task has to add.
+
+    Examples:
+        >>> from cmsa.tasks import Output
+        >>> print(Difference(1e-6, 2e-4, 1e-4, 1e-4, Output("keypoints", "(B, K, 2)", "px"), 8))
+        output 1.0e-06 of its largest number; keypoints at most 2.0e-04 px, mean 1.0e-04 px, 8 images
     """
 
     raw: float | None

@@ -70,6 +70,14 @@ def export(
         OSError: the file cannot be written; one that was there before stays.
         ValueError: the path ends in no known format, int8 is asked of ``torch``, or the calibration crops show nothing.
         ModuleNotFoundError: the format needs a package that is not installed (``pip install 'cmsa[export]'``).
+
+    Examples:
+        >>> from cmsa import create_model
+        >>> from cmsa.export.run import ExportOptions
+        >>> model = create_model("cmsa_n", "pose", depths=(1, 1, 1))
+        >>> exported = export(model, "tiny.onnx", options=ExportOptions(normalise=True, decode=True))
+        >>> exported.path.name, exported.difference.decoded < 0.05
+        ('tiny.onnx', True)
     """
     return export_formats(model, {_format_of(Path(path), format): Path(path)}, options)[0]
 

@@ -3,6 +3,16 @@
 A map is a 2x3 matrix ``A`` with ``q = A[:, :2] @ p + A[:, 2]``; points are (x, y). Leading dimensions are batches of
 maps. Everything is a sum of products, element by element, and no matrix product, which TF32 and autocast would make
 coarse; the precision that comes in goes out.
+
+Examples:
+    >>> import numpy as np
+    >>> from cmsa.geometry.affine import apply_affine, compose_affine, invert_affine
+    >>> halve = np.array([[0.5, 0, 0], [0, 0.5, 0]])
+    >>> shift = np.array([[1.0, 0, 10], [0, 1, 20]])
+    >>> apply_affine(compose_affine(shift, halve), np.array([[4.0, 6]])).tolist()
+    [[12.0, 23.0]]
+    >>> apply_affine(invert_affine(shift), np.array([[12.0, 23]])).tolist()
+    [[2.0, 3.0]]
 """
 
 from __future__ import annotations

@@ -21,7 +21,13 @@ BOX_PADDING = 1.25
 
 
 def extend_to_aspect(box: Box, size: tuple[int, int], padding: float = BOX_PADDING) -> tuple[float, float]:
-    """Width and height of the region to crop: the box extended to the aspect of ``size`` (H, W), then padded."""
+    """Width and height of the region to crop: the box extended to the aspect of ``size`` (H, W), then padded.
+
+    Examples:
+        >>> from cmsa import Box
+        >>> extend_to_aspect(Box(10, 20, 30, 80), (32, 24))
+        (75.0, 100.0)
+    """
     aspect = size[1] / size[0]
     width = max(box.width, box.height * aspect)
     return width * padding, width / aspect * padding
@@ -57,6 +63,13 @@ def crop_affine(
 
     Returns:
         2x3 matrix, picture to crop.
+
+    Examples:
+        >>> import numpy as np
+        >>> from cmsa.geometry.affine import apply_affine
+        >>> matrix = crop_affine((50.0, 40.0), (75.0, 100.0), (32, 24))
+        >>> apply_affine(matrix, np.array([[50.0, 40.0], [12.5, -10.0]])).tolist()  # the centre, and the top left edge
+        [[11.5, 15.5], [-0.5, -0.5]]
     """
     height, width = size
     if convention == "udp":

@@ -8,6 +8,15 @@ image, positive pitch turns it up, positive roll turns the head clockwise in the
 maps the axes of the head to image axes with x to the right, y down and z towards the viewer (out of the screen, so
 the frame is left-handed). Its columns are where the head's right-of-image, down and nose axes point; the third
 column is the nose. Everything works on tensors of any leading shape; NumPy arrays go through ``torch.from_numpy``.
+
+Examples:
+    >>> import torch
+    >>> from cmsa.geometry.rotations import euler_to_matrix, flip_angles, matrix_to_euler
+    >>> angles = torch.tensor([30.0, -10, 5])  # yaw, pitch, roll
+    >>> matrix_to_euler(euler_to_matrix(angles)).round(decimals=3).tolist()
+    [30.0, -10.0, 5.0]
+    >>> flip_angles(angles).tolist()  # in the mirrored picture
+    [-30.0, -10.0, -5.0]
 """
 
 from __future__ import annotations

@@ -106,6 +106,14 @@ class Predictor:
         FileNotFoundError: there is no such exported file.
         ValueError: the model was made without ``create_model`` and so does not say how it is fed; there is no such
             runtime or precision here; or the exported file is not of this model.
+
+    Examples:
+        >>> predictor = Predictor.from_pretrained("cmsa_n_pose_32x24")
+        >>> people = predictor("examples/people/park.jpg", boxes=[[260, 15, 106, 215], [662, 269, 88, 203]])
+        >>> len(people), people[0].names[:2], people[0].xy.shape
+        (2, ('nose', 'left_eye'), (17, 2))
+        >>> predictor("examples/people/park.jpg", boxes=[[2000, 0, 10, 10]]), predictor.skipped[0].reason
+        ([], 'box (2000.0, 0.0, 10.0, 10.0) lies outside the picture of 497x884 (HxW) pixels')
     """
 
     def __init__(

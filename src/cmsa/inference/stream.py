@@ -70,6 +70,15 @@ def stream(
 
     Raises:
         ValueError: an argument is out of its range, there is no such detector, or no such weights.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> for frame in stream("examples/people/*.jpg", detector="examples/people/boxes.json"):
+        ...     print(Path(frame.frame.source).name, len(frame.people))
+        astronaut.jpg 1
+        laboratory.jpg 3
+        park.jpg 2
+        photographer.jpg 1
     """
     if not isinstance(predictor, Predictor):
         predictor = Predictor.from_pretrained(predictor or default_weights("pose"), runtime=runtime)

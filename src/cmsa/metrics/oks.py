@@ -1,6 +1,13 @@
 """How well keypoints are found: object keypoint similarity (OKS), COCO's average precision, and PCK.
 
 ``OKS = mean over the marked keypoints of exp(-d² / (2 · area · (2σ)²))``, d in pixels, area in square pixels.
+
+Examples:
+    >>> import numpy as np
+    >>> from cmsa.metrics.oks import oks_matrix
+    >>> truth = np.array([[[10.0, 10], [20, 30]]])
+    >>> oks_matrix(truth + 1, truth, np.ones((1, 2)), [400.0], [0.05, 0.05]).round(3).tolist()
+    [[0.779]]
 """
 
 from __future__ import annotations

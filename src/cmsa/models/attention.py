@@ -197,6 +197,14 @@ class CascadedMultiScaleAttention(nn.Module):
         value_ratio: V / D.
         parts: which cascade there is, and whether there is spatial fusion. Head groups and key strides are what
             ``heads`` and ``windows`` say.
+
+    Examples:
+        >>> import torch
+        >>> from cmsa.models.windows import Window
+        >>> windows = [Window((8, 6), (8, 6), 2), Window((8, 6), (4, 3), 1)]
+        >>> attention = CascadedMultiScaleAttention(16, [2, 1], windows)
+        >>> attention(torch.zeros(1, 8, 6, 16)).shape
+        torch.Size([1, 8, 6, 16])
     """
 
     def __init__(

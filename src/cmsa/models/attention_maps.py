@@ -109,6 +109,17 @@ def watch_attention(network: nn.Module) -> Iterator[list[AttentionMap]]:
     Yields:
         The list that each run inside of the ``with`` block adds to, one for each group in the order in which they are
         computed.
+
+    Examples:
+        >>> import torch
+        >>> from cmsa import create_model
+        >>> model = create_model("cmsa_n", "pose", (32, 24)).eval()
+        >>> with torch.inference_mode(), watch_attention(model) as maps:
+        ...     heatmaps = model(torch.rand(1, 3, 32, 24))
+        >>> [found.window.size for found in maps if (found.stage, found.block) == (0, 0)]
+        [(32, 24), (16, 12), (8, 6)]
+        >>> maps[0].at(16, 12).sum(dim=(1, 2)).round().tolist()  # of each head, over the keys
+        [1.0]
     """
     found: list[AttentionMap] = []
     hooks = []

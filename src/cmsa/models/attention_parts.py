@@ -22,6 +22,12 @@ class AttentionParts:
             ``kv + W out``, a projection that ``none`` has not; ``channel_fusion``, a 1x1 convolution of the two.
         spatial_fusion: depth-wise 3x3, GELU and 1x1 convolution on keys and values.
         key_pooling: keys and values are pooled by ``kv_strides``. Without, all strides are 1.
+
+    Examples:
+        >>> AttentionParts.of("grouped")
+        AttentionParts(groups=True, cascade='none', spatial_fusion=False, key_pooling=True)
+        >>> AttentionParts.of({"cascade": "additive"}).spatial_fusion
+        True
     """
 
     groups: bool = True

@@ -33,6 +33,21 @@ def register_backbone(name: str, build: Builder) -> None:
 
     Raises:
         ValueError: the name is taken.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> class Thin(nn.Module):
+        ...     def __init__(self, width: int = 8) -> None:
+        ...         super().__init__()
+        ...         self.layer = nn.Conv2d(3, width, 3, 2, 1)
+        ...
+        ...     def forward(self, images):
+        ...         return [self.layer(images)]
+        >>> register_backbone("thin", Thin)
+        >>> from cmsa import create_model
+        >>> create_model("thin", "pose", (32, 24), width=4)(torch.zeros(1, 3, 32, 24)).shape[:2]
+        torch.Size([1, 17])
     """
     if _BACKBONES.get(name, build) is not build:
         raise ValueError(f"there is a backbone {name!r} already")
@@ -75,6 +90,13 @@ class BackboneNetwork(BaseNetwork):
 
     Raises:
         ValueError: there is no such interpolation, or the module gives something else than maps.
+
+    Examples:
+        >>> import timm
+        >>> resnet = timm.create_model("resnet18", features_only=True)
+        >>> network = BackboneNetwork(resnet, (32, 24), working_size=(128, 96))
+        >>> network.map_sizes
+        ((64, 48), (32, 24), (16, 12), (8, 6), (4, 3))
     """
 
     head_defaults: ClassVar[dict[str, Any]] = {"fusion": "deconvolution"}

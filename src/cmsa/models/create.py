@@ -48,6 +48,14 @@ def create_model(
     Raises:
         ValueError: there is no such name, task, option, fusion or head, the size is not (H, W), or no weights of these
             were shipped.
+
+    Examples:
+        >>> import torch
+        >>> model = create_model("cmsa_n", "pose", (64, 48), num_keypoints=21)
+        >>> model(torch.zeros(2, 3, 64, 48)).shape
+        torch.Size([2, 21, 64, 48])
+        >>> create_model("cmsa_n", "pose", (32, 24), pretrained=True).description.decoding["codec"]
+        'udp'
     """
     entry, build = head_of(task), _builder(name)
     if name in VARIANTS:
@@ -135,6 +143,12 @@ def load_weights(path: Path | str, input_size: Size | None = None) -> BaseNetwor
         FileNotFoundError: there is no such file.
         ValueError: it is no weights file, its network cannot be made here, or keys or shapes do not fit what the
             description promises; they are listed.
+
+    Examples:
+        >>> from cmsa import create_model, save_weights
+        >>> save_weights("mine.safetensors", create_model("cmsa_n", num_classes=3))
+        >>> load_weights("mine.safetensors").description.options["num_classes"]
+        3
     """
     tensors, description = read_weights(path)
     try:

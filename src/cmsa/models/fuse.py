@@ -42,6 +42,17 @@ def fuse(model: Network) -> Network:
     Raises:
         ValueError: a BatchNorm is left, with its name: the model has parts that are not of this package; or the
             copy answers otherwise than the network: its statistics are beyond what its precision can fold.
+
+    Examples:
+        >>> import torch
+        >>> from cmsa import create_model
+        >>> model = create_model("cmsa_n", "pose").eval()
+        >>> fast = fuse(model)
+        >>> images = torch.rand(1, 3, 32, 24)
+        >>> torch.allclose(model(images), fast(images), atol=1e-4)
+        True
+        >>> sum(isinstance(module, torch.nn.BatchNorm2d) for module in fast.modules())
+        0
     """
     fused = copy.deepcopy(model).eval()
     expected = _answer(fused)

@@ -93,6 +93,13 @@ class CMSA(BaseNetwork):
         num_classes: classes of the default classification head; 0 for none.
 
     ``forward`` takes images (B, in_chans, H, W), normalised, and returns what ``head`` makes of the three maps.
+
+    Examples:
+        >>> import torch
+        >>> from cmsa import create_model
+        >>> model = create_model("cmsa_s", "pose", (32, 24))  # with a head; the class itself has none
+        >>> [tuple(maps.shape) for maps in model.forward_maps(torch.zeros(1, 3, 32, 24))]
+        [(1, 96, 32, 24), (1, 160, 16, 12), (1, 224, 8, 6)]
     """
 
     def __init__(

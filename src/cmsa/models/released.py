@@ -49,6 +49,14 @@ def load_released(source: Mapping[str, Any] | str | Path, input_size: Size | Non
     Raises:
         ReleasedFormatError: keys are missing, unexpected or of a wrong shape, all listed; the index buffers fit no
             window; or the two copies of the stem differ.
+
+    Examples:
+        >>> import torch
+        >>> from cmsa import create_model
+        >>> from cmsa.models.released import to_released
+        >>> torch.save(to_released(create_model("cmsa_s", "pose")), "released.pth")  # as the authors' checkpoints are
+        >>> load_released("released.pth").input_size
+        (32, 24)
     """
     state = read_released(source)
     try:

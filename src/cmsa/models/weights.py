@@ -43,6 +43,13 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
     Raises:
         ValueError: the network has no description, or is fused and could not be loaded again.
         OSError: the file cannot be written; one that was there before stays.
+
+    Examples:
+        >>> import torch
+        >>> from cmsa import create_model, load_weights
+        >>> save_weights("half.safetensors", create_model("cmsa_n"), dtype=torch.float16, names=tuple("abc"))
+        >>> load_weights("half.safetensors").description.names
+        ('a', 'b', 'c')
     """
     if getattr(model, "fused", False):
         raise ValueError("a fused network cannot be loaded again: save the network that it was made from")

@@ -38,6 +38,13 @@ class KeypointSet:
     Raises:
         KeypointSetError: a name repeats, an index has no keypoint, a keypoint is in two flip pairs, or the sigmas are
             not K numbers above 0.
+
+    Examples:
+        >>> from cmsa.structures import COCO, keypoint_set
+        >>> len(COCO), COCO.names[COCO.flip_index[COCO.names.index("left_wrist")]]
+        (17, 'right_wrist')
+        >>> keypoint_set(["nose", "left_ear", "right_ear", "tail"]).flip_pairs  # told by the names
+        ((1, 2),)
     """
 
     names: tuple[str, ...]

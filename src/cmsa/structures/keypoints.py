@@ -32,6 +32,16 @@ class Keypoints:
 
     Raises:
         ValueError: a shape does not fit the number of names, a number is not finite, or the set has other names.
+
+    Examples:
+        >>> from cmsa import Box
+        >>> person = Keypoints([[12.0, 8.0], [40.0, 9.0]], [0.9, 0.1], ("left_eye", "right_eye"), Box(0, 0, 60, 80))
+        >>> person
+        Keypoints(score 0.90, 1 of 2 found, box x=0 y=0 width=60 height=80)
+        >>> person.to_coco(image_id=7)["keypoints"]
+        [12.0, 8.0, 0.9, 40.0, 9.0, 0.1]
+        >>> person.row()["left_eye_x"]
+        12.0
     """
 
     xy: FloatArray

@@ -28,6 +28,12 @@ class Box:
 
     Raises:
         ValueError: a number is not finite, or the box has no area.
+
+    Examples:
+        >>> Box(10, 20, 30, 40).center
+        (24.5, 39.5)
+        >>> Box(-5, 0, 30, 40).clip(height=100, width=20)
+        Box(x=0.0, y=0.0, width=20.0, height=40.0)
     """
 
     x: float
@@ -97,6 +103,11 @@ class HeadPose:
         pitch: positive with the nose up.
         roll: positive when the head turns clockwise in the image.
         box: the box of the face.
+
+    Examples:
+        >>> from cmsa import Box
+        >>> HeadPose(12.5, -3.0, 0.4, Box(10, 20, 30, 30))
+        HeadPose(yaw +12.5°, pitch -3.0°, roll +0.4°, box x=10 y=20 width=30 height=30)
     """
 
     yaw: float
@@ -126,6 +137,12 @@ class ClassScores:
         probabilities: (C,) from 0 to 1, summing to 1.
         names: C class names.
         box: the part of the picture that was classified.
+
+    Examples:
+        >>> from cmsa import Box
+        >>> scores = ClassScores([0.7, 0.1, 0.2], ("cat", "dog", "eel"), Box(0, 0, 32, 32))
+        >>> scores.top(2)
+        [('cat', 0.7), ('eel', 0.2)]
     """
 
     probabilities: FloatArray

@@ -44,6 +44,10 @@ class Output:
         tolerance: how far a file in float32 may be from PyTorch, at most; of decoded outputs.
         int8_tolerance: how far one in int8 may be in the mean, no value counting for more than four of it. Past this a
             file is broken; what int8 costs in accuracy only labelled data can tell.
+
+    Examples:
+        >>> Output("brightness", "(B,): 0 to 1").tolerance
+        0.001
     """
 
     name: str
@@ -66,6 +70,11 @@ class Task(ABC):
         category: COCO's category of the boxes in a detection file that count; None for all of them.
         columns: attributes of the values that result files keep, and the heads of their columns.
         result_name: of the result files, without suffix.
+
+    Examples:
+        >>> from cmsa.tasks import task_named
+        >>> task_named("head_pose").command, task_named("head_pose").monitored
+        ('head-pose', ('mae', 'min'))
     """
 
     name: ClassVar[str]

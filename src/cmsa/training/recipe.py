@@ -1,4 +1,11 @@
-"""Recipes: one YAML file says how a model is trained; every number can be overridden on the command line."""
+"""Recipes: one YAML file says how a model is trained; every number can be overridden on the command line.
+
+Examples:
+    >>> from cmsa.training.recipe import load_recipe
+    >>> recipe = load_recipe("pose_finetune", ["--optimizer.epochs", "5", "--augment.rotation_std", "90"])
+    >>> recipe.model.init, recipe.optimizer.epochs, recipe.augment.rotation_std
+    ('cmsa_n_pose_32x24', 5, 90.0)
+"""
 
 from __future__ import annotations
 

@@ -84,6 +84,19 @@ def train(
         FloatingPointError: the loss was not finite.
         FolderInUseError: another process trains into ``out``.
         Interrupted: SIGINT or SIGTERM came; ``out/last.ckpt`` holds all steps that were done.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from cmsa.data.prepare import prepare
+        >>> from cmsa.training.recipe import load_recipe
+        >>> crops = prepare("digits", Path("stores/digits-train.crops"), training=True, progress=False)
+        >>> crops = prepare("digits", Path("stores/digits-test.crops"), training=False, progress=False)
+        >>> recipe = load_recipe("digits", ["--optimizer.epochs", "1", "--optimizer.batch_size", "8"])
+        >>> run = train(recipe, Path("run"), accelerator="cpu", limit_batches=1, progress=False)
+        training cmsa_n, ... parameters, on 1,438 crops: 1 epochs in batches of 8, into run
+        ...
+        >>> sorted(path.name for path in run.glob("*.safetensors"))
+        ['best.safetensors', 'last.safetensors']
     """
     check_recipe(recipe)
     check_options(devices, accelerator, limit_batches, max_time, checkpoint_minutes)

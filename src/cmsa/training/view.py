@@ -33,6 +33,14 @@ def view_store(store: CropStore, count: int, seed: int = 0) -> Picture:
     Raises:
         ValueError: the crops have not the labels of the store's task.
         NotImplementedError: the task does not say what its labels look like.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from cmsa.data.prepare import prepare
+        >>> store = prepare("digits", Path("digits.crops"), training=False, progress=False)
+        >>> sheet = view_store(store, count=6)
+        >>> sheet.dtype, sheet.shape[2]
+        (dtype('uint8'), 3)
     """
     model = ModelRecipe(task=store.meta.get("task", ModelRecipe.task), input_size=list(store.spec.size))
     task = _task(Recipe(model=model), store)
@@ -68,6 +76,15 @@ def view_recipe(recipe: Recipe, count: int, name: str = "") -> Picture:
         StoreError: a store is missing or damaged.
         ValueError: the recipe names no store, or its stores do not fit it or fill no batch.
         NotImplementedError: the task does not say what its labels look like.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from cmsa.data.prepare import prepare
+        >>> from cmsa.training.recipe import load_recipe
+        >>> store = prepare("digits", Path("stores/digits-train.crops"), training=True, progress=False)
+        >>> sheet = view_recipe(load_recipe("digits", ["--augment.jitter", "0.3"]), count=6)
+        >>> sheet.dtype, sheet.shape[2]
+        (dtype('uint8'), 3)
     """
     if not recipe.data.train:
         raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")

@@ -36,6 +36,14 @@ def draw(
 
     Raises:
         ValueError: the image is of another shape or type, or there is another number of ids than of values.
+
+    Examples:
+        >>> import numpy as np
+        >>> from cmsa import Box, HeadPose
+        >>> picture = np.zeros((60, 80, 3), np.uint8)
+        >>> drawn = draw(picture, HeadPose(20, 0, 0, Box(20, 10, 40, 40)))
+        >>> drawn.shape, bool(drawn.any()), bool(picture.any())
+        ((60, 80, 3), True, False)
     """
     picture: Picture = np.asarray(image)
     check_picture("image", picture)

@@ -28,6 +28,12 @@ class Detections:
         labels: N names of what it is, e.g. ``person``; a number as text where the detector has no names.
         source: who says so, as results name it, e.g. ``motion`` or ``nanodet.onnx``.
         reasons: of boxes that were given, why some cannot be used, by their places among those given.
+
+    Examples:
+        >>> from cmsa import Box
+        >>> found = Detections((Box(0, 0, 10, 20), Box(5, 5, 8, 8)), (0.9, 0.4), ("person", "person"), "mine")
+        >>> found.take([0]).scores
+        (0.9,)
     """
 
     boxes: tuple[Box, ...]

@@ -44,6 +44,11 @@ def given_boxes(
     Raises:
         BoxesError: the array has another shape, a number is not finite, a box has no area, or the layout is not the
             one that was named.
+
+    Examples:
+        >>> found = given_boxes([[10, 20, 40, 90, 0.8]], "xyxy")
+        >>> found.boxes, found.scores
+        ((Box(x=10.0, y=20.0, width=30.0, height=70.0),), (0.8,))
     """
     if hasattr(boxes, "xyxy"):
         return given_boxes(_supervision_table(boxes), "xyxy", size, source)

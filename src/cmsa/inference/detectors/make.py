@@ -78,6 +78,14 @@ def make_detector(text: str, **defaults: Any) -> Detector:
     Raises:
         DetectorError: there is no such detector or option, or the detector cannot be made.
         BoxesError: a file of boxes cannot be read.
+
+    Examples:
+        >>> make_detector("motion?history=200&minimum_size=20").source
+        'motion'
+        >>> make_detector("movement")
+        Traceback (most recent call last):
+            ...
+        cmsa.inference.detectors.detections.DetectorError: no detector 'movement'; there are ...
     """
     name, given = _split(text)
     kind, _, argument = name.partition(":")

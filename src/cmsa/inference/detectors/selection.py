@@ -22,6 +22,13 @@ class Selection:
 
     Raises:
         ValueError: one of them is out of its range.
+
+    Examples:
+        >>> from cmsa import Box
+        >>> from cmsa.inference.detectors import Detections
+        >>> found = Detections((Box(0, 0, 10, 20), Box(5, 5, 8, 8)), (0.9, 0.4), ("person", "person"), "mine")
+        >>> Selection(score=0.5, expansion=1.1)(found).boxes
+        (Box(x=-0.5, y=-1.0, width=11.0, height=22.0),)
     """
 
     score: float = 0.0

@@ -32,6 +32,14 @@ class IouTracker:
 
     Raises:
         ValueError: an argument is out of its range.
+
+    Examples:
+        >>> from cmsa import Box
+        >>> tracker = IouTracker()
+        >>> tracker([Box(0, 0, 10, 20), Box(50, 0, 10, 20)])
+        [1, 2]
+        >>> tracker([Box(52, 1, 10, 20)])  # the second one has moved
+        [2]
     """
 
     def __init__(self, minimum_iou: float = 0.3, maximum_age: int = 30) -> None:

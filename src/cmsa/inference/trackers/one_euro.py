@@ -32,6 +32,12 @@ class OneEuroFilter:
 
     Raises:
         ValueError: a cut-off is not positive, or beta is negative.
+
+    Examples:
+        >>> import numpy as np
+        >>> smooth = OneEuroFilter(minimum_cutoff=1.0, beta=0.0)
+        >>> [smooth(np.array([value]), time).round(3).tolist() for time, value in enumerate((0.0, 1.0, 1.0))]
+        [[0.0], [0.863], [0.981]]
     """
 
     minimum_cutoff: float = 1.0
@@ -80,6 +86,14 @@ class KeypointSmoother:
     Attributes:
         minimum_cutoff: as for ``OneEuroFilter``.
         beta: hertz for each longer box side a second.
+
+    Examples:
+        >>> from cmsa import Box, Keypoints
+        >>> smooth = KeypointSmoother()
+        >>> def seen(x: float) -> Keypoints:
+        ...     return Keypoints([[x, 20.0]], [0.9], ("nose",), Box(0, 0, 40, 80))
+        >>> [smooth(seen(x), 1, time).xy[0].round(1).tolist() for time, x in ((0.0, 10.0), (0.04, 11.0))]
+        [[10.0, 20.0], [10.3, 20.0]]
     """
 
     minimum_cutoff: float = 1.5

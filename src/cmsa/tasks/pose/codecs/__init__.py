@@ -51,6 +51,10 @@ def create_codec(name: str, input_size: tuple[int, int], map_size: tuple[int, in
 
     Raises:
         ValueError: there is no such codec, or it has no such option.
+
+    Examples:
+        >>> create_codec("udp", (64, 48), (32, 24), sigma=None)
+        UDP((64, 48), (32, 24), sigma=1)
     """
     kind = codec_class(name)
     given = {key: value for key, value in options.items() if value is not None}

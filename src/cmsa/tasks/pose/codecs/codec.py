@@ -25,6 +25,11 @@ class Codec(ABC):
 
     Raises:
         ValueError: there is no such loss, or an argument cannot be.
+
+    Examples:
+        >>> from cmsa.tasks.pose.codecs import CODECS
+        >>> [(name, codec.losses) for name, codec in CODECS.items() if "simcc" in codec.heads]
+        [('simcc', ('cross_entropy',))]
     """
 
     heads: ClassVar[tuple[str, ...]] = ("heatmap",)

@@ -160,6 +160,14 @@ class QuarterOffset(HeatmapCodec):
     The centre of the map's gaussian is ``floor(p / stride + 0.5)`` and the gaussian ends at 3 sigma. Rounded so, a
     mirrored whole pixel lands one heatmap pixel to the left, unless heatmap and input are the same size: hence
     HRNet's one-pixel shift in the flip test.
+
+    Examples:
+        >>> import torch
+        >>> codec = QuarterOffset((32, 24), (32, 24))
+        >>> targets = codec.encode(torch.tensor([[[10.2, 20.3]]]), torch.ones(1, 1))
+        >>> xy, score = codec.decode(targets["heatmaps"])
+        >>> [[round(number, 2) for number in point] for point in xy[0].tolist()]
+        [[10.0, 20.0]]
     """
 
     @property
@@ -185,6 +193,14 @@ class Dark(HeatmapCodec):
 
     The map's coordinate is ``p / stride``, as HRNet's. A mirrored point then lands ``1 - 1 / stride`` heatmap pixels
     too far left, which the flip test makes good; HRNet's whole pixel is this value rounded up.
+
+    Examples:
+        >>> import torch
+        >>> codec = Dark((32, 24), (32, 24))
+        >>> targets = codec.encode(torch.tensor([[[10.2, 20.3]]]), torch.ones(1, 1))
+        >>> xy, score = codec.decode(targets["heatmaps"])
+        >>> [[round(number, 2) for number in point] for point in xy[0].tolist()]
+        [[10.2, 20.3]]
     """
 
     @property
@@ -222,6 +238,14 @@ class UDP(Dark):
     """Unbiased data processing (arXiv 1911.07524): lengths are counted between pixel centres, unit size - 1.
 
     The outermost pixel centres of heatmap and input coincide, so mirroring needs no shift. Decodes as DARK.
+
+    Examples:
+        >>> import torch
+        >>> codec = UDP((32, 24), (32, 24))
+        >>> targets = codec.encode(torch.tensor([[[10.2, 20.3]]]), torch.ones(1, 1))
+        >>> xy, score = codec.decode(targets["heatmaps"])
+        >>> [[round(number, 2) for number in point] for point in xy[0].tolist()]
+        [[10.2, 20.3]]
     """
 
     @property
@@ -242,6 +266,14 @@ class ExactQuarterOffset(UDP):
     Its flip test has no shift, which is right where lengths are counted between pixel centres, as in UDP; at 32x24,
     where heatmap and input are the same size, all ways of counting agree. A decoded point is right to a quarter of a
     heatmap's pixel.
+
+    Examples:
+        >>> import torch
+        >>> codec = ExactQuarterOffset((32, 24), (32, 24))
+        >>> targets = codec.encode(torch.tensor([[[10.2, 20.3]]]), torch.ones(1, 1))
+        >>> xy, score = codec.decode(targets["heatmaps"])
+        >>> [[round(number, 2) for number in point] for point in xy[0].tolist()]
+        [[10.25, 20.25]]
     """
 
     def _points(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:

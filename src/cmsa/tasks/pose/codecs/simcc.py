@@ -36,6 +36,15 @@ class SimCC(Codec):
 
     Raises:
         ValueError: split is below 1, sigma negative, or label_smoothing not in 0..1.
+
+    Examples:
+        >>> import torch
+        >>> codec = SimCC((32, 24), (32, 24))
+        >>> codec.output_shape(17)
+        (17, 112)
+        >>> xy, score = codec.decode(torch.zeros(1, 17, 112))
+        >>> xy.shape, score.shape
+        (torch.Size([1, 17, 2]), torch.Size([1, 17]))
     """
 
     heads = ("simcc",)
