@@ -68,3 +68,23 @@ def test_batches_are_maps_one_by_one(generator):
 def test_a_singular_array_is_refused():
     with pytest.raises(np.linalg.LinAlgError, match="singular"):
         invert_affine(np.array([[1.0, 2, 0], [2, 4, 0]]))
+
+
+def test_a_singular_array_is_refused_among_others_and_a_tensor_is_infinite():
+    good, singular = np.array([[2.0, 1, 3], [1, 2, 4]]), np.array([[1.0, 2, 0], [2, 4, 0]])
+    batch = np.stack([good, singular])
+    for wrong in (batch, singular.astype(np.float32)):
+        with pytest.raises(np.linalg.LinAlgError, match="singular"):
+            invert_affine(wrong)
+    found = invert_affine(torch.from_numpy(batch))
+    np.testing.assert_array_equal(found[0], invert_affine(good))
+    assert not found[1].isfinite().any()
+
+
+@given(matrix=maps())
+def test_batches_of_arrays_and_float32_are_inverted_alike(matrix):
+    expected = invert_affine(matrix)
+    np.testing.assert_allclose(invert_affine(np.stack([matrix, matrix[::-1]]))[0], expected, rtol=1e-9, atol=1e-9)
+    found = invert_affine(np.array([[2, 1, 3], [1, 2, 4]], dtype=np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.array([[2, -1, -2], [-1, 2, -5]]) / 3, rtol=1e-6)

@@ -54,3 +54,17 @@ def test_there_and_back(center, extent, rotation, convention):
     matrix = crop_affine(center, extent, SIZE, rotation, convention)
     points = np.array([[0.0, 0.0], [13.0, -7.0], [200.0, 90.0]])
     np.testing.assert_allclose(apply_affine(invert_affine(matrix), apply_affine(matrix, points)), points, atol=1e-7)
+
+
+@pytest.mark.parametrize("convention", ["pixel", "udp", "hrnet"])
+def test_the_whole_matrix_of_a_turned_region(convention):
+    """Crop pixel (u, v) is centre + turn . ((u, v) - anchor) * step, for a size whose sides differ."""
+    size, center, extent, turn = (20, 12), (40.0, 70.0), (36.0, 50.0), 30.0
+    steps = np.array(extent) / (np.array([11, 19]) if convention == "udp" else np.array([12, 20]))
+    anchor = np.array([6, 10]) if convention == "hrnet" else np.array([5.5, 9.5])
+    cosine, sine = np.cos(np.pi / 6), np.sin(np.pi / 6)
+    crop = np.array([[0.0, 0.0], [11.0, 0.0], [3.0, 17.0]])
+    picture = center + (crop - anchor) * steps @ np.array([[cosine, -sine], [sine, cosine]]).T
+    matrix = crop_affine(center, extent, size, turn, convention)
+    np.testing.assert_allclose(apply_affine(matrix, picture), crop, atol=1e-12)
+    assert crop_affine(center, extent, size).tolist() == crop_affine(center, extent, size, 0.0, "pixel").tolist()

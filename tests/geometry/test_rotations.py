@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from cmsa.geometry.rotations import (
+    LARGEST_ANGLE,
     euler_to_matrix,
     flip_angles,
     flip_rotation,
@@ -203,3 +204,20 @@ def test_half_a_turn_still_has_a_rotation_between() -> None:
     between = mean_rotation(torch.eye(3, dtype=torch.float64), torch.diag(torch.tensor([1.0, -1.0, -1.0]).double()))
     torch.testing.assert_close(between @ between.T, torch.eye(3, dtype=torch.float64))
     assert torch.linalg.det(between) == pytest.approx(1)
+
+
+def test_the_largest_angle_is_that_of_the_protocols() -> None:
+    assert LARGEST_ANGLE == 99
+
+
+def test_gimbal_lock_leaves_pitch_at_zero_where_it_is_exact() -> None:
+    """A nose to the image's left: only roll - pitch is defined, and roll has all of it."""
+    quarter = torch.tensor([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], dtype=torch.float64)
+    torch.testing.assert_close(matrix_to_euler(quarter), tensor(90, 0, 0), atol=1e-12, rtol=0)
+
+
+def test_turns_of_batches_of_maps() -> None:
+    """Half a turn for the first head, a mirror for the second, a shear whose nearest rotation is none for the third."""
+    maps = tensor(-1, 0, 5, 0, -1, 7, -1, 0, 1, 0, 1, 1, 1, 0.5, 0, 0.5, 1, 0).reshape(3, 2, 3)
+    turned = transform_angles(tensor(0, 0, 10).expand(3, 3), maps)
+    torch.testing.assert_close(wrap_degrees(turned), tensor(0, 0, -170, 0, 0, -10, 0, 0, 10).reshape(3, 3))

@@ -314,3 +314,41 @@ def test_what_rounding_could_move_is_undecided() -> None:
     heatmaps[0, 2, 2, 2] = 1
     assert codec.decided(heatmaps).tolist() == [[False, True, True]]
     assert codec.decided(heatmaps, margin=1e-3).tolist() == [[False, False, True]]
+
+
+def separable(x: list[float], y: list[float]) -> Tensor:
+    """A map (1, 1, h, w) of the product of both, given as logarithms."""
+    return (torch.tensor(y)[:, None] + torch.tensor(x)[None]).exp()[None, None]
+
+
+BELL = [-((place - 4) ** 2) / 2 for place in range(9)]
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_step_is_no_longer_than_two_pixels(flip: bool) -> None:
+    """At the border the parabola through 0, -1 and -2.1 has its top 9.5 pixels outside."""
+    heatmap = separable([0, -1, -2.1, -3.5, -5, -6, -7], BELL)
+    point, _ = Dark((9, 7), (9, 7)).decode(heatmap.flip(3) if flip else heatmap)
+    assert point.flatten().tolist() == pytest.approx([8 if flip else -2, 4], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Dark, UDP])
+def test_a_peak_on_the_border_without_a_top_stays_where_it_is(kind: type[HeatmapCodec]) -> None:
+    """As of a keypoint outside of the crop: the parabola through 0, -1 and -1.9 bends upwards."""
+    heatmap = separable([0, -1, -1.9, -3.5, -5, -6, -7], BELL)
+    point, score = kind((9, 7), (9, 7)).decode(heatmap)
+    assert point.flatten().tolist() == [0, 4]
+    assert score.item() == 1
+
+
+@pytest.mark.parametrize(("sigma", "radius"), [(0.75, 2), (1.0, 2), (1.25, 2), (1.3, 3), (2.0, 5), (3.0, 8)])
+def test_the_blur_ends_where_dark_s_kernel_does(sigma: float, radius: int) -> None:
+    codec = Dark((41, 41), (41, 41), sigma=sigma)
+    # A single pixel is blurred to the kernel, whose logarithm is a parabola with the top in the middle; a second one
+    # just beyond its reach does not move it, one within does.
+    for distance, moved in ((radius + 2, False), (radius + 1, True)):
+        heatmap = torch.zeros(1, 1, 41, 41)
+        heatmap[0, 0, 20, 20], heatmap[0, 0, 20, 20 + distance] = 1, 0.9
+        x, y = codec.decode(heatmap)[0].flatten().tolist()
+        assert y == pytest.approx(20, abs=1e-4)
+        assert (abs(x - 20) > 1e-3) is moved

@@ -229,9 +229,9 @@ class Dark(HeatmapCodec):
             _patches(_blur(heatmaps, self.sigma, radius), center),
             _patches(heatmaps, center),
         )
-        refined = center + _taylor_step(patch)
-        refined = peak + (refined - peak).clamp(-LONGEST_STEP, LONGEST_STEP)
-        return _multiply(refined, self.unit), scores
+        step, is_top = _taylor_step(patch)
+        moved = (center + step - peak).clamp(-LONGEST_STEP, LONGEST_STEP)
+        return _multiply(peak + moved * is_top, self.unit), scores
 
 
 class UDP(Dark):
@@ -358,8 +358,8 @@ def _kept_smoother(length: int, sigma: float, radius: int, device: torch.device)
         return _smoother(length, sigma, radius, device)
 
 
-def _taylor_step(patch: Tensor) -> Tensor:
-    """Newton's step (B, K, 2) to the top of the log-parabola through patches (B, K, 3, 3); 0 where there is no top.
+def _taylor_step(patch: Tensor) -> tuple[Tensor, Tensor]:
+    """Newton's step (B, K, 2) to the top of the log-parabola through patches (B, K, 3, 3); whether there is a top.
 
     DARK's rescaling to the old maximum adds a constant to the logarithm and so drops out.
     """
@@ -374,4 +374,4 @@ def _taylor_step(patch: Tensor) -> Tensor:
     safe = torch.where(is_top, determinant, 1.0)
     step_x = (bend_xy * slope_y - bend_yy * slope_x) / safe
     step_y = (bend_xy * slope_x - bend_xx * slope_y) / safe
-    return torch.stack([step_x, step_y], dim=-1) * is_top[..., None]
+    return torch.stack([step_x, step_y], dim=-1), is_top[..., None]
