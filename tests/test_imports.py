@@ -15,7 +15,8 @@ PACKAGE = SOURCE / "cmsa"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"structures", "files", "version"},
+    {"extras", "files", "version"},
+    {"structures"},
     {"geometry"},
     {"models", "data", "visualization"},
     {"runtime", "metrics", "edge"},

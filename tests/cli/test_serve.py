@@ -20,9 +20,11 @@ TOKEN = "a-token-of-twenty-letters"
 
 
 def test_a_missing_extra_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(serve, "find_spec", lambda name: None if name in ("fastapi", "uvicorn") else name)
+    monkeypatch.setattr("cmsa.extras.find_spec", lambda name: None if name in ("fastapi", "uvicorn") else name)
     assert main(["serve", "pose"]) == 2
-    assert capsys.readouterr().err == "cmsa serve: fastapi, uvicorn not installed: pip install 'cmsa[serve]'\n"
+    assert capsys.readouterr().err == (
+        "cmsa serve: the server needs fastapi, uvicorn, not installed here: pip install 'cmsa[serve]'\n"
+    )
 
 
 def test_a_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from cmsa.app.viewer import Viewer
 from cmsa.data.boxes import BoxesError
 from cmsa.data.image import read_image
 from cmsa.data.untrusted import FORMATS
+from cmsa.extras import load
 from cmsa.inference.detectors import Detector, DetectorError
 
 STEP, USUAL = 4, 32
@@ -52,21 +53,17 @@ def import_gradio() -> Any:
     """Gradio, told to keep quiet.
 
     Raises:
-        ImportError: it is not installed; the message says how to.
+        ModuleNotFoundError: it is not installed; the message says how to.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio
-    except ImportError as error:
-        raise ImportError(f"the page needs Gradio: pip install 'cmsa[app]' ({error})") from error
-    return gradio
+    return load("gradio", "the page")
 
 
 def build(settings: Settings) -> Any:
     """The page, a ``gradio.Blocks``.
 
     Raises:
-        ImportError: Gradio is not installed.
+        ModuleNotFoundError: Gradio is not installed.
         ValueError: there are no weights at all.
     """
     gradio = import_gradio()

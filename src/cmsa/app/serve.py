@@ -29,7 +29,7 @@ def serve(settings: Settings, host: str = LOOPBACK, port: int = 7860) -> None:
         port: to listen on.
 
     Raises:
-        ImportError: Gradio is not installed.
+        ModuleNotFoundError: Gradio is not installed.
         OSError: the port is taken.
     """
     page = build(settings)

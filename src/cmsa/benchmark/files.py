@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cmsa.benchmark.engines import Engine
 from cmsa.benchmark.measure import Work
+from cmsa.extras import load
 from cmsa.models.cost import Cost
 from cmsa.runtime.sessions import Runtime, has_bf16, onnxruntime_session, openvino_model
 
@@ -75,12 +76,7 @@ def read_network(path: Path) -> NetworkFile:
         raise FileNotFoundError(f"no network {path}")
     if path.suffix not in _SUFFIXES:
         raise ValueError(f"{path}: a network's file ends in {' or '.join(_SUFFIXES)}")
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "openvino, which reads networks' files, is missing: pip install 'cmsa[export]'"
-        ) from error
+    openvino = load("openvino", "reading networks' files")
     try:
         graph = openvino.Core().read_model(str(path))
     except RuntimeError as error:

@@ -27,6 +27,7 @@ from cmsa.cli import (
     train,
     view,
 )
+from cmsa.extras import pip_line
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
@@ -58,12 +59,6 @@ examples:
 """
 
 USAGE_ERROR = 2
-EXTRAS = {
-    "export": ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf"),
-    "app": ("gradio",),
-    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
-}
-"""The modules that each extra of the package brings."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,9 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def how_to_install(error: BaseException) -> str:
     """The pip line for a package that is not installed; nothing for other errors, and for those that say it already."""
-    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    extra = next((extra for extra, packages in EXTRAS.items() if name in packages), "")
-    return f": pip install 'cmsa[{extra}]'" if extra else ": pip install cmsa" if name else ""
+    if not isinstance(error, ModuleNotFoundError) or not error.name or "pip install" in str(error):
+        return ""
+    return f": {pip_line(error.name)}"
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 from cmsa.cli.arguments import parse_count, parse_positive, parse_task_command
+from cmsa.extras import require
 
 TEXT = (
     "Answer over HTTP: a picture and boxes to keypoints, head pose or classes. Needs the extra serve: "
@@ -22,7 +22,6 @@ examples:
       'http://127.0.0.1:8000/predict?boxes=\\{"xywh":\\[\\[260,15,106,215\\]\\]\\}'
   curl -F picture=@park.jpg -F 'boxes={"xywh": [[260, 15, 106, 215]]}' http://127.0.0.1:8000/predict
 """
-NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 TOKEN = "CMSA_TOKEN"
 _LEAST_TOKEN = 16
 
@@ -79,7 +78,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         ValueError: an option is out of its range, or the weights are for another task.
         OSError: the address cannot be listened on, or the token cannot be read.
     """
-    check_extra()
+    require("serve", "the server")
     from cmsa.inference.detectors import Selection
     from cmsa.serve.limits import Limits
     from cmsa.serve.server import serve
@@ -105,17 +104,6 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     service = Service(predictor, detector, limits, batching, top=options.top, flip_test=options.flip_test)
     serve(service, options.host, options.port, token, lambda text: print(text, flush=True))
     return 0
-
-
-def check_extra() -> None:
-    """Whether what the command needs is installed.
-
-    Raises:
-        ModuleNotFoundError: it is not; the message says how it comes.
-    """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise ModuleNotFoundError(f"{', '.join(missing)} not installed: pip install 'cmsa[serve]'")
 
 
 def read_token(path: Path | None) -> str | None:

@@ -14,6 +14,7 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.image import ImageSource, read_image
 from cmsa.edge.constants import KEY, from_text
 from cmsa.edge.crops import cut_upright_crop
+from cmsa.extras import load
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.crops import region_center
 from cmsa.geometry.face_margins import FaceMargin
@@ -127,10 +128,8 @@ def normalise(crops: NDArray[np.uint8], entries: Mapping[str, Any]) -> NDArray[n
 def _open(path: Path, threads: int | None) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no exported file {path}")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ModuleNotFoundError("ONNX Runtime is not installed: pip install onnxruntime") from error
+    # The extra brings more than there is room for here.
+    onnxruntime = load("onnxruntime", "EdgePredictor", "pip install onnxruntime")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cmsa.export.formats import read_constants
+from cmsa.extras import missing
 from cmsa.models.base import BaseNetwork
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
@@ -70,7 +71,7 @@ def network_for(
     if device.type != "cpu":
         raise ValueError(f"{runtime} runs on the CPU, not on {device}: use the runtime torch")
     if runtime not in available_runtimes():
-        raise ModuleNotFoundError(f"{runtime} is not installed: pip install 'cmsa[export]'")
+        raise missing(f"the runtime {runtime}", runtime)
     check_precision(precision, runtime)
     return ConvertedNetwork(model, runtime, threads, precision)
 

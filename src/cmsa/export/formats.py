@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cmsa.edge.constants import KEY, from_text
 from cmsa.export.metadata import to_text
+from cmsa.extras import load
 from cmsa.runtime.sessions import check_archive
 
 Format = Literal["onnx", "openvino", "torch"]
@@ -74,14 +75,14 @@ def _name_batch(graph: Any) -> None:
 
 def to_openvino(model: Any) -> Any:
     """An ``onnx.ModelProto`` as an ``openvino.Model``."""
-    import openvino
+    openvino = load("openvino", "a file for OpenVINO")
 
     return openvino.Core().read_model(model.SerializeToString())
 
 
 def _translations() -> dict[Any, Any]:
     """Operators that the exporter lacks."""
-    import onnxscript
+    onnxscript = load("onnxscript", "a file for ONNX")
 
     op: Any = onnxscript.opset18
 
@@ -106,12 +107,12 @@ def save(converted: Any, format: Format, path: Path, entries: dict[str, Any]) ->
     """
     text = to_text(entries)
     if format == "onnx":
-        import onnx
+        onnx = load("onnx", "a file for ONNX")
 
         converted.metadata_props.add(key=KEY, value=text)
         onnx.save_model(converted, str(path))
     elif format == "openvino":
-        import openvino
+        openvino = load("openvino", "a file for OpenVINO")
 
         converted.set_rt_info(text, [KEY])
         openvino.save_model(converted, str(path), compress_to_fp16=False)
@@ -145,12 +146,12 @@ def read_constants(path: Path) -> dict[str, Any]:
 
 def _read_text(path: Path) -> str | None:
     if path.suffix == SUFFIXES["onnx"]:
-        import onnx
+        onnx = load("onnx", "a file for ONNX")
 
         model = onnx.load(str(path), load_external_data=False)
         return {entry.key: entry.value for entry in model.metadata_props}.get(KEY)
     if path.suffix == SUFFIXES["openvino"]:
-        import openvino
+        openvino = load("openvino", "a file for OpenVINO")
 
         info = openvino.Core().read_model(str(path))
         return str(info.get_rt_info([KEY]).value) if info.has_rt_info([KEY]) else None

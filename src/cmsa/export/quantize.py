@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import warp
+from cmsa.extras import load
 from cmsa.geometry.affine import invert_affine
 
 CALIBRATION_CROPS = 300
@@ -97,7 +98,7 @@ def quantize(model: Any, input_name: str, images: Tensor, keep: Sequence[str] = 
     Raises:
         ModuleNotFoundError: NNCF is not installed (``pip install 'cmsa[export]'``).
     """
-    import nncf
+    nncf = load("nncf", "int8")
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     samples = [image.numpy() for image in torch.split(images, 1)]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmsa.extras import load
 from cmsa.runtime.forks import about_to_compute
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
@@ -133,7 +134,7 @@ def onnxruntime_session(source: Path | bytes, threads: int | None = None) -> Any
         source: an ONNX file, or its content.
         threads: for one image or batch; None leaves it to the runtime (all cores).
     """
-    import onnxruntime
+    onnxruntime = load("onnxruntime", "the runtime onnxruntime")
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -159,7 +160,7 @@ def openvino_model(
         shape: of the only input; None leaves it as it is.
         settings: further ones of OpenVINO's.
     """
-    import openvino
+    openvino = load("openvino", "the runtime openvino")
 
     core = openvino.Core()
     graph = core.read_model(source if isinstance(source, bytes) else str(source))
@@ -198,7 +199,7 @@ def check_precision(precision: str, runtime: Runtime) -> None:
 
 def has_bf16() -> bool:
     """Whether OpenVINO computes in bf16 on this machine; elsewhere it would take float32 without a word."""
-    import openvino
+    openvino = load("openvino", "the runtime openvino")
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cmsa.extras import load
 from cmsa.structures.keypoint_set import COCO, KeypointSet
 from cmsa.structures.keypoints import COUNTED_SCORE, Keypoints
 from cmsa.structures.values import Box, FloatArray
@@ -30,11 +31,7 @@ def to_supervision(people: Sequence[Keypoints]) -> Any:
         ModuleNotFoundError: supervision is not installed.
         ValueError: the people have different keypoints.
     """
-    try:
-        from supervision import KeyPoints
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("supervision is not installed: pip install 'supervision>=0.29'") from error
-
+    KeyPoints = load("supervision", "to_supervision").KeyPoints
     if not people:
         return KeyPoints.empty()
     for place, person in enumerate(people):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from cmsa.data.image import is_picture_name
 from cmsa.data.problems import Problems
 from cmsa.data.samples import Sample, Samples
+from cmsa.extras import load
 
 WHOLE = "whole images"
 """The box source of a classification store."""
@@ -69,13 +69,9 @@ def read_digits(*, training: bool) -> ClassImages:
     """Scikit-learn's 1,797 handwritten digits of 8x8 pixels (UCI optdigits), always the same random fifth held out.
 
     Raises:
-        ImportError: scikit-learn is not installed.
+        ModuleNotFoundError: scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError("the digits come with scikit-learn: pip install scikit-learn") from error
-    digits: Any = load_digits()
+    digits = load("sklearn.datasets", "the data set digits").load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     held_out = len(order) // 5
     chosen = np.sort(order[held_out:] if training else order[:held_out])

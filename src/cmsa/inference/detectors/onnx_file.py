@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmsa.extras import missing
 from cmsa.inference.detectors.detections import Detections, DetectorError, Picture, from_corners
 from cmsa.inference.detectors.layouts import LAYOUTS, Layout
 from cmsa.inference.detectors.layouts.candidates import Output
@@ -131,7 +132,7 @@ def _open(path: Path, threads: int | None) -> Any:
     if not path.is_file():
         raise DetectorError(f"{path}: there is no such detector file")
     if "onnxruntime" not in available_runtimes():
-        raise ModuleNotFoundError(f"{path}: onnxruntime is not installed: pip install 'cmsa[export]'")
+        raise missing(f"the detector {path}", "onnxruntime")
     try:
         return onnxruntime_session(path, threads)
     except Exception as error:  # the runtime has exceptions of its own
