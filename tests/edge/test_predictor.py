@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from cmsa import Predictor, load_weights
 from cmsa.data.image import ImageError
 from cmsa.edge import EdgePredictor
+from cmsa.export.compare import random_pixels
 from cmsa.export.run import ExportOptions, export
+from cmsa.models.create import create_model
 from cmsa.models.pretrained import find_weights
+from cmsa.runtime.sessions import open_exported
 from cmsa.structures import Box
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -152,3 +156,17 @@ def test_the_example_says_the_same(exported):
     sure = value.scores > 0.3
     assert crop_pixels(found[:, :2] - value.xy, value.box)[sure].max() < 0.1
     assert abs(found[:, 2] - value.scores).max() < 0.02
+
+
+def test_int8(tmp_path):
+    """A file that computes in int8 is read as others are: whole pictures of the input's size reach it untouched."""
+    torch.manual_seed(0)
+    model = create_model("cmsa_n", "classification", (16, 16), depths=(1, 1, 1), num_classes=10).eval()
+    pixels = random_pixels(model, 32)
+    options = ExportOptions(normalise=True, decode=True, calibration=pixels)
+    path = export(model, tmp_path / "int8.onnx", options=options).path
+    edge = EdgePredictor(path)
+    assert edge.constants["precision"] == "int8"
+    (expected,) = open_exported(path, threads=1).run(pixels[:4])
+    found = [edge(picture)[0].probabilities for picture in pixels[:4].numpy()]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)

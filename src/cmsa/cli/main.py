@@ -27,7 +27,7 @@ from cmsa.cli import (
     train,
     view,
 )
-from cmsa.extras import pip_line
+from cmsa.extras import load, pip_line
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
@@ -59,6 +59,8 @@ examples:
 """
 
 USAGE_ERROR = 2
+COMPLETION = "_ARGCOMPLETE"
+"""What a shell sets that asks, by argcomplete, how a line could go on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     parser = build_parser()
+    if COMPLETION in os.environ:
+        load("argcomplete", "completion").autocomplete(parser)
     try:
         options, rest = parser.parse_known_args(arguments)
     except ModuleNotFoundError as error:  # what arguments mean is looked up in the library
