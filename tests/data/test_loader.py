@@ -7,7 +7,7 @@ import torch
 from noise_store import SPEC, build, sources_in
 
 from cmsa.data.crops import CropSpec
-from cmsa.data.loader import StoreDataset, store_loader
+from cmsa.data.loader import EpochSampler, StoreDataset, store_loader
 from cmsa.data.store import CropStore
 from cmsa.data.store_writer import build_store
 
@@ -89,3 +89,15 @@ def test_what_cannot_be_loaded_is_named(stores: list[CropStore], tmp_path: Path)
         StoreDataset([stores[0], differing])
     with pytest.raises(ValueError, match=r"a\.crops: 12 crops do not fill one batch of 13"):
         store_loader(stores[:1], 13, training=True)
+
+
+def test_repeated_samples_stand_together_and_go_to_different_processes() -> None:
+    whole = list(EpochSampler(12, (0, 1), seed=4, repeats=3))
+    assert len(whole) == 12
+    assert whole == [sample for sample in whole[::3] for _ in range(3)]
+    assert len(set(whole)) == 4
+    parts = [list(EpochSampler(12, (rank, 3), seed=4, repeats=3)) for rank in range(3)]
+    assert parts[0] == parts[1] == parts[2] == whole[::3]
+    # Which samples come in is another matter in each epoch.
+    sampler = EpochSampler(12, (0, 1), seed=4, repeats=3)
+    assert len(set(list(sampler) + list(sampler) + list(sampler))) > 6

@@ -134,7 +134,9 @@ def test_parameters_go_on_learning_after_a_validation(module: TrainingModule, st
 
 
 def test_only_matrices_decay(module: TrainingModule, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TrainingModule, "trainer", type("T", (), {"estimated_stepping_batches": 10}), raising=False)
+    monkeypatch.setattr(
+        TrainingModule, "trainer", type("T", (), {"world_size": 1, "estimated_stepping_batches": 10}), raising=False
+    )
     groups = module.configure_optimizers()["optimizer"].param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     names = dict(module.network.named_parameters())

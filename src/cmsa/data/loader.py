@@ -63,9 +63,13 @@ class EpochSampler(Sampler[int]):
         shard: number of this process and how many there are; what does not divide among them is left out.
         seed: of the shuffling, and of what is kept.
         fraction: of the samples that are kept, the same in every epoch; a smaller one is a part of a larger one.
+        repeats: each sample stands so often in an epoch, one behind the other, so that it is augmented so often in one
+            batch or in different processes (repeated augmentation, arXiv 1902.05509, as in DeiT); an epoch is as long
+            as without, and sees the fewer samples.
     """
 
-    def __init__(self, count: int, shard: tuple[int, int], seed: int, fraction: float = 1.0) -> None:
+    def __init__(self, count: int, shard: tuple[int, int], seed: int, fraction: float = 1.0, repeats: int = 1) -> None:
+        self.repeats = repeats
         self.count, self.shard, self.seed = kept_count(count, fraction), shard, seed
         self.kept = self._shuffled(count, seed)[: self.count] if fraction < 1 else torch.arange(count)
         self.epoch = self.start = 0
@@ -88,6 +92,7 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         rank, processes = self.shard
         order = self.kept[self._shuffled(self.count, self.seed + self.epoch)]
+        order = order.repeat_interleave(self.repeats)[: self.count]
         own = order[: len(self) * processes][rank::processes]
         start, self.start = self.start, 0
         self.epoch += 1
@@ -107,6 +112,7 @@ def store_loader(
     shard: tuple[int, int] = (0, 1),
     seed: int = 0,
     fraction: float = 1.0,
+    repeats: int = 1,
 ) -> DataLoader[dict[str, Tensor]]:
     """Loader of batches of crops and labels.
 
@@ -118,6 +124,7 @@ def store_loader(
         shard: number of this process and how many there are; each gets another part of the same shuffled epoch.
         seed: of that shuffling.
         fraction: of the samples that training sees, see :class:`EpochSampler`.
+        repeats: of each sample in training, see :class:`EpochSampler`.
 
     Raises:
         ValueError: there is no store, the stores differ, or training has fewer crops than one batch.
@@ -130,7 +137,7 @@ def store_loader(
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), shard, seed, fraction) if training else None,
+        sampler=EpochSampler(len(dataset), shard, seed, fraction, repeats) if training else None,
         drop_last=training,
         num_workers=workers,
         persistent_workers=workers > 0,

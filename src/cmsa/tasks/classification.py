@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cmsa.data.store import CropStore
-from cmsa.data.transforms.mixup import mixup
+from cmsa.data.transforms.mixup import Mixing, mix
 from cmsa.metrics.classification import ClassificationScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
@@ -79,10 +79,10 @@ class ClassificationTask(Task):
         return {"probabilities": decoded[0]}
 
     def mix(
-        self, images: Tensor, targets: Targets, strength: float, generator: torch.Generator
+        self, images: Tensor, targets: Targets, mixing: Mixing, generator: torch.Generator
     ) -> tuple[Tensor, Targets]:
-        """As ``Task.mix``: mixup with ``strength`` as its alpha."""
-        images, probabilities = mixup(images, targets["probabilities"], strength, generator)
+        """As ``Task.mix``: mixup and CutMix."""
+        images, probabilities = mix(images, targets["probabilities"], mixing, generator)
         return images, targets | {"probabilities": probabilities}
 
     def loss(self, output: Tensor, targets: Mapping[str, Tensor]) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from cmsa.data.store import CropStore
+from cmsa.data.transforms.mixup import Mixing
 from cmsa.metrics.score import Batch, Decoded, Score, Submission
 from cmsa.models.description import Description
 from cmsa.structures import Box, FloatArray, Value
@@ -141,14 +142,14 @@ class Task(ABC):
         """
 
     def mix(
-        self, images: Tensor, targets: Targets, strength: float, generator: torch.Generator
+        self, images: Tensor, targets: Targets, mixing: Mixing, generator: torch.Generator
     ) -> tuple[Tensor, Targets]:
-        """Blend images (B, 3, H, W) and their targets (mixup), for tasks whose targets can be; others are left alone.
+        """Blend images (B, 3, H, W) and their targets (mixup, CutMix), for tasks whose targets can be; by default not.
 
         Args:
             images: normalised.
             targets: of ``encode``.
-            strength: the recipe's ``augment.mixup``.
+            mixing: of the recipe.
             generator: source of random numbers.
         """
         return images, targets

@@ -8,6 +8,8 @@ from torch import Tensor
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.augment import AffineRange, AffineSample, Augmentation
 from cmsa.data.transforms.degradation import Degradation
+from cmsa.data.transforms.mixup import Mixing
+from cmsa.data.transforms.randaugment import RandAugment
 from cmsa.geometry.affine import compose_affine
 from cmsa.metrics.score import Batch
 from cmsa.runtime.preprocess import Preprocess
@@ -43,6 +45,8 @@ def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess 
         translation=augment.translation,
         whole_pixels=augment.whole_pixels,
     )
+    preprocess = preprocess or Preprocess()
+    red, green, blue = preprocess.mean.flatten().tolist()
     return Augmentation(
         size,
         density=density,
@@ -53,11 +57,18 @@ def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess 
         erasing_probability=augment.erasing_probability,
         # What was sampled once would be averaged after all.
         supersample=1 if sampled else augment.supersample,
-        preprocess=preprocess or Preprocess(),
+        preprocess=preprocess,
+        randaugment=RandAugment(augment.randaugment, fill=(red, green, blue)) if augment.randaugment else None,
         degradation=Degradation(augment.degradation_probability, augment.blur, augment.noise, augment.jpeg)
         if augment.degradation_probability
         else None,
     )
+
+
+def mixing_of(recipe: Recipe) -> Mixing:
+    """How the recipe blends the images of a batch."""
+    augment = recipe.augment
+    return Mixing(augment.mixup, augment.cutmix, augment.switch)
 
 
 def augment_labelled(

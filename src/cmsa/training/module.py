@@ -19,7 +19,7 @@ from cmsa.models.description import Description
 from cmsa.models.network import constant_buffers
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.tasks import Task
-from cmsa.training.augmentation import augment_labelled, build_augmentation
+from cmsa.training.augmentation import augment_labelled, build_augmentation, mixing_of
 from cmsa.training.position import Position, position_of
 from cmsa.training.recipe import Recipe
 from cmsa.training.teacher import Teacher
@@ -50,7 +50,7 @@ def build_optimizer(
 class TrainingModule(LightningModule):
     """A network, its task, its recipe and its stores.
 
-    The evaluated and kept weights are the moving average where the recipe asks for one.
+    The evaluated and kept weights are the moving average where the recipe asks for one and does not say otherwise.
 
     Args:
         recipe: what to train.
@@ -86,8 +86,9 @@ class TrainingModule(LightningModule):
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network whose scores count."""
-        return self.network if self.average is None else self.average.module
+        """The network whose scores count, and whose weights are kept."""
+        scored = self.recipe.optimizer.scored_weights
+        return self.network if self.average is None or scored == "network" else self.average.module
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Each process reads its own part of an epoch; a resumed epoch goes on with what is left of it."""
@@ -101,6 +102,7 @@ class TrainingModule(LightningModule):
             shard=shard,
             seed=self.recipe.seed,
             fraction=data.fraction,
+            repeats=self.recipe.augment.repeats,
         )
         assert isinstance(loader.sampler, EpochSampler)
         # Processes that read begin before Lightning says which epoch it is.
@@ -122,13 +124,13 @@ class TrainingModule(LightningModule):
         # Stochastic depth draws from PyTorch's own generator.
         torch.manual_seed(seed)
         images, moved, sample = augment_labelled(batch, self.augmentation, self.task, self.generator)
-        strength, state = self.recipe.augment.mixup, self.generator.get_state() if self.teacher else None
-        mixed, targets = self.task.mix(images, self.task.encode(moved), strength, self.generator)
+        mixing, state = mixing_of(self.recipe), self.generator.get_state() if self.teacher else None
+        mixed, targets = self.task.mix(images, self.task.encode(moved), mixing, self.generator)
         if self.teacher is not None and state is not None:
             taught = self.task.encode(self.teacher.labels(crops, sample.matrices))
             # Drawn as the labels were, the teacher's are blended with the same partners.
             self.generator.set_state(state)
-            _, taught = self.task.mix(images, taught, strength, self.generator)
+            _, taught = self.task.mix(images, taught, mixing, self.generator)
             targets |= {f"{TAUGHT}{name}": value for name, value in taught.items()}
         return mixed, targets
 
@@ -220,7 +222,7 @@ class TrainingModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with the recipe's schedule, stepped every batch."""
-        settings = self.recipe.optimizer
+        settings = self.recipe.optimizer.scaled(self.trainer.world_size)
         # Lightning will not clip gradients that a fused optimizer scales itself, as it may in mixed precision.
         fused = not (settings.clip_norm and "mixed" in str(self.trainer.precision))
         optimizer = build_optimizer(self.network, settings.weight_decay, settings.learning_rate, fused)

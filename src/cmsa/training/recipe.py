@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from cmsa.training.protocols import with_protocol
 from cmsa.training.recipe_checks import check_recipe
 from cmsa.training.recipe_files import read_recipe
+
+DEIT_BATCH = 512
+"""Of which DeiT's learning rate is said (arXiv 2012.12877)."""
 
 
 @dataclass
@@ -52,6 +56,8 @@ class DataRecipe:
         train: stores cut for training.
         validate: stores cut for evaluation.
         fraction: of the training samples that are seen, drawn by the seed; a smaller one is a part of a larger one.
+        antialias: how crops must have been cut: averaged (true), or sampled bilinearly as the reference codes do
+            (false, ``cmsa prepare --no-antialias``); stores are taken as they are where it is not said.
         workers: loader processes; 0 reads in the training process.
         prepare: arguments of ``cmsa prepare``, one line for each store that can be made without more ado; the command
             line makes those that are missing.
@@ -60,6 +66,7 @@ class DataRecipe:
     train: list[str] = field(default_factory=list)
     validate: list[str] = field(default_factory=list)
     fraction: float = 1.0
+    antialias: bool | None = None
     workers: int = 0
     prepare: list[str] = field(default_factory=list)
 
@@ -78,6 +85,9 @@ class AugmentRecipe:
             lowest quality, 1 to 95; 0 leaves each of them out.
         erasing_probability: of random erasing.
         mixup: alpha of the Beta distribution of mixup, for classification; 0 for none.
+        cutmix: alpha of CutMix; 0 for none. switch: where there are both, how often a batch has CutMix.
+        randaugment: magnitude of RandAugment, 1 to 10, see ``RandAugment``; 0 for none.
+        repeats: how often each sample stands in an epoch, which is as long as without (repeated augmentation).
         supersample: bilinear samples per output pixel along each axis.
     """
 
@@ -97,6 +107,10 @@ class AugmentRecipe:
     jpeg: int = 40
     erasing_probability: float = 0.0
     mixup: float = 0.0
+    cutmix: float = 0.0
+    switch: float = 0.5
+    randaugment: float = 0.0
+    repeats: int = 1
     supersample: int = 2
 
 
@@ -108,18 +122,22 @@ class OptimizerRecipe:
         epochs: over the training samples, each with a validation at its end.
         samples: to see in all, 0 for what the epochs come to. They are cut into as many epochs as ``epochs`` says, or
             more where there are not so many samples; the schedule's epochs are cut with them.
-        learning_rate: the highest; final_learning_rate: the last of the cosine.
+        learning_rate: the highest; final_learning_rate: the last of the cosine, whatever the rule.
+        learning_rate_rule: what ``learning_rate`` is multiplied by: ``fixed``, 1; ``linear``, the number of processes
+            (GPUs), each of which has batches of ``batch_size``; ``deit``, batch_size · processes / 512.
         schedule: ``cosine``, or ``step``: times 0.1 at each of ``step_epochs``.
         warmup_epochs: linear from 0; fractions are allowed.
         weight_decay: not applied to biases, norms and bias tables.
         clip_norm: largest norm of the gradient, 0 for no limit.
-        ema_decay: of the exponential moving average of the weights that is evaluated and kept, 0 for none.
+        ema_decay: of the exponential moving average of the weights, 0 for none.
+        scored_weights: which are evaluated and kept: the ``average`` where there is one, or always the ``network``'s.
     """
 
     epochs: int = 210
     samples: int = 0
     batch_size: int = 32
     learning_rate: float = 2.5e-3
+    learning_rate_rule: Literal["fixed", "linear", "deit"] = "fixed"
     final_learning_rate: float = 1e-5
     schedule: Literal["cosine", "step"] = "cosine"
     step_epochs: list[int] = field(default_factory=lambda: [170, 200])
@@ -127,6 +145,12 @@ class OptimizerRecipe:
     weight_decay: float = 0.05
     clip_norm: float = 0.0
     ema_decay: float = 0.0
+    scored_weights: Literal["average", "network"] = "average"
+
+    def scaled(self, processes: int) -> OptimizerRecipe:
+        """With the learning rate that ``learning_rate_rule`` makes of it for so many processes."""
+        factors = {"fixed": 1.0, "linear": processes, "deit": self.batch_size * processes / DEIT_BATCH}
+        return replace(self, learning_rate=self.learning_rate * factors[self.learning_rate_rule])
 
     def epochs_and_batches(self, available: int, processes: int = 1) -> tuple[int, int | None]:
         """How many epochs there are, and how many batches each has; None for all that there are.
@@ -178,6 +202,8 @@ class Recipe:
     Attributes:
         title: what this recipe reproduces.
         published: the paper's scores, for the report.
+        protocol: ``ours`` or ``release``: what stands in ``cmsa.training.protocols`` for the entries that the recipe
+            leaves open, docs/protocols.md has the table; none by default.
         ours: our scores, or why there are none.
         cost: what the run costs.
         codec: of pose: ``quarter``, ``exact_quarter``, ``dark`` or ``udp`` of heatmaps, or ``simcc``, which brings
@@ -194,6 +220,7 @@ class Recipe:
 
     title: str = ""
     published: dict[str, Any] = field(default_factory=dict)
+    protocol: Literal["", "ours", "release"] = ""
     ours: str = "not run"
     cost: str = ""
     codec: str = "udp"
@@ -230,6 +257,9 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         entries = read_recipe(name)
         parsed = parser.parse_args([f"--recipe={yaml.safe_dump(entries)}", *overrides])
+        if parsed.protocol:
+            entries = with_protocol(entries, parsed.protocol, parsed.model.task, parsed.model.name)
+            parsed = parser.parse_args([f"--recipe={yaml.safe_dump(entries)}", *overrides])
         # What it was called before 4.49 ends with version 5.
         build = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
         values = build(parsed).as_dict()

@@ -7,7 +7,9 @@ what each has of its own. A row's entries stand over the common ones, section by
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +107,16 @@ def _names_in(path: Path) -> list[str]:
 
 
 def _entries(path: Path) -> dict[str, Any]:
+    # A table is asked for once for each of its rows.
+    return copy.deepcopy(_parsed(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, changed: int) -> dict[str, Any]:
     import yaml
 
     check_length(path)
-    entries = yaml.load(path.read_bytes(), Loader=yaml.SafeLoader)
+    entries = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     if not isinstance(entries, dict):
         raise ValueError(f"{path}: holds no entries of a recipe")
     return entries

@@ -67,6 +67,21 @@ def check_start(recipe: Recipe, store: CropStore) -> None:
         check_crop(store.spec, start, str(store.folder), remedy)
 
 
+def check_antialiasing(recipe: Recipe, store: CropStore) -> None:
+    """The store's crops must be averaged, or sampled, where the recipe says which.
+
+    Raises:
+        ValueError: they are not.
+    """
+    wanted, found = recipe.data.antialias, store.spec.antialias
+    if wanted not in (None, found):
+        raise ValueError(
+            f"{store.folder}: crops are {'averaged' if found else 'sampled bilinearly'}, the recipe "
+            f"{f'(protocol {recipe.protocol}) ' if recipe.protocol else ''}says data.antialias {str(wanted).lower()}: "
+            f"prepare it {'without' if wanted else 'with'} --no-antialias, or set the entry"
+        )
+
+
 def description_of(recipe: Recipe, store: CropStore) -> Description:
     """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``."""
     model, spec = recipe.model, store.spec

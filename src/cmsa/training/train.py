@@ -32,7 +32,7 @@ from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
 from cmsa.training.recipe_checks import check_recipe
 from cmsa.training.run_folder import CURVES, draw_curves, note_start
-from cmsa.training.starting_point import build_network, check_start, description_of
+from cmsa.training.starting_point import build_network, check_antialiasing, check_start, description_of
 
 CHECKPOINT_MINUTES = 10.0
 LOG_EVERY = 20
@@ -195,6 +195,7 @@ def build_module(recipe: Recipe) -> TrainingModule:
         raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
     stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
     check_alike(stores)
+    check_antialiasing(recipe, stores[0])
     description = description_of(recipe, stores[0])
     validate = [open_for_evaluation(folder, description) for folder in recipe.data.validate]
     if recipe.model.init:

@@ -10,7 +10,7 @@ from cmsa.data.store import CropStore
 from cmsa.metrics.score import Decoded
 from cmsa.runtime.feeding import check_alike, open_store
 from cmsa.tasks import Task, task_of
-from cmsa.training.augmentation import augment_labelled, build_augmentation
+from cmsa.training.augmentation import augment_labelled, build_augmentation, mixing_of
 from cmsa.training.module import step_seed
 from cmsa.training.recipe import ModelRecipe, Recipe
 from cmsa.training.starting_point import description_of
@@ -90,18 +90,18 @@ def view_recipe(recipe: Recipe, count: int, name: str = "") -> Picture:
         raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
     stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
     check_alike(stores)
-    task, mixup = _task(recipe, stores[0]), recipe.augment.mixup
+    task, mixing = _task(recipe, stores[0]), mixing_of(recipe)
     augmentation, generator = build_augmentation(recipe, stores[0]), torch.Generator()
     preprocess, size, fraction = augmentation.preprocess, recipe.optimizer.batch_size, recipe.data.fraction
     cases: list[Case] = []
     for step, batch in enumerate(store_loader(stores, size, training=True, seed=recipe.seed, fraction=fraction)):
         generator.manual_seed(step_seed(recipe.seed, step, 0))
         images, moved, sample = augment_labelled(batch, augmentation, task, generator)
-        images, targets = task.mix(images, task.encode(moved), mixup, generator)
+        images, targets = task.mix(images, task.encode(moved), mixing, generator)
         shown = (images * preprocess.std + preprocess.mean).clamp(0, 1)
         pixels = (255 * shown).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
         notes = ["mirrored" if mirrored else "" for mirrored in sample.flipped.tolist()]
-        cases += _cases(task, pixels, task.augmented_truth(moved, targets), notes, top=2 if mixup else 1)
+        cases += _cases(task, pixels, task.augmented_truth(moved, targets), notes, top=2 if mixing else 1)
         if len(cases) >= count:
             break
     height, width = recipe.model.input_size

@@ -28,6 +28,7 @@ from cmsa.data.transforms.photometric import (
     random_erasing,
 )
 from cmsa.data.transforms.preprocess import Preprocess
+from cmsa.data.transforms.randaugment import RandAugment
 
 __all__ = [
     "AffineRange",
@@ -59,6 +60,7 @@ class Augmentation(nn.Module):
         supersample: bilinear samples per output pixel, along each axis.
         preprocess: how images are normalised; by ImageNet's mean and spread if None.
         degradation: blur, noise and JPEG of the images; none if None.
+        randaugment: of the images, before all other changes of colour; none if None.
     """
 
     def __init__(
@@ -74,13 +76,14 @@ class Augmentation(nn.Module):
         supersample: int = 2,
         preprocess: Preprocess | None = None,
         degradation: Degradation | None = None,
+        randaugment: RandAugment | None = None,
     ) -> None:
         super().__init__()
         self.size, self.density, self.affine, self.supersample = size, density, affine or AffineRange(), supersample
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
         self.erasing_probability, self.erasing_fill = erasing_probability, erasing_fill
         self.preprocess = preprocess or Preprocess()
-        self.degradation = degradation
+        self.degradation, self.randaugment = degradation, randaugment
 
     def forward(
         self,
@@ -111,6 +114,8 @@ class Augmentation(nn.Module):
             batch, store_size, self.size, self.density, self.affine, generator, keypoints, upper_body
         )
         images = warp(crops, sample.matrices, self.size, self.supersample)
+        if self.randaugment is not None:
+            images = self.randaugment(images, generator)
         if self.brightness or self.contrast or self.saturation:
             images = color_jitter(images, self.brightness, self.contrast, self.saturation, generator)
         if self.degradation is not None:

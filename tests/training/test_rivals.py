@@ -1,0 +1,67 @@
+"""Every network of every recipe takes a training step: at a small size, on small people, by its own codec and loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_people import SIZE, TINY, people_store, write_people
+
+from cmsa.data.store import CropStore
+from cmsa.models.weights import read_description
+from cmsa.training.module import build_optimizer
+from cmsa.training.recipe import Recipe, load_recipe
+from cmsa.training.recipe_files import shipped_names
+from cmsa.training.starting_point import build_network
+from cmsa.training.train import train
+
+QUICK, SLOW = {"contest_mobilenetv4_small"}, {"contest_efficientvit_b1", "pose_coco_simple_baseline_50_32x24"}
+NAMES = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow if name in SLOW else pytest.mark.exhaustive)
+    for name in shipped_names()
+]
+WORKING = [64, 48]
+
+
+def small(name: str, size: tuple[int, int] = SIZE) -> Recipe:
+    recipe = load_recipe(name, ["--protocol=ours"])
+    recipe.model.init, recipe.model.input_size = None, list(size)
+    if recipe.model.name.startswith("cmsa_"):
+        recipe.model.options |= TINY
+    elif recipe.model.working_size is not None:
+        recipe.model.working_size = list(WORKING)
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[CropStore]:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder, pictures=2)
+    return [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_of_every_network(name: str, stores: list[CropStore], tmp_path: Path) -> None:
+    recipe = small(name)
+    if recipe.model.task != "pose":
+        recipe = small(name, (16, 16))
+        network = build_network(recipe).train()
+        optimizer = build_optimizer(network, 0.05, 1e-3)
+        images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        losses = []
+        for _ in range(3):
+            loss = (network(images) - 0.5).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0]
+        return
+    recipe.data.train, recipe.data.validate = ([str(store.folder)] for store in stores)
+    recipe.optimizer.samples, recipe.optimizer.epochs, recipe.optimizer.batch_size = 4, 1, 4
+    recipe.teacher.weights = ""
+    run = train(recipe, tmp_path / "run", accelerator="cpu", progress=False)
+    description = read_description(run / "last.safetensors")
+    assert description.name == recipe.model.name
+    assert description.decoding["codec"] == recipe.codec
