@@ -25,8 +25,8 @@ detectors: none, motion, torchvision:NAME (downloads its weights), face:FILE.onn
 (the head part of the keypoints of whom it finds), FILE.onnx (torchvision, YOLO, NanoDet), FILE.json (COCO);
 options as in yolo.onnx?layout=yolov8&classes=0&score=0.4
 
-exit codes: 0 all done; 1 something was left out, and is named; 2 nothing was done, or an argument is wrong; 130 stopped
-by Ctrl-C or SIGTERM, what was done is kept and --resume goes on
+exit codes: 0 all done; 1 something was left out, and is named; 2 nothing was done, an argument is wrong, or the disk is
+full; 130 stopped by Ctrl-C or SIGTERM. What was done is kept, and --resume goes on
 """
 # Of each group of options, an example.
 WHERE = """

@@ -1,10 +1,38 @@
 import os
+import resource
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cmsa.inference.files.drawing import PicturePlaces, save_picture, shortened
+from cmsa.inference.cuts import CutPicture
+from cmsa.inference.detectors import Detections
+from cmsa.inference.files.drawing import Drawing, PicturePlaces, save_picture, shortened
+from cmsa.inference.pipeline import FrameResult
+from cmsa.inference.streams import Frame
+from cmsa.tasks.pose.task import PoseTask
+
+TASK = PoseTask((32, 24), (32, 24))
+
+
+def frame(number):
+    """A frame of noise in which nobody was found."""
+    picture = np.random.default_rng(number).integers(0, 256, (96, 128, 3), np.uint8)
+    shown = Frame(picture, "door.mp4", number, number / 25, place=Path("door"))
+    return FrameResult(shown, (), (), Detections((), (), (), "none"), CutPicture((), (), {}))
+
+
+@contextmanager
+def room_for(size):
+    """No file of this process can grow past so many bytes: to whoever writes, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_annotated_pictures_never_meet_each_other_or_an_input(tmp_path):
@@ -33,3 +61,46 @@ def test_nothing_half_written_stays(tmp_path):
     with pytest.raises(Exception, match=r".+"):
         save_picture("no picture", tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+def film(drawing, count):
+    for number in range(count):
+        drawing.make_room(frame(number))
+        drawing.add(frame(number))
+
+
+def test_a_video_bears_its_name_when_it_plays(tmp_path):
+    drawing = Drawing(tmp_path, TASK, video=True)
+    film(drawing, 5)
+    assert not (tmp_path / "door.mp4").exists()
+    drawing.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["door.mp4"]
+
+
+def test_a_video_that_the_disk_has_no_room_for_is_told(tmp_path):
+    drawing = Drawing(tmp_path, TASK, video=True)
+    with (
+        room_for(50_000),
+        pytest.raises(OSError, match=r"door\.partial\.mp4: holds \d+ of 30 frames; is the disk full"),
+    ):
+        film(drawing, 30)
+        drawing.close()
+    assert not (tmp_path / "door.mp4").exists()
+
+
+def test_whoever_brings_results_waits_for_room_and_not_within_add(tmp_path, monkeypatch):
+    go, started = threading.Event(), []
+    monkeypatch.setattr(Drawing, "_draw", lambda self, result, path: started.append(path) or go.wait(10))
+    drawing = Drawing(tmp_path, TASK, "jpg")
+    # Eight wait or are drawn; there is no room for a ninth.
+    film(drawing, 8)
+    waiting = threading.Thread(target=drawing.make_room, args=(frame(8),))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    go.set()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    drawing.add(frame(8))
+    drawing.close()
+    assert len(started) == 9

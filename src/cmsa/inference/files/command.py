@@ -102,7 +102,8 @@ def predict_files(
         errors: where the progress bar and errors go, standard error by default.
 
     Returns:
-        The exit code: 0 all done; 1 a file or a box was left out; 2 nothing was done, or an argument is wrong.
+        The exit code: 0 all done; 1 a file or a box was left out; 2 nothing was done, an argument is
+        wrong, or results cannot be written.
     """
     from rich.console import Console
 

@@ -15,6 +15,7 @@ import cv2
 from PIL import Image
 
 from cmsa.inference.pipeline import FrameResult
+from cmsa.inference.streams.capture import Capture
 from cmsa.tasks import Task
 from cmsa.visualization.draw import draw
 from cmsa.visualization.panel import Picture
@@ -73,6 +74,7 @@ class _OpenVideo:
     first: tuple[Picture, float] | None = None
     writer: Any = None
     size: tuple[int, int] = (0, 0)
+    count: int = 0
 
     def add(self, picture: Picture, time: float) -> None:
         if self.writer is None and self.first is None:
@@ -88,7 +90,16 @@ class _OpenVideo:
             self._open(1.0)
         if self.writer is not None:
             self.writer.release()
+            self._check()
             self._unfinished.replace(self.path)
+
+    def _check(self) -> None:
+        """OpenCV says nothing of a disk that is full."""
+        written = Capture(str(self._unfinished))
+        frames = written.frames
+        written.close()
+        if frames != self.count:
+            raise OSError(f"{self._unfinished}: holds {frames} of {self.count} frames; is the disk full?")
 
     @property
     def _unfinished(self) -> Path:
@@ -110,6 +121,7 @@ class _OpenVideo:
         if (picture.shape[1], picture.shape[0]) != self.size:
             picture = cv2.resize(picture, self.size)  # type: ignore[assignment]
         self.writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        self.count += 1
 
 
 class Drawing:
@@ -152,16 +164,23 @@ class Drawing:
         self._room = threading.BoundedSemaphore(_AHEAD)
         self._error: BaseException | None = None
 
-    def add(self, result: FrameResult) -> None:
-        """Draw a result, soon.
+    def make_room(self, result: FrameResult) -> None:
+        """Wait until a result can be added; to be called before ``add``, which does not wait.
+
+        So whoever is interrupted, which mostly happens while waiting, has not begun with the result.
 
         Raises:
             OSError: an earlier one could not be written.
         """
         self._raise()
+        for _ in range((self.pictures is not None) + self._films(result)):
+            self._room.acquire()
+
+    def add(self, result: FrameResult) -> None:
+        """Draw a result, soon."""
         if self.pictures is not None:
             self._submit(self._workers, self._draw, result, self._picture_path(result))
-        if self.video and result.frame.time is not None:
+        if self._films(result):
             self._submit(self._film, self._shoot, result)
 
     def close(self) -> None:
@@ -171,9 +190,9 @@ class Drawing:
             OSError: something could not be written.
         """
         self._workers.shutdown()
-        if self.video:
-            self._film.submit(self._finish)
+        finished = self._film.submit(self._finish)
         self._film.shutdown()
+        self._error = self._error or finished.exception()
         self._raise()
 
     def _raise(self) -> None:
@@ -181,8 +200,10 @@ class Drawing:
             error, self._error = self._error, None
             raise error
 
+    def _films(self, result: FrameResult) -> bool:
+        return self.video and result.frame.time is not None
+
     def _submit(self, workers: ThreadPoolExecutor, work: Callable[..., None], *arguments: Any) -> None:
-        self._room.acquire()
         workers.submit(work, *arguments).add_done_callback(self._done)
 
     def _done(self, future: Future[None]) -> None:

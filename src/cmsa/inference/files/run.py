@@ -110,7 +110,8 @@ class FileRun:
             finally:
                 if self._lines is not None:
                     self._lines.close()
-                    self.summary.files = [self.path, *write_results(self.path, self.task)]
+                    self.summary.files = [self.path]
+                    self.summary.files += write_results(self.path, self.task)
 
     def _told(self, notice: Notice) -> None:
         if notice.failed:
@@ -130,6 +131,8 @@ class FileRun:
             self._lines = ResultLines(self.path)
             for early in self._early:
                 self._lines.write(early)
+        if self.drawing is not None:
+            self.drawing.make_room(result)
         self._write(line)
         if self.drawing is not None:
             self.drawing.add(result)
