@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -96,6 +97,17 @@ def test_every_piece_of_python_runs(page, tmp_path, monkeypatch, capsys):
     for text in pieces:
         exec(compile(text, page, "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+@pytest.mark.slow
+def test_the_pictures_of_how_it_works_can_be_made(tmp_path):
+    """All that the page shows, and nothing else."""
+    script = ROOT / "docs" / "pictures" / "how_it_works.py"
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    subprocess.run([sys.executable, str(script), str(tmp_path)], env=environment, check=True, capture_output=True)
+    shown = re.findall(r"\((how_\w+\.png)\)", (ROOT / "docs" / "how_it_works.md").read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(path.name for path in tmp_path.iterdir())
+    assert all((ROOT / "docs" / name).is_file() for name in shown)
 
 
 def test_every_page_is_in_the_menu():
