@@ -71,8 +71,8 @@ def hour(tmp_path):
 @pytest.mark.exhaustive
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads Linux's own account")
 def test_the_peak_of_an_hour_is_that_of_a_minute(hour, tmp_path):
-    """All of an hour's frames, decoded, looked through for motion, cut, tracked, smoothed, written, and made into a COCO
-    file at the end. Only the network is a convolution here, for it keeps nothing from one batch to the next."""
+    """All of an hour's frames, decoded, looked through for motion, cut, tracked, smoothed, written, and made into a
+    COCO file at the end. Only the network is a convolution here, for it keeps nothing from one batch to the next."""
     torch.manual_seed(0)
     predictor = Predictor(create_model("cmsa_n", "pose", (32, 24), dims=(16, 16, 16), depths=(1, 1, 1)))
     predictor.network = nn.Conv2d(3, 17, 1)
