@@ -136,3 +136,15 @@ def test_two_runs_do_not_write_into_one_file(tmp_path):
             ResultLines(path)
         assert len(list(read_results(path))) == 1
     ResultLines(path).close()
+
+
+def test_windows_is_told_to_leave_the_ends_of_lines_alone(tmp_path, monkeypatch):
+    """It would write two bytes for each, and count one."""
+    binary, flags, opened = 1 << 40, [], os.open
+    monkeypatch.setattr(os, "O_BINARY", binary, raising=False)
+    monkeypatch.setattr(
+        jsonl.os, "open", lambda path, how, mode: flags.append(how) or opened(path, how & ~binary, mode)
+    )
+    with ResultLines(tmp_path / "results.jsonl") as lines:
+        lines.write({"file": "a"})
+    assert [bool(how & binary) for how in flags] == [True]

@@ -42,7 +42,8 @@ class ResultLines:
         self.done: dict[str, int] = {}
         self.lines = 0
         self._length = 0
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
+        # Windows would write two bytes for the end of a line, and the length that is kept would be another.
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
             self._lock()
             if resume:
