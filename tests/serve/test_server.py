@@ -135,6 +135,13 @@ def test_what_is_no_http_is_told_so(hasty, sent):
     assert hasty.ask("GET", "/health").status == 200
 
 
+def test_an_answer_does_not_wait_for_its_head_to_be_acknowledged(hasty, wait_until):
+    with hasty.connect():
+        wait_until(lambda: hasty.server.server_state.connections)
+        (connection,) = hasty.server.server_state.connections
+        assert connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_connections_are_bounded(hasty, wait_until):
     held = [hasty.connect() for _ in range(20)]
     try:
