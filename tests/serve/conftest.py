@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmsa.cli.serve import NEEDED
+from cmsa.extras import EXTRAS
 from cmsa.inference.predictor import Predictor
 from cmsa.models.pretrained import DEFAULT_WEIGHTS
 
-if not all(map(find_spec, NEEDED)):
+if not all(map(find_spec, EXTRAS["serve"])):
     collect_ignore_glob = ["test_*.py"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
