@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_training_options(parser: argparse._ActionsContainer) -> None:
     """How a training runs, whatever it trains: ``TRAINING_OPTIONS``."""
-    parser.add_argument("--devices", default="1", help="number of GPUs, or auto")
+    parser.add_argument("--devices", default="1", help="number of GPUs, or auto; torchrun's, under it")
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--precision", default="32-true", help="e.g. bf16-mixed")
     parser.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm counts over all GPUs")
@@ -57,6 +57,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     import torch
 
     from cmsa.cli.prepare import make_missing
+    from cmsa.training.launched import by_torchrun
     from cmsa.training.recipe import load_recipe
     from cmsa.training.train import check_options, train
 
@@ -68,7 +69,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     # Before stores are made, which takes long.
     check_options(devices, options.accelerator, options.limit_batches, options.max_time, options.checkpoint_minutes)
     recipe = load_recipe(options.recipe, rest)
-    make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
+    # Several processes must not make the same store; those of torchrun find it made.
+    if not by_torchrun():
+        make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
     train(
         recipe,
         options.out or Path("runs") / Path(options.recipe).stem,

@@ -26,6 +26,7 @@ from cmsa.tasks import task_of
 from cmsa.training.checkpoints import Checkpoints
 from cmsa.training.half_network import HalfNetwork
 from cmsa.training.kept_weights import BestWeights
+from cmsa.training.launched import devices_and_nodes
 from cmsa.training.metrics_file import MetricsFile
 from cmsa.training.module import TrainingModule
 from cmsa.training.quiet import quiet_lightning
@@ -61,7 +62,8 @@ def train(
         out: folder for checkpoints, logs (CSV and TensorBoard), ``best.safetensors`` and ``last.safetensors``,
             the recipe as run, a line for each start, and learning curves (see ``cmsa.training.run_folder``).
         resume: go on from ``out/last.ckpt``.
-        devices: number of GPUs (or processes on CPU); each takes batches of the recipe's size.
+        devices: number of GPUs (or processes on CPU); each takes batches of the recipe's size. Under torchrun as many
+            as it has started, on all of its machines.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         precision: Lightning's name, e.g. ``32-true`` or ``bf16-mixed``. In ``bf16-true`` the network is in bfloat16,
             labels and augmentation in float32.
@@ -79,8 +81,9 @@ def train(
         FileNotFoundError: there is no checkpoint to resume from.
         FileExistsError: ``out`` holds a run already and ``resume`` is off.
         StoreError: a store is missing, unfinished or damaged.
-        ValueError: the recipe names no store to learn from, a number of it or an option is out of its range, or stores
-            and model do not fit.
+        ValueError: the recipe names no store to learn from, a number of it or an option is out of its range, stores
+            and model do not fit, ``sync_batchnorm`` is asked of several processes on CPU, or torchrun has started
+            another number of processes.
         FloatingPointError: the loss was not finite.
         FolderInUseError: another process trains into ``out``.
         Interrupted: SIGINT or SIGTERM came; ``out/last.ckpt`` holds all steps that were done.
@@ -100,6 +103,7 @@ def train(
     """
     check_recipe(recipe)
     check_options(devices, accelerator, limit_batches, max_time, checkpoint_minutes)
+    devices, nodes = devices_and_nodes(devices)
     last = out / "last.ckpt"
     if resume and not last.is_file():
         raise FileNotFoundError(f"{last}: no checkpoint to resume from")
@@ -119,6 +123,7 @@ def train(
             trainer = Trainer(
                 max_epochs=recipe.optimizer.epochs,  # until the number of processes is known
                 devices=devices,
+                num_nodes=nodes,
                 accelerator=accelerator,
                 precision=None if halved else precision,  # type: ignore[arg-type]
                 plugins=[HalfNetwork(precision)] if halved else None,  # type: ignore[arg-type]
@@ -139,10 +144,12 @@ def train(
         except MisconfigurationException as error:
             raise ValueError(" ".join(str(error).split())) from error
         if trainer.strategy.root_device.type == "cpu":
+            if sync_batchnorm and trainer.world_size > 1:
+                raise ValueError("sync_batchnorm: PyTorch's BatchNorm of several processes computes on GPUs only")
             keep_freed_memory()
         _set_length(trainer, module, limit_batches)
         if trainer.is_global_zero:
-            note_start(recipe, out, resumed=resume, devices=trainer.num_devices, precision=precision)
+            note_start(recipe, out, resumed=resume, devices=trainer.num_devices, nodes=nodes, precision=precision)
             tensorboard.log_hyperparams(recipe.to_dict())
             _announce(recipe, module, out, resume, trainer.max_epochs)
         start = time.monotonic()
