@@ -1,14 +1,19 @@
 """A report of a sweep: measured beside published, in one unit, at the cost that was counted."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tiny_people import TINY
 
 from cmsa.cli.main import main
-from cmsa.experiments.figures import read_curve
-from cmsa.experiments.report import read_latencies
+from cmsa.experiments import evaluated
+from cmsa.experiments.figures import plot_sizes, read_curve
+from cmsa.experiments.report import _lines, read_latencies
+from cmsa.experiments.runs import Run
 from cmsa.models.cost import cost_of
 from cmsa.models.create import create_model
 from cmsa.models.fuse import fuse
@@ -41,6 +46,45 @@ def make_sweep(folder: Path) -> None:
     (folder / "sweep.json").write_text(json.dumps({"cells": cells}), encoding="utf-8")
 
 
+def write_evaluations(sweep: Path) -> None:
+    """What ``cmsa evaluate`` leaves in some of the runs."""
+    for run, factor in (("grouped-0", 1.0), ("grouped-1", 3.0)):
+        rows = [
+            {"store": store, "disturbance": kind, "unit": unit, "strength": strength, "scores": {"AP": factor * value}}
+            for store in ("people", "others")
+            for kind, unit in (("blur", "pixels"), ("noise", "grey levels"))
+            for strength, value in ((None, 0.25), (2, 0.125))
+        ]
+        content = {"score": "AP", "rows": rows}
+        (sweep / run / "robustness.json").write_text(json.dumps(content), encoding="utf-8")
+    (sweep / "cmsa-0" / "gallery").mkdir()
+    Image.fromarray(np.full((5, 9, 3), 77, np.uint8)).save(sweep / "cmsa-0" / "gallery" / "people.png")
+
+
+def test_the_mean_of_a_cell_s_runs_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_sweep(tmp_path)
+    write_evaluations(tmp_path)
+    drawn = {}
+    monkeypatch.setattr(evaluated, "plot_robustness", lambda panels, score: drawn.update(panels) or "<svg/>")
+    runs = {"a": [Run(tmp_path / f"grouped-{seed}", {}) for seed in range(2)], "b": [Run(tmp_path / "cmsa-0", {})]}
+    section = evaluated.robustness_section("pose", runs)
+    assert [figure.name for figure in section.figures] == ["pose-robustness"]
+    assert drawn["blur: pixels"] == {"a": (["none", "2"], [0.5, 0.25])}
+    missing = evaluated.robustness_section("pose", {"b": runs["b"]})
+    assert missing.text.endswith(f"--robustness --out {tmp_path / 'cmsa-0'}")
+    (tmp_path / "cmsa-0" / "robustness.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"robustness\.json: is none of cmsa evaluate --robustness"):
+        evaluated.robustness_section("pose", runs)
+
+
+def test_scores_by_resolution_are_one_line_for_each_network() -> None:
+    places = [("n", (32, 24), 1.0), ("n", (16, 12), 0.5), ("n", (32, 24), 2.0), ("s", (64, 48), 3.0)]
+    assert _lines(places) == {"n": ([16, 32], [0.5, 1.5]), "s": ([64], [3.0])}
+    drawn = plot_sizes(_lines(places), {"other": ([32, 64], [40.0, 60.0])}, "AP")
+    assert "other" in drawn
+    assert "height of the images" in drawn
+
+
 def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_sweep(tmp_path / "sweep")
     network = create_model("cmsa_n", "pose", SIZE, attention="cmsa", **TINY).eval()
@@ -49,6 +93,7 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     benchmark = tmp_path / "benchmark.json"
     benchmark.write_text(json.dumps({"rows": [row, row | {"latency": 2.5}, row | {"precision": "int8", "latency": 1}]}))
     assert read_latencies(benchmark) == {(cost.parameters, cost.with_attention): 2.5}
+    write_evaluations(tmp_path / "sweep")
     out = tmp_path / "report.html"
     assert main(["report", str(tmp_path / "sweep"), "--benchmark", str(benchmark), "--out", str(out)]) == 0
     lines = out.with_suffix(".md").read_text(encoding="utf-8").splitlines()
@@ -73,7 +118,14 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "HRNet-W48 128x96" not in costs
     assert "latency of one image, ms" in costs
     html = out.read_text(encoding="utf-8")
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 3
+    # Needs no other file, and the picture is the very one.
+    picture = (tmp_path / "sweep" / "cmsa-0" / "gallery" / "people.png").read_bytes()
+    assert f"data:image/png;base64,{b64encode(picture).decode()}" in html
+    assert (tmp_path / "report-pose-gallery-1.png").read_bytes() == picture
+    assert "![attention cmsa: people](report-pose-gallery-1.png)" in lines
+    drawn = (tmp_path / "report-pose-robustness.svg").read_text(encoding="utf-8")
+    assert all(word in drawn for word in ("blur: pixels", "noise: grey levels", "attention grouped"))
     assert read_curve(tmp_path / "sweep" / "cmsa-0", "val/AP") == ([1.0, 3.0], [0.25, 0.5])
     assert read_curve(tmp_path, "val/AP") == ([], [])
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Curve = tuple[list[float], list[float]]
+Steps = tuple[list[str], list[float]]
+"""Named steps, evenly apart, and a value at each."""
+COLUMNS = 3
+"""Of panels."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,49 @@ def plot_curves(cells: Mapping[str, Sequence[Curve]], score: str) -> str:
     axes.set(xlabel="steps", ylabel=score)
     axes.grid(alpha=0.3)
     return _svg(figure, [axes])
+
+
+def plot_sizes(measured: Mapping[str, Curve], published: Mapping[str, Curve], score: str) -> str:
+    """Scores over the height of the images: a line for each network, grey where it is published."""
+    from matplotlib import colormaps
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    figure = _figure(6.5, 4.2)
+    axes = figure.subplots()
+    for name, (heights, scores) in published.items():
+        axes.plot(heights, scores, "s--", color="0.6", markersize=4, markerfacecolor="none", linewidth=0.8)
+        axes.annotate(name, (heights[-1], scores[-1]), (4, 0), textcoords="offset points", fontsize=6, color="0.45")
+    for number, (name, (heights, scores)) in enumerate(measured.items()):
+        axes.plot(heights, scores, "o-", color=colormaps["tab10"](number % 10), label=name)
+    ticks = sorted({height for heights, _ in [*measured.values(), *published.values()] for height in heights})
+    axes.set(xscale="log", xlabel="height of the images, pixels", ylabel=score, xticks=ticks)
+    axes.set_xticklabels([f"{height:g}" for height in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(ticks[0] / 1.15, ticks[-1] * (1.6 if published else 1.15))
+    axes.grid(alpha=0.3)
+    return _svg(figure, [axes])
+
+
+def plot_robustness(panels: Mapping[str, Mapping[str, Steps]], score: str) -> str:
+    """Scores over strengths: a panel for each disturbance, a line in it for each cell."""
+    from matplotlib import colormaps
+
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    rows = -(-len(panels) // COLUMNS)
+    figure = _figure(10.5, 2.6 * rows + 0.4)
+    grid = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flatten()
+    for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+        for name, (steps, values) in lines.items():
+            axes.plot(steps, values, "o-", markersize=3, color=colormaps["tab10"](names.index(name) % 10), label=name)
+        axes.set_title(title, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes in grid[::COLUMNS]:
+        axes.set_ylabel(score)
+    return _svg(figure, list(grid))
 
 
 def read_curve(run: Path, column: str) -> Curve:

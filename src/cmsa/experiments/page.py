@@ -1,7 +1,8 @@
-"""A page of headings, sentences, tables and figures, as one HTML file and as Markdown."""
+"""A page of headings, sentences, tables, figures and photos, as one HTML file and as Markdown."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -15,7 +16,7 @@ h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #c
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } .wide { overflow-x: auto; margin: 1rem 0 }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
 th { border-bottom: 2px solid #888 } tr.measured td { background: #eef7f5 }
-figure { margin: 1rem 0 } figure svg { max-width: 100%; height: auto }
+figure { margin: 1rem 0 } figure svg, figure img { max-width: 100%; height: auto } figcaption { color: #666 }
 """
 
 
@@ -37,6 +38,15 @@ class Figure:
     svg: str
 
 
+@dataclass(frozen=True)
+class Photo:
+    """A picture of pixels, as PNG; its name is part of its file's, its text stands below it."""
+
+    name: str
+    text: str
+    png: bytes
+
+
 @dataclass
 class Section:
     """One heading and what stands under it."""
@@ -45,6 +55,7 @@ class Section:
     text: str = ""
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    photos: list[Photo] = field(default_factory=list)
 
 
 def write_page(title: str, sections: Sequence[Section], out: Path) -> None:
@@ -55,14 +66,16 @@ def write_page(title: str, sections: Sequence[Section], out: Path) -> None:
         f'<meta name="viewport" content="width=device-width">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}</html>\n"
     )
-    files = {out: html}
+    files: dict[Path, str | bytes] = {out: html}
     for figure in (figure for section in sections for figure in section.figures):
         files[out.with_name(f"{out.stem}-{figure.name}.svg")] = figure.svg
+    for photo in (photo for section in sections for photo in section.photos):
+        files[out.with_name(f"{out.stem}-{photo.name}.png")] = photo.png
     markdown = [f"# {title}", *(block for section in sections for block in _markdown_section(section, out.stem))]
     files[out.with_suffix(".md")] = "\n\n".join(markdown) + "\n"
-    for path, text in files.items():
+    for path, content in files.items():
         with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
 
 
 def _html_section(section: Section) -> str:
@@ -71,6 +84,11 @@ def _html_section(section: Section) -> str:
         # What stands before the picture itself belongs to files.
         f'<figure role="img" aria-label="{escape(figure.text)}">{figure.svg[figure.svg.index("<svg") :]}</figure>'
         for figure in section.figures
+    ]
+    parts += [
+        f'<figure><img alt="{escape(photo.text)}" src="data:image/png;base64,{b64encode(photo.png).decode()}">'
+        f"<figcaption>{escape(photo.text)}</figcaption></figure>"
+        for photo in section.photos
     ]
     for table in section.tables:
         rows = [
@@ -94,6 +112,7 @@ def _unbroken(cell: str) -> str:
 def _markdown_section(section: Section, stem: str) -> list[str]:
     blocks = [f"## {section.title}", section.text]
     blocks += [f"![{figure.text}]({stem}-{figure.name}.svg)" for figure in section.figures]
+    blocks += [f"![{photo.text}]({stem}-{photo.name}.png)" for photo in section.photos]
     for table in section.tables:
         lines = [table.header, ["---"] * len(table.header), *table.rows]
         blocks.append("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines))

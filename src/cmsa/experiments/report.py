@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmsa.experiments.figures import Point, plot_costs, plot_curves, read_curve
+from cmsa.experiments.evaluated import gallery_section, robustness_section
+from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot_sizes, read_curve
 from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, published_rows, shipped_recipes
 from cmsa.experiments.runs import Kept, read_runs
@@ -80,7 +81,10 @@ def write_report(folders: Sequence[Path], out: Path, *, benchmark: Path | None =
     sections = []
     for task in dict.fromkeys(cell.task for cell in measured):
         of_task = [cell for cell in measured if cell.task == task]
-        sections += [_beside_published(task, of_task), _costs(task, of_task, latencies), _curves(task, of_task)]
+        runs = {cell.name: cell.row.done for cell in of_task}
+        sections += [_beside_published(task, of_task), _costs(task, of_task, latencies)]
+        sections += _sizes(task, of_task)
+        sections += [_curves(task, of_task), robustness_section(task, runs), gallery_section(task, runs)]
     sections += [_spreads(rows), _missing(rows, measured)]
     write_page(f"Report: {', '.join(folder.name for folder in folders)}", sections, out)
 
@@ -170,6 +174,32 @@ def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Secti
     )
     figure = Figure(f"{task}-costs", f"{score} against {', '.join(panels)}", plot_costs(panels, score))
     return Section(f"{task}: {score} against costs", text, [figure])
+
+
+def _sizes(task: str, cells: Sequence[_Measured]) -> list[Section]:
+    """The score over the input's size, where more than one was measured."""
+    score = task_named(task).monitored[0]
+    if len({cell.size for cell in cells}) < 2:
+        return []
+    spreads = [(str(cell.recipe["model"]["name"]), cell.size, cell.printed(score)) for cell in cells]
+    measured = _lines([(name, size, spread.mean) for name, size, spread in spreads if spread.values])
+    names = {_data(cell) for cell in cells}
+    rows = [row for row in published_rows(task) if any(name.startswith(row.data) for name in names)]
+    published = _lines(
+        [(row.model, row.input_size, row.scores[score]) for row in rows if row.input_size and score in row.scores]
+    )
+    published = {name: line for name, line in published.items() if len(line[0]) > 1}
+    figure = Figure(f"{task}-sizes", f"{score} over the input's size", plot_sizes(measured, published, score))
+    text = "A line for each network, the mean of its runs and settings; grey, dashed: published, of the same data."
+    return [Section(f"{task}: {score} by resolution", text, [figure])]
+
+
+def _lines(places: Sequence[tuple[str, tuple[int, int], float]]) -> dict[str, Curve]:
+    """By network the heights, and the mean score at each."""
+    lines: dict[str, dict[float, list[float]]] = {}
+    for name, (height, _), value in places:
+        lines.setdefault(name, {}).setdefault(height, []).append(value)
+    return {name: (sorted(line), [sum(line[h]) / len(line[h]) for h in sorted(line)]) for name, line in lines.items()}
 
 
 def _comparable(published: Sequence[Published], cells: Sequence[_Measured]) -> list[Published]:
