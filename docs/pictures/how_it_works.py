@@ -48,11 +48,15 @@ def main(folder: Path) -> None:
         output = predictor.network.head(maps)
         (person,) = predictor.task.values_in_crops(predictor.task.decode(output), (32, 24))
         heatmaps = predictor.task.heatmaps(output)
-    draw_crops(photo, box).savefig(folder / "how_crop.png")
-    draw_windows(crop, attention).savefig(folder / "how_windows.png")
     pixels = {name: person.xy[person.names.index(name)].round().astype(int) for name in LOOKING}
-    draw_attention(crop, attention, pixels).savefig(folder / "how_cascade.png")
-    draw_fusion(crop, maps, heatmaps[0], annotate_crop(crop, person)).savefig(folder / "how_fusion.png")
+    figures = {
+        "crop": draw_crops(photo, box),
+        "windows": draw_windows(crop, attention),
+        "cascade": draw_attention(crop, attention, pixels),
+        "fusion": draw_fusion(crop, maps, heatmaps[0], annotate_crop(crop, person)),
+    }
+    for name, figure in figures.items():
+        figure.savefig(folder / f"how_{name}.png", bbox_inches="tight")
 
 
 def cut(photo: np.ndarray, box: Box, size: tuple[int, int], antialias: bool = True) -> np.ndarray:

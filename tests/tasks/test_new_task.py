@@ -17,6 +17,7 @@ from cmsa.data.samples import Sample, sources_of
 from cmsa.data.store import CropStore
 from cmsa.data.store_writer import build_store
 from cmsa.evaluation.evaluate import evaluate_recipe
+from cmsa.evaluation.submit import submit
 from cmsa.export.formats import read_constants
 from cmsa.export.run import ExportOptions, export
 from cmsa.inference.files import predict_files
@@ -28,6 +29,7 @@ from cmsa.runtime.sessions import open_exported
 from cmsa.tasks import TASKS, commands, task_named
 from cmsa.training.recipe import Recipe
 from cmsa.training.train import train
+from cmsa.training.view import view_recipe, view_store
 
 ROOT = Path(__file__).parents[2]
 SIZE = (16, 24)
@@ -99,6 +101,22 @@ def test_it_trains_and_is_scored_and_predicted(brightness, store, tmp_path, caps
     assert plain == {"mae": pytest.approx(errors.mean(), abs=1e-5), "count": 8}
     assert scores["count"] == 8
     assert f"best val/mae {plain['mae']:.4f}" in capsys.readouterr().out
+
+
+def test_what_it_says_besides(brightness, store, tmp_path):
+    """Its labels are drawn, its answers ranked, and handed in."""
+    exec(compile(code_of("What a task may say besides"), "docs/extend.md", "exec"), {})
+    recipe = Recipe()
+    recipe.model.name, recipe.model.task, recipe.model.input_size = "cmsa_n", "brightness", list(SIZE)
+    recipe.data.train = recipe.data.validate = [str(store.folder)]
+    recipe.optimizer.batch_size = 4
+    assert view_store(store, 3).shape[0] == view_recipe(recipe, 3).shape[0]
+    save_weights(tmp_path / "grey.safetensors", create_model("cmsa_n", "brightness", SIZE, **TINY))
+    evaluate_recipe(recipe, str(tmp_path / "grey.safetensors"), gallery=tmp_path / "cases.png")
+    assert (tmp_path / "cases.png").stat().st_size > 1000
+    submit(recipe, str(tmp_path / "grey.safetensors"), tmp_path / "results.json")
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [set(entry) for entry in results] == [{"mean"}] * 8
 
 
 @pytest.mark.slow
