@@ -67,7 +67,7 @@ def test_a_row_by_name_and_by_options_is_one_network(row, tmp_path):
 def test_parts_are_called_by_their_row():
     assert str(AttentionParts()) == "cmsa"
     assert str(AttentionParts(key_pooling=False)) == (
-        "groups=True, cascade=channel_fusion, spatial_fusion=True, key_pooling=False"
+        "groups=True, cascade=channel_fusion, spatial_fusion=True, key_pooling=False, bias=True"
     )
 
 
@@ -87,6 +87,20 @@ def test_the_other_options_stay():
     assert [(group.heads, group.window.size, group.window.stride) for group in joined] == [(4, (16, 8), 4)]
 
 
+def test_a_bias_that_is_left_out_stays_zero_and_is_not_trained(generator):
+    model, whole = build({"bias": False}), build("cmsa")
+    tables = {name for name, _ in model.named_parameters() if name.endswith(".table")}
+    assert tables
+    assert {name for name, parameter in model.named_parameters() if not parameter.requires_grad} == tables
+    images = torch.randn(2, 3, *SIZE, generator=generator)
+    # Where biases begin, they say nothing; where they do not learn, attention takes another way to the same numbers.
+    torch.testing.assert_close(model(images), whole(images), rtol=1e-4, atol=1e-5)
+    model(images).square().mean().backward()
+    assert model.stages[0][0].attention.q.weight.grad.abs().max() > 0
+    model.set_input_size((22, 16))
+    assert all(not model.get_parameter(name).requires_grad and not model.get_parameter(name).any() for name in tables)
+
+
 def test_strides_that_would_be_dropped_are_refused():
     with pytest.raises(ValueError, match=r"kv_strides .* attention 'standard' does not pool"):
         build("standard", kv_strides=((2, 2, 1), (2, 2), (1, 2)))
@@ -96,7 +110,8 @@ def test_strides_that_would_be_dropped_are_refused():
 def test_errors_name_what_is_wrong():
     with pytest.raises(ValueError, match=r"attention must be one of \('standard', .*got 'global'"):
         build("global")
-    with pytest.raises(ValueError, match="no option spatial; there are groups, cascade, spatial_fusion, key_pooling"):
+    options = "groups, cascade, spatial_fusion, key_pooling, bias"
+    with pytest.raises(ValueError, match=f"no option spatial; there are {options}"):
         build({"spatial": True})
     with pytest.raises(ValueError, match=r"cascade must be one of .*got 'sum'"):
         build({"cascade": "sum"})

@@ -81,16 +81,16 @@ class WindowAttention(nn.Module):
     """softmax(q k^T / sqrt(D) + bias) v inside windows, for one group of heads.
 
     The relative position bias is one learned number per head and absolute offset (|row|, |column|), kept as a
-    (heads, s, t) ``table``.
+    (heads, s, t) ``table``; one that is not learned stays zero.
     """
 
     relative_position_index: Tensor
     key_mask: Tensor | None
 
-    def __init__(self, heads: int, key_dim: int, window: Window) -> None:
+    def __init__(self, heads: int, key_dim: int, window: Window, learned_bias: bool = True) -> None:
         super().__init__()
         self.heads, self.key_dim = heads, key_dim
-        self.table = nn.Parameter(torch.zeros(heads, *window.size))
+        self.table = nn.Parameter(torch.zeros(heads, *window.size), requires_grad=learned_bias)
         self._set_window(window)
 
     def _set_window(self, window: Window) -> None:
@@ -102,7 +102,8 @@ class WindowAttention(nn.Module):
 
     def resize(self, window: Window) -> None:
         """Take another window, resizing the bias table to it."""
-        self.table = nn.Parameter(resize_bias(self.table.detach(), window.size))
+        resized = resize_bias(self.table.detach(), window.size)
+        self.table = nn.Parameter(resized, requires_grad=self.table.requires_grad)
         self._set_window(window)
 
     def relative_position_bias(self) -> Tensor:
@@ -195,8 +196,8 @@ class CascadedMultiScaleAttention(nn.Module):
         windows: one window per group, in the same order.
         key_dim: D.
         value_ratio: V / D.
-        parts: which cascade there is, and whether there is spatial fusion. Head groups and key strides are what
-            ``heads`` and ``windows`` say.
+        parts: which cascade there is, whether there is spatial fusion, whether a bias is learned. Head groups and key
+            strides are what ``heads`` and ``windows`` say.
 
     Examples:
         >>> import torch
@@ -237,7 +238,8 @@ class CascadedMultiScaleAttention(nn.Module):
             for kv, window in zip(self.kv_channels, windows, strict=True)
         )
         self.groups = nn.ModuleList(
-            WindowAttention(count, key_dim, window) for count, window in zip(heads, windows, strict=True)
+            WindowAttention(count, key_dim, window, self.parts.bias)
+            for count, window in zip(heads, windows, strict=True)
         )
         self.out = nn.Linear(sum(out_channels), dim)
 

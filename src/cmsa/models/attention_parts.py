@@ -22,10 +22,11 @@ class AttentionParts:
             ``kv + W out``, a projection that ``none`` has not; ``channel_fusion``, a 1x1 convolution of the two.
         spatial_fusion: depth-wise 3x3, GELU and 1x1 convolution on keys and values.
         key_pooling: keys and values are pooled by ``kv_strides``. Without, all strides are 1.
+        bias: the relative position bias is learned. Without, it stays what it begins as, zero.
 
     Examples:
         >>> AttentionParts.of("grouped")
-        AttentionParts(groups=True, cascade='none', spatial_fusion=False, key_pooling=True)
+        AttentionParts(groups=True, cascade='none', spatial_fusion=False, key_pooling=True, bias=True)
         >>> AttentionParts.of({"cascade": "additive"}).spatial_fusion
         True
     """
@@ -34,11 +35,12 @@ class AttentionParts:
     cascade: Cascade = "channel_fusion"
     spatial_fusion: bool = True
     key_pooling: bool = True
+    bias: bool = True
 
     def __post_init__(self) -> None:
         if self.cascade not in get_args(Cascade):
             raise ValueError(f"attention: cascade must be one of {get_args(Cascade)}, got {self.cascade!r}")
-        for name in ("groups", "spatial_fusion", "key_pooling"):
+        for name in ("groups", "spatial_fusion", "key_pooling", "bias"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"attention: {name} must be true or false, got {value!r}")
 

@@ -270,7 +270,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     values.pop("recipe")
     recipe = Recipe(**values)
     # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.
-    recipe.model.options = dict(entries.get("model", {}).get("options") or {}) | recipe.model.options
+    recipe.model.options = dict((entries.get("model") or {}).get("options") or {}) | recipe.model.options
     try:
         check_recipe(recipe)
     except ValueError as error:
