@@ -12,7 +12,6 @@ from tiny_people import SIZE, people_store, tiny_recipe, write_people
 
 from cmsa.cli.main import main
 from cmsa.data.crops import CropSpec
-from cmsa.data.loader import store_loader
 from cmsa.data.samples import Sample, sources_of
 from cmsa.data.store import CropStore
 from cmsa.data.store_writer import build_store
@@ -21,6 +20,7 @@ from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
 from cmsa.training import view
+from cmsa.training.module import training_loader
 from cmsa.training.recipe import ModelRecipe, Recipe
 from cmsa.training.train import build_module
 from cmsa.training.view import view_recipe, view_store
@@ -34,13 +34,13 @@ def store(tmp_path: Path) -> CropStore:
 
 def test_the_images_are_those_of_the_first_steps(store: CropStore, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_recipe(store, store)
-    recipe.data.validate = []
+    recipe.data.validate, recipe.augment.repeats = [], 3
     recipe.augment.degradation_probability, recipe.augment.erasing_probability, recipe.augment.jitter = 0.5, 0.5, 0.3
     seen: list[np.ndarray] = []
     monkeypatch.setattr(view, "annotate_crop", lambda crop, value, top: seen.append(crop) or crop)
     view_recipe(recipe, 6)
     module = build_module(recipe)
-    first = next(iter(store_loader([store], 4, training=True, seed=recipe.seed)))
+    first = next(iter(training_loader(recipe, [store])))
     images, _ = module.augment(first)
     mean, std = module.preprocess.mean, module.preprocess.std
     expected = (images * std + mean).clamp(0, 1).permute(0, 2, 3, 1)

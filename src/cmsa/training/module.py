@@ -47,6 +47,28 @@ def build_optimizer(
     return torch.optim.AdamW(groups, lr=learning_rate, fused=fused)
 
 
+def training_loader(
+    recipe: Recipe, stores: list[CropStore], shard: tuple[int, int] = (0, 1)
+) -> DataLoader[dict[str, Tensor]]:
+    """Batches of stored crops in the order in which a process learns from them.
+
+    Args:
+        recipe: says the batch, the seed, and which samples are seen, and how often.
+        stores: to learn from.
+        shard: number of the process and how many there are.
+    """
+    return store_loader(
+        stores,
+        recipe.optimizer.batch_size,
+        training=True,
+        workers=recipe.data.workers,
+        shard=shard,
+        seed=recipe.seed,
+        fraction=recipe.data.fraction,
+        repeats=recipe.augment.repeats,
+    )
+
+
 class TrainingModule(LightningModule):
     """A network, its task, its recipe and its stores.
 
@@ -92,18 +114,8 @@ class TrainingModule(LightningModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Each process reads its own part of an epoch; a resumed epoch goes on with what is left of it."""
-        data, size = self.recipe.data, self.recipe.optimizer.batch_size
-        shard = (self.trainer.global_rank, self.trainer.world_size)
-        loader = store_loader(
-            self.train_stores,
-            size,
-            training=True,
-            workers=data.workers,
-            shard=shard,
-            seed=self.recipe.seed,
-            fraction=data.fraction,
-            repeats=self.recipe.augment.repeats,
-        )
+        size, shard = self.recipe.optimizer.batch_size, (self.trainer.global_rank, self.trainer.world_size)
+        loader = training_loader(self.recipe, self.train_stores, shard)
         assert isinstance(loader.sampler, EpochSampler)
         # Processes that read begin before Lightning says which epoch it is.
         loader.sampler.set_epoch(self.begin.epochs)

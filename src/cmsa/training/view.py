@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore
 from cmsa.metrics.score import Decoded
 from cmsa.runtime.feeding import check_alike, open_store
 from cmsa.tasks import Task, task_of
 from cmsa.training.augmentation import augment_labelled, build_augmentation, mixing_of
-from cmsa.training.module import step_seed
+from cmsa.training.module import step_seed, training_loader
 from cmsa.training.recipe import ModelRecipe, Recipe
 from cmsa.training.starting_point import description_of
 from cmsa.visualization.annotate import annotate_crop
@@ -92,9 +91,9 @@ def view_recipe(recipe: Recipe, count: int, name: str = "") -> Picture:
     check_alike(stores)
     task, mixing = _task(recipe, stores[0]), mixing_of(recipe)
     augmentation, generator = build_augmentation(recipe, stores[0]), torch.Generator()
-    preprocess, size, fraction = augmentation.preprocess, recipe.optimizer.batch_size, recipe.data.fraction
+    preprocess = augmentation.preprocess
     cases: list[Case] = []
-    for step, batch in enumerate(store_loader(stores, size, training=True, seed=recipe.seed, fraction=fraction)):
+    for step, batch in enumerate(training_loader(recipe, stores)):
         generator.manual_seed(step_seed(recipe.seed, step, 0))
         images, moved, sample = augment_labelled(batch, augmentation, task, generator)
         images, targets = task.mix(images, task.encode(moved), mixing, generator)
