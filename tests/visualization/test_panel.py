@@ -2,10 +2,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from cmsa.visualization.panel import (
     BACKGROUND,
     Label,
+    _font,
     draw_panel,
     enlarge,
     insets_that_fit,
@@ -115,3 +119,22 @@ def test_what_no_line_can_hold_is_a_space(text: str) -> None:
     label, plain = (Label(words, (50, 50), 20, (255, 0, 0)) for words in (text, shown))
     assert (write(PICTURE, [label]) == write(PICTURE, [plain])).all()
     draw_panel(PICTURE, [(np.full((32, 24, 3), 40, np.uint8), text)])
+
+
+@given(
+    st.text("Agj|\N{MULTIPLICATION SIGN}° 木", max_size=6),
+    st.floats(-40, 130),
+    st.floats(-30, 90),
+    st.integers(6, 40),
+    st.sampled_from(["left", "center", "right"]),
+)
+def test_letters_are_those_that_pillow_writes_on_a_whole_picture(text, x, y, size, anchor):
+    picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    whole = Image.fromarray(picture)
+    font = _font(size)
+    code = {"left": "lm", "center": "mm", "right": "rm"}[anchor]
+    # In sixteenths of a pixel, which no sum rounds.
+    position = round(x * 16) / 16, round(y * 16) / 16
+    ImageDraw.Draw(whole).text(position, text, fill=(9, 200, 30), font=font, anchor=code)
+    written = write(picture, [Label(text, position, size, (9, 200, 30), anchor)])
+    np.testing.assert_array_equal(written, np.asarray(whole))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -83,16 +84,16 @@ def line_width(person_side: float, picture_side: float) -> int:
 
 def _draw_skeleton(canvas: Picture, person: Keypoints, threshold: float, width: int) -> None:
     """Draw one person on ``canvas`` in place."""
-    points = person.keypoint_set
+    skeleton = person.keypoint_set.skeleton
     where = {
-        index: _fixed_point(point)
-        for index, (point, score) in enumerate(zip(person.xy, person.scores, strict=True))
+        index: place
+        for index, (place, score) in enumerate(zip(_fixed_points(person.xy), person.scores.tolist(), strict=True))
         if score >= threshold
     }
-    colors = _colors(points)
+    colors, line_colors = _colors(person.keypoint_set)
     lines = [
-        (where[first], where[second], _line_color(colors, points, first, second))
-        for first, second in points.skeleton
+        (where[first], where[second], color)
+        for (first, second), color in zip(skeleton, line_colors, strict=True)
         if first in where and second in where
     ]
     rim = max(1, round(width / 3))
@@ -109,10 +110,10 @@ def _draw_skeleton(canvas: Picture, person: Keypoints, threshold: float, width: 
             cv2.circle(canvas, center, round(radius * 0.45), _JOINT, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def _fixed_point(point: FloatArray) -> tuple[int, int]:
+def _fixed_points(points: FloatArray) -> list[tuple[int, int]]:
     # OpenCV's coordinates are 32 bit: a point far outside would wrap around into the picture.
-    x, y = np.clip(np.rint(point * 2**_SUBPIXEL_BITS), -(2**24), 2**24).astype(int).tolist()
-    return x, y
+    fixed = np.clip(np.rint(points * 2**_SUBPIXEL_BITS), -(2**24), 2**24).astype(int)
+    return [(x, y) for x, y in fixed.tolist()]
 
 
 _LEG = ("knee", "ankle", "foot", "heel", "toe", "paw", "hoof")
@@ -128,15 +129,17 @@ def _is_leg(name: str) -> bool:
     return any(part in name.casefold() for part in _LEG)
 
 
-def _colors(keypoint_set: KeypointSet) -> list[Color]:
-    """The colour of each keypoint: of its side, or one of its own where there are no sides."""
-    count = len(keypoint_set)
+@lru_cache(maxsize=64)
+def _colors(keypoint_set: KeypointSet) -> tuple[list[Color], list[Color]]:
+    """The colours of keypoints and of lines: of their sides, or their own where there are no sides."""
     if not keypoint_set.flip_pairs:
-        return [_hue(index / count) for index in range(count)]
-    return [
+        colors = [_hue(index / len(keypoint_set)) for index in range(len(keypoint_set))]
+        return colors, [colors[second] for _, second in keypoint_set.skeleton]
+    colors = [
         _COLORS[_side(keypoint_set, index), "leg" if _is_leg(name) else "arm"]
         for index, name in enumerate(keypoint_set.names)
     ]
+    return colors, [_line_color(keypoint_set, first, second) for first, second in keypoint_set.skeleton]
 
 
 def _hue(turn: float) -> Color:
@@ -144,10 +147,8 @@ def _hue(turn: float) -> Color:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _line_color(colors: Sequence[Color], keypoint_set: KeypointSet, first: int, second: int) -> Color:
+def _line_color(keypoint_set: KeypointSet, first: int, second: int) -> Color:
     """The colour of the line between two keypoints: of the side they share, and whether it is part of a leg."""
-    if not keypoint_set.flip_pairs:
-        return colors[second]
     sides = {_side(keypoint_set, index) for index in (first, second)}
     side = sides.pop() if len(sides) == 1 else "center"
     return _COLORS[side, "leg" if any(_is_leg(keypoint_set.names[index]) for index in (first, second)) else "arm"]

@@ -5,6 +5,7 @@ Every picture here is (H, W, 3) uint8 RGB. Nothing here knows of keypoints or an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -62,12 +63,27 @@ def check_picture(name: str, picture: Picture) -> None:
 
 def write(picture: Picture, labels: Sequence[Label]) -> Picture:
     """A copy of ``picture`` with ``labels`` written on it."""
-    image = Image.fromarray(picture)
-    pen = ImageDraw.Draw(image)
+    drawn = picture.copy()
     for label in labels:
-        anchor = {"left": "lm", "center": "mm", "right": "rm"}[label.anchor]
-        pen.text(label.position, one_line(label.text), fill=label.color, font=_font(label.size), anchor=anchor)
-    return np.array(image)
+        _write(drawn, label)
+    return drawn
+
+
+def _write(picture: Picture, label: Label) -> None:
+    """Write in place. Pillow copies what it writes on, there and back, and so gets what the letters cover only."""
+    text, font = one_line(label.text), _font(label.size)
+    anchor = {"left": "lm", "center": "mm", "right": "rm"}[label.anchor]
+    x, y = label.position
+    left, top, right, bottom = font.getbbox(text, anchor=anchor)
+    columns = slice(max(0, math.floor(x + left) - 2), max(0, math.ceil(x + right) + 2))
+    rows = slice(max(0, math.floor(y + top) - 2), max(0, math.ceil(y + bottom) + 2))
+    part = picture[rows, columns]
+    if not part.size:
+        return
+    image = Image.fromarray(part)
+    pen = ImageDraw.Draw(image)
+    pen.text((x - columns.start, y - rows.start), text, fill=label.color, font=font, anchor=anchor)
+    part[:] = np.asarray(image)
 
 
 def text_width(text: str, size: int = _CAPTION_SIZE) -> int:
