@@ -86,6 +86,9 @@ WRONG = [
     "train digits --optimizer.epochs 0",
     "train digits --optimizer.learning_rate nan",
     "train digits --model.input_size [16]",
+    "train digits --model.options.foo 3",
+    "train digits --model.name cmsa_xxl",
+    "train digits --model.init none.safetensors",
     "train digits --devices 0",
     "train digits --devices -1",
     "train digits --limit-batches -1",
@@ -355,7 +358,7 @@ def test_one_clear_line(
     line: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(files)
-    before = {path: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
     try:
         code = main(line.split())
     except SystemExit as stop:
@@ -368,7 +371,7 @@ def test_one_clear_line(
     # argparse shows the usage before its line, a data set what is wrong with each entry after it.
     assert lines[0].startswith(("cmsa", "usage:")), told.err
     assert len(lines) == 1 or lines[0].startswith("usage:") or lines[1].startswith(AFTER), told.err
-    assert {path: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
+    assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.cli.prepare import make_missing
     from cmsa.training.launched import by_torchrun
     from cmsa.training.recipe import load_recipe
+    from cmsa.training.starting_point import check_model
     from cmsa.training.train import check_options, train
 
     if options.threads is not None:
@@ -71,6 +72,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     recipe = load_recipe(options.recipe, rest)
     # Several processes must not make the same store; those of torchrun find it made.
     if not by_torchrun():
+        if not all(Path(folder).exists() for folder in recipe.data.train + recipe.data.validate):
+            check_model(recipe)
         make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
     train(
         recipe,

@@ -18,6 +18,19 @@ from cmsa.tasks import task_named
 from cmsa.training.recipe import Recipe
 
 
+def check_model(recipe: Recipe) -> None:
+    """Find out before stores are made, which takes long, that there is no such model.
+
+    Raises:
+        ValueError: there is no such model or option of one.
+        FileNotFoundError: there are no such initial weights.
+    """
+    model = recipe.model
+    create_model(model.name, model.task, (model.input_size[0], model.input_size[1]), **model.all_options)
+    if model.init:
+        find_weights(model.init)
+
+
 def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> BaseNetwork:
     """The recipe's network, from its initial weights where it names any.
 
