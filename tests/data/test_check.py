@@ -41,7 +41,7 @@ def look(folder: Path, size: tuple[int, int] | None = (16, 12)) -> CheckReport:
         }
         for part in ("train", "val")
     }
-    return check("coco", parts, size=size)
+    return check("coco", parts, size=size, workers=2)
 
 
 def change(folder: Path, what: Change) -> None:
@@ -68,7 +68,7 @@ def set_first(**entries: Any) -> Change:
     [
         (set_first(area=0), "area is not above 0", "1"),
         (set_first(bbox=[400, 0, 9, 9]), "box lies outside its picture", "1"),
-        (set_first(keypoints=[131.5, 20, 1] * 17), "keypoint that is marked outside of its picture", "0.png"),
+        (set_first(keypoints=[131.5, 20, 1] * 17), "keypoint that is marked outside of its picture", "images/0.png"),
         (
             lambda content: content["images"][1].update(height=91),
             "picture that cannot be used",
@@ -106,14 +106,14 @@ def test_a_picture_of_both_parts(folder: Path) -> None:
     source = Image.open(folder / "train" / "images" / "1.png")
     source.save(folder / "val" / "images" / "2.png", compress_level=0)
     report = look(folder)
-    assert report.between.wrong == {"picture of val that is in train too": ["2.png = 1.png"]}
+    assert report.between.wrong == {"picture of val that is in train too": ["images/2.png = images/1.png"]}
     random = np.random.default_rng(0)
     rough = random.integers(0, 256, (9, 13, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
     Image.fromarray(rough).save(folder / "train" / "images" / "1.png")
     Image.fromarray(rough).save(folder / "val" / "images" / "2.png", format="JPEG", quality=60)
     report = look(folder)
     assert len(report) == 0
-    assert report.alike.wrong["picture of val that is in train too"] == ["2.png = 1.png"]
+    assert report.alike.wrong["picture of val that is in train too"] == ["images/2.png = images/1.png"]
 
 
 def test_people_of_few_pixels(folder: Path) -> None:
@@ -142,6 +142,9 @@ def test_classes_are_counted(tmp_path: Path) -> None:
     report = check("folder", parts)
     assert [part.counts for part in report.parts.values()] == [{"cat": 3, "dog": 4}, {"cat": 1, "dog": 2}]
     assert len(report) == 0
+    same = (tmp_path / "train" / "cat" / "0.png").read_bytes()
+    (tmp_path / "train" / "dog" / "0.png").write_bytes(same)
+    assert check("folder", parts).parts["train"].odd.wrong == {"picture that is there twice": ["dog/0.png = cat/0.png"]}
     (tmp_path / "val" / "cat" / "0.png").unlink()
     ((told, which),) = check("folder", parts).between.wrong.items()
     assert told.startswith("val has other keypoints or classes")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cmsa.cli.arguments import parse_size
+from cmsa.cli.arguments import parse_size, parse_workers
 from cmsa.cli.prepare import add_reader_options
 
 TEXT = "Look over a data set before it is prepared: pictures, labels, and what training and validation share."
@@ -24,6 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_reader_options(parser, parts="+")
     parser.add_argument("--for", dest="purpose", choices=["train", "evaluate"], help="look at this part only")
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the network's input; 32x24 for coco, or 32x32")
+    parser.add_argument("--workers", type=parse_workers, default=0, help="threads that decode pictures")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
@@ -32,16 +34,17 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     Raises:
         ValueError: folders and annotation files do not fit together, or what ``check`` refuses.
     """
-    from functools import partial
-
     from rich.console import Console
     from rich.progress import track
 
     from cmsa.data.check import check
 
     console = Console(stderr=True)
-    watch = partial(track, console=console, transient=True)
-    report = check(options.dataset, _parts(options), size=options.size, watch=watch)
+
+    def watch(looked: Iterable[Any], part: str, total: int) -> Iterable[Any]:
+        return track(looked, part, total, console=console, transient=True)
+
+    report = check(options.dataset, _parts(options), size=options.size, workers=options.workers, watch=watch)
     Console().print(report)
     return TO_MEND if len(report) else 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from cmsa.data.label_counts import count_labels, label_names
 from cmsa.data.prepare import checked_options
 from cmsa.data.problems import Problems
 from cmsa.data.samples import sources_of
-from cmsa.data.store_writer import CropSource
+from cmsa.data.store_writer import CropSource, in_order
 from cmsa.geometry.affine import apply_affine
+
+Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
 LARGEST_ENLARGEMENT = 2.0
 """A region with fewer pixels than half of the input's, along a side, has little to learn from."""
@@ -37,7 +40,8 @@ def check(
     parts: Mapping[str, Mapping[str, Any]],
     *,
     size: tuple[int, int] | None = None,
-    watch: Callable[[Iterable[CropSource], str], Iterable[CropSource]] = lambda sources, part: sources,
+    workers: int = 0,
+    watch: Watch = lambda looked, part, total: looked,
 ) -> CheckReport:
     """Look over the parts of a data set; every picture is decoded.
 
@@ -46,7 +50,8 @@ def check(
         parts: by their names, the options of the reader, ``training`` (bool) among them; the first one is the one to
             learn from.
         size: (H, W) of the network's input; by default the data set's usual one.
-        watch: draws a progress bar while the pictures of a part are gone through.
+        workers: threads that decode pictures; 0 decodes in the caller's.
+        watch: draws a progress bar: takes what was looked at of a part's pictures, the part's name and their number.
 
     Raises:
         ValueError: there is no such data set, an option is missing or means nothing for it, or the data cannot be
@@ -68,23 +73,42 @@ def check(
         sources = sources_of(found.samples, spec)
         checked = CheckedPart(len(sources), sum(map(len, sources)), found.problems)
         checked.names, checked.counts = label_names(found.meta), count_labels(sources, found.meta)
-        for place, source in enumerate(watch(sources, part)):
-            picture = source.image.name if isinstance(source.image, Path) else f"number {place}"
-            try:
-                pixels = source.read()
-            except ImageError as error:
-                checked.problems.add("picture that cannot be used", error)
+        looks = watch(in_order(_look, sources, workers), part, len(sources))
+        for place, (source, look) in enumerate(zip(sources, looks, strict=True)):
+            # With the folder, which is the class where there are classes.
+            picture = Path(*source.image.parts[-2:]).as_posix() if isinstance(source.image, Path) else f"number {place}"
+            if isinstance(look, ImageError):
+                checked.problems.add("picture that cannot be used", look)
                 continue
-            _look_at_labels(checked, source, picture, pixels.shape[:2], spec)
-            _compare(report.between, checked.odd, seen, _digest(pixels), part, picture)
-            if isinstance(source.image, Path) and min(pixels.shape[:2]) >= LEAST_SIDE:
-                _compare(report.alike, Problems(), alike, _difference_hash(pixels), part, picture)
+            _look_at_labels(checked, source, picture, look.size, spec)
+            _compare(report.between, checked.odd, seen, look.digest, part, picture)
+            if look.difference:
+                _compare(report.alike, Problems(), alike, look.difference, part, picture)
         report.add(part, checked)
     return report
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What is kept of a picture: its size (H, W), and what tells it from others, exactly and nearly."""
+
+    size: tuple[int, int]
+    digest: bytes
+    difference: bytes
+
+
+def _look(source: CropSource) -> _Look | ImageError:
+    try:
+        pixels = source.read()
+    except ImageError as error:
+        return error
+    size = pixels.shape[0], pixels.shape[1]
+    large = isinstance(source.image, Path) and min(size) >= LEAST_SIDE
+    return _Look(size, _digest(pixels), _difference_hash(pixels) if large else b"")
+
+
 def _look_at_labels(
-    checked: CheckedPart, source: CropSource, picture: str, size: tuple[int, ...], spec: CropSpec
+    checked: CheckedPart, source: CropSource, picture: str, size: tuple[int, int], spec: CropSpec
 ) -> None:
     """Regions of few pixels, and keypoints where they cannot be seen or are not cut."""
     for place in range(len(source)):
@@ -104,9 +128,9 @@ def _look_at_labels(
             checked.odd.add("keypoint beyond the crop: the box does not hold the person", picture)
 
 
-def _inside(points: NDArray[np.float64], size: tuple[int, ...], slack: float = 1.0) -> NDArray[np.bool_]:
+def _inside(points: NDArray[np.float64], size: tuple[int, int], slack: float = 1.0) -> NDArray[np.bool_]:
     """Which of (N, 2) points lie in a picture of (H, W, ...), or so near that it is rounding."""
-    height, width = size[0], size[1]
+    height, width = size
     limit = np.array([width, height]) - 0.5 + slack
     return np.asarray(((points >= -0.5 - slack) & (points <= limit)).all(axis=1))
 

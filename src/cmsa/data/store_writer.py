@@ -332,7 +332,7 @@ def _cut_all(
         return None
 
     unreadable: list[dict[str, str]] = []
-    results = zip(todo, _run(cut, todo, workers), strict=True)
+    results = zip(todo, in_order(cut, todo, workers), strict=True)
     for index, problem in _watched(results, len(sources), len(todo), progress):
         if problem is None:
             continue
@@ -346,7 +346,8 @@ def _cut_all(
     return unreadable
 
 
-def _run(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """The results of some work on each item, in their order, by so many threads; 0 works in the caller's."""
     if workers == 0:
         yield from map(work, items)
         return
