@@ -119,7 +119,7 @@ def test_a_picture_of_both_parts(folder: Path) -> None:
 def test_people_of_few_pixels(folder: Path) -> None:
     assert not look(folder, (64, 48)).parts["val"].odd
     ((told, which),) = look(folder, (192, 144)).parts["val"].odd.wrong.items()
-    assert told == "region of less than 0.5 times the network's pixels along a side"
+    assert told == "region of fewer pixels than half of the network's input"
     assert len(which) == 8
 
 
@@ -144,7 +144,8 @@ def test_classes_are_counted(tmp_path: Path) -> None:
     assert len(report) == 0
     same = (tmp_path / "train" / "cat" / "0.png").read_bytes()
     (tmp_path / "train" / "dog" / "0.png").write_bytes(same)
-    assert check("folder", parts).parts["train"].odd.wrong == {"picture that is there twice": ["dog/0.png = cat/0.png"]}
+    odd = check("folder", parts).parts["train"].odd.wrong
+    assert odd["picture that is there twice"] == ["dog/0.png = cat/0.png"]
     (tmp_path / "val" / "cat" / "0.png").unlink()
     ((told, which),) = check("folder", parts).between.wrong.items()
     assert told.startswith("val has other keypoints or classes")

@@ -30,7 +30,7 @@ from cmsa.geometry.affine import apply_affine
 Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]
 
 LARGEST_ENLARGEMENT = 2.0
-"""A region with fewer pixels than half of the input's, along a side, has little to learn from."""
+"""Of a region; one with fewer pixels than half of the input's, along a side, has little to learn from."""
 LEAST_SIDE = 64
 """Smaller pictures are not said to look alike: digits do."""
 
@@ -115,9 +115,7 @@ def _look_at_labels(
         (x, y), (width, height) = source.centers[place].tolist(), source.extents[place].tolist()
         matrix = spec.base_matrix((x, y), (width, height))
         if matrix[0, 0] > LARGEST_ENLARGEMENT:
-            checked.odd.add(
-                f"region of less than {1 / LARGEST_ENLARGEMENT:g} times the network's pixels along a side", picture
-            )
+            checked.odd.add("region of fewer pixels than half of the network's input", picture)
         if "keypoints" not in source.labels:
             continue
         keypoints = np.asarray(source.labels["keypoints"][place], np.float64)
