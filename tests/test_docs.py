@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from documents import blocks_of, commands_of, shorter
+from PIL import Image
 from workplace import furnish
 
 from cmsa.cli.main import build_parser, main
@@ -108,6 +109,16 @@ def test_the_pictures_of_how_it_works_can_be_made(tmp_path):
     shown = re.findall(r"\((how_\w+\.png)\)", (ROOT / "docs" / "how_it_works.md").read_text(encoding="utf-8"))
     assert sorted(shown) == sorted(path.name for path in tmp_path.iterdir())
     assert all((ROOT / "docs" / name).is_file() for name in shown)
+
+
+def test_the_demo_picture_can_be_made(tmp_path):
+    """As it is in the documents, but for what the weights of the day say."""
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "docs" / "pictures" / "demo.py")
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    demo.draw_demo(tmp_path / "demo.png")
+    with Image.open(tmp_path / "demo.png") as made, Image.open(ROOT / "docs" / "demo.png") as kept:
+        assert made.size == kept.size
 
 
 def test_every_page_is_in_the_menu():
