@@ -55,6 +55,28 @@ def test_train_evaluate_predict(recipe: Recipe, tmp_path: Path, capsys: pytest.C
     assert prediction.names[0] == "class 0"
 
 
+def test_deit_s_augmentation_trains_and_the_network_is_scored(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    """``protocol: release``: all of it at once, and the weights that are kept are the network's, not the average's."""
+    deit = load_recipe("cifar10_cmsa_s", ["--protocol=release"])
+    deit.model.options, deit.data, deit.optimizer.warmup_epochs = recipe.model.options, recipe.data, 0
+    deit.optimizer.epochs, deit.optimizer.batch_size, deit.optimizer.learning_rate_rule = 1, 5, "fixed"
+    run = train(deit, tmp_path / "run", accelerator="cpu", progress=False)
+    kept, state = load_weights(run / "last.safetensors").state_dict(), torch.load(run / "last.ckpt")["state_dict"]
+    name = "stem.embedding1.pointwise.conv.conv.weight"
+    name = name if name in kept else next(key for key in kept if key.startswith("stem") and key.endswith("weight"))
+    torch.testing.assert_close(kept[name], state[f"network.{name}"], rtol=2e-3, atol=1e-4)
+    assert not torch.allclose(kept[name], state[f"average.module.{name}"], rtol=2e-3, atol=1e-4)
+    module = build_module(deit)
+    batch = CropStore.open(folder / "train.crops").read(slice(None))
+    images, targets = module.augment(batch)
+    deit.augment.randaugment = 0
+    plain, _ = build_module(deit).augment(batch)
+    assert images.shape == plain.shape
+    assert images.isfinite().all()
+    assert (images != plain).any()
+    torch.testing.assert_close(targets["probabilities"].sum(dim=1), torch.ones(10))
+
+
 def test_images_move_by_whole_pixels(recipe: Recipe, folder: Path) -> None:
     """Of mixup and erasing freed, every image is a shifted, perhaps mirrored part of the stored one."""
     recipe.augment.mixup = recipe.augment.erasing_probability = 0.0
