@@ -30,3 +30,14 @@ def on_files(files: Files, *, config: Any) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Links into the package lead to the cards' pages; other files of the repository are named, not linked."""
     return re.sub(r"\[([^\]]+)\]\(\.\./[^)]*\)", r"\1", markdown.replace("](../src/cmsa/weights/", "](weights/"))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Words of code with hyphens stay whole where a long line is wrapped: else ``--out`` ends a line as ``-``."""
+    return re.sub(r"<pre.*?</pre>", lambda block: _keep_words(block[0]), html, flags=re.DOTALL)
+
+
+def _keep_words(block: str) -> str:
+    parts = re.split(r"(<[^>]+>)", block)  # every second one is a tag
+    whole = (re.sub(r"[^\s&;]*-[^\s&;]+", r'<span class="whole">\g<0></span>', text) for text in parts[::2])
+    return "".join(piece for pair in zip(whole, [*parts[1::2], ""], strict=True) for piece in pair)
