@@ -208,3 +208,19 @@ def test_a_budget_of_samples_is_cut_into_epochs(
     epochs, batches = settings.epochs_and_batches(available, processes)
     assert (epochs, batches) == expected
     assert batches is None or abs(epochs * batches * 16 * processes - samples) <= 16 * processes * epochs
+
+
+def test_what_is_done_to_one_recipe_is_not_done_to_the_next() -> None:
+    """Defaults are no common lists, though all recipes are read by one parser."""
+    untouched = load_recipe("pose_finetune")
+    touched = load_recipe("pose_finetune")
+    touched.optimizer.step_epochs.append(1)
+    touched.augment.scale_limits[0] = 0.1
+    touched.model.options["fusion"] = "mixer"
+    touched.model.input_size[0] = 1
+    touched.data.prepare.append("x")
+    touched.data.validate.append("x")
+    touched.keypoints["sigmas"] = []
+    touched.published["AP"] = 1
+    assert load_recipe("pose_finetune") == untouched
+    assert load_recipe("digits") != touched

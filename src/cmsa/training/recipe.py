@@ -12,11 +12,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from cmsa.training.protocols import with_protocol
 from cmsa.training.recipe_checks import check_recipe
 from cmsa.training.recipe_files import read_recipe
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 DEIT_BATCH = 512
 """Of which DeiT's learning rate is said (arXiv 2012.12877)."""
@@ -241,6 +245,17 @@ class Recipe:
         return asdict(self)
 
 
+@lru_cache
+def _parser() -> ArgumentParser:
+    """Of all entries; to make it takes as long as to read a recipe with it."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--recipe", action="config")
+    parser.add_class_arguments(Recipe)
+    return parser
+
+
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides like ``--optimizer.epochs 3``.
 
@@ -249,11 +264,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         ValueError: an entry is unknown, of the wrong type or out of its range; it is named.
     """
     import yaml
-    from jsonargparse import ArgumentParser
 
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--recipe", action="config")
-    parser.add_class_arguments(Recipe)
+    parser = _parser()
     try:
         entries = read_recipe(name)
         parsed = parser.parse_args([f"--recipe={yaml.safe_dump(entries)}", *overrides])
