@@ -2,6 +2,8 @@
 
 import logging
 
+import cv2
+import numpy as np
 import pytest
 
 from cmsa.inference.streams import live
@@ -46,6 +48,24 @@ def test_a_camera_that_drops_is_tried_again_and_told(camera):
     assert not any(notice.failed for notice in told)
 
 
+def test_a_damaged_picture_is_passed_over(camera, monkeypatch):
+    served = camera()
+    encode, count = cv2.imencode, iter(range(10**6))
+
+    def damaged(*arguments):
+        done, jpeg = encode(*arguments)
+        return done, np.zeros_like(jpeg) if next(count) % 10 == 4 else jpeg
+
+    monkeypatch.setattr(cv2, "imencode", damaged)
+    items = read_live(f"http://127.0.0.1:{served.port}/video.mjpg", "door", Pace(), QUICK)
+    seen = [next(items) for _ in range(40)]
+    items.close()
+    assert all(isinstance(item, Frame) for item in seen)
+    assert [frame.number for frame in seen] == list(range(40))
+    # One connection to open it; none anew.
+    assert len(served.asked_with) == 1
+
+
 def test_the_password_reaches_the_camera_and_nobody_else(camera, caplog, capfd):
     served = camera(b"admin:p4ssw0rd")
     address = f"http://admin:p4ssw0rd@127.0.0.1:{served.port}/video.mjpg"
@@ -80,6 +100,9 @@ class Fake:
         self.count -= 1
         return self.count >= 0
 
+    def grab_behind_damage(self):
+        return False
+
     def retrieve(self):
         return "picture"
 
@@ -112,7 +135,7 @@ def test_waits_double_up_to_the_longest_and_end_with_patience(clocked):
         f"no more frames, trying again in {wait} s" for wait in ("0.5", "1", "2", "4")
     ]
     # 0.5 + 1 + 2 and five times 4: after the longest wait, no more is said until it is given up.
-    assert items[-1].text == "no frame for 23.6 s, given up"
+    assert items[-1].text == "no frame for 23.7 s, given up"
     assert [item.failed for item in items[2:]] == [False] * 4 + [True]
     assert {item.label for item in items[2:]} == {"door, frame 1"}
 

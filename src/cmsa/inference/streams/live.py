@@ -61,7 +61,7 @@ def read_live(
 
     Yields:
         Frames, whose time is that of their arrival; notices when the source stops, comes back, or is given up, and
-        while it is gone one for each longer wait. A source that does not answer at the beginning is not tried again:
+        while it is gone one for each longer wait. Single pictures that cannot be decoded are passed over. A source that does not answer at the beginning is not tried again:
         its address is more likely wrong.
     """
     retry = retry or Retry()
@@ -82,7 +82,8 @@ def read_live(
 
     try:
         while True:
-            while capture.grab():
+            # One damaged picture is no reason to connect anew; what was waited for in vain is.
+            while capture.grab() or (clock() - seen < retry.timeout / 2 and capture.grab_behind_damage()):
                 if told:
                     yield notice(f"back after {clock() - seen:.1f} s")
                     wait, told = retry.first, 0.0
