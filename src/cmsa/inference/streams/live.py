@@ -61,8 +61,8 @@ def read_live(
 
     Yields:
         Frames, whose time is that of their arrival; notices when the source stops, comes back, or is given up, and
-        while it is gone one for each longer wait. Single pictures that cannot be decoded are passed over. A source that does not answer at the beginning is not tried again:
-        its address is more likely wrong.
+        while it is gone one for each longer wait. Single pictures that cannot be decoded are passed over. A source
+        that does not answer at the beginning is not tried again: its address is more likely wrong.
     """
     retry = retry or Retry()
     capture = Capture(target, retry.timeout)
