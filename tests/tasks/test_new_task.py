@@ -187,6 +187,7 @@ TABLES = {
     "models/create.py": "the default of create_model",
     "data/datasets/__init__.py": "the table of data sets, each made for a task",
     "training/recipe.py": "the default of a recipe",
+    "training/protocols.py": "the table of protocols, with what each changes of a task",
     "inference/heads.py": "heads are those of people's keypoints",
     "app/tabs.py": "the table of the page's tabs",
     "cli/app.py": "the detectors of two tabs",
