@@ -1,0 +1,88 @@
+"""Numbers of the documents are those of the files that commands wrote, and of the weights themselves.
+
+``docs/measured/NAME.json`` is the ``accuracy.json`` of ``cmsa benchmark accuracy``; docs/pose.md shows the command.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cmsa import load_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = sorted((ROOT / "src" / "cmsa" / "weights").glob("*.safetensors"))
+SHOWN = {
+    "cmsa_n_pose_32x24": "**CMSA-N 32x24**",
+    "cmsa_n_pose_64x48": "**CMSA-N 64x48** | 64x48",
+    "cmsa_s_pose_32x24": "CMSA-S 32x24, not",
+    "tinypose_128_96": "PP-TinyPose | 128x96",
+    "tinypose_256_192": "PP-TinyPose | 256x192",
+}
+"""How the table of docs/pose.md calls a network."""
+
+
+def measured(name: str) -> dict[tuple[str, tuple[int, int]], dict[str, Any]]:
+    """Rows by network and resolution."""
+    rows = json.loads((ROOT / "docs" / "measured" / f"{name}.json").read_text())["rows"]
+    return {(row["name"], tuple(row["resolution"])): row for row in rows}
+
+
+def lines_of(page: str, beginning: str) -> list[str]:
+    """Lines of a page's tables that begin so, with plain letters for the times sign and the dash."""
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\u00d7", "x").replace("\u2013", "-")
+    lines = text.splitlines()
+    return [line for line in lines if line.startswith(beginning)]
+
+
+COCO_MINI = measured("coco_mini")
+
+
+@pytest.mark.parametrize("network", SHOWN)
+def test_accuracy_beside_other_networks(network: str) -> None:
+    (line,) = lines_of("docs/pose.md", f"| {SHOWN[network]}")
+    cells = [cell.strip() for cell in line.strip("|").split("|")][-3:]
+    for resolution, cell in zip(((16, 12), (32, 24), (64, 48)), cells, strict=True):
+        row = COCO_MINI[network, resolution]
+        interval = f" ({100 * row['low']:.0f}-{100 * row['high']:.0f})" if row["AP"] else ""
+        assert cell == f"{100 * row['AP']:.1f}{interval} · {100 * row['PCK']:.0f}"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "names"),
+    [
+        ("| `cmsa_n_pose_32x24`, `cmsa_n_pose_64x48`", ("cmsa_n_pose_32x24", "cmsa_n_pose_64x48")),
+        ("| PP-TinyPose at 128x96", ("tinypose_128_96", "tinypose_128_96")),
+        ("| PP-TinyPose at 256x192", ("tinypose_256_192", "tinypose_256_192")),
+    ],
+)
+def test_accuracy_on_the_first_screen(beginning: str, names: tuple[str, str]) -> None:
+    (line,) = lines_of("README.md", beginning)
+    scores = [100 * COCO_MINI[name, size]["AP"] for name, size in zip(names, ((32, 24), (64, 48)), strict=True)]
+    assert line.endswith(f"| {scores[0]:.1f} | {scores[1]:.1f} |")
+
+
+@pytest.mark.parametrize("name", ["cmsa_n_pose_32x24", "cmsa_n_pose_64x48"])
+def test_cards_and_the_table_of_weights(name: str) -> None:
+    height, width = map(int, name.rpartition("_")[2].split("x"))
+    row = COCO_MINI[name, (height, width)]
+    average, average_50, correct = (f"{100 * row[key]:.1f}" for key in ("AP", "AP50", "PCK"))
+    card = f"src/cmsa/weights/{name}.md"
+    (line,) = [line for line in lines_of(card, "| coco-mini val") if "| no |" in line]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[3:5] + cells[-1:] == [average, average_50, correct]
+    rows = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"coco-mini val, 49 people of COCO | AP {average}, AP50 {average_50}, PCK@0.2 {correct} |" in rows
+
+
+@pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
+def test_parameters_and_megabytes_of_weights(path: Path) -> None:
+    (line,) = lines_of("README.md", f"| `{path.stem}`")[-1:]
+    count = sum(parameter.numel() for parameter in load_weights(path).parameters())
+    name, parameters, megabytes = (cell.strip() for cell in line.strip("|").split("|")[:3])
+    assert name.startswith(f"`{path.stem}`")
+    assert megabytes == f"{path.stat().st_size / 1e6:.1f}"
+    assert parameters == f"{count / 1e6:.1f} M"
