@@ -352,3 +352,9 @@ def test_the_blur_ends_where_dark_s_kernel_does(sigma: float, radius: int) -> No
         x, y = codec.decode(heatmap)[0].flatten().tolist()
         assert y == pytest.approx(20, abs=1e-4)
         assert (abs(x - 20) > 1e-3) is moved
+
+
+def test_a_corner_that_bends_upwards_on_both_axes_stays_where_it_is() -> None:
+    """A valley's determinant is above 0, too."""
+    upwards = [0, -1, -1.9, -3.5, -5, -6, -7]
+    assert Dark((7, 7), (7, 7)).decode(separable(upwards, upwards))[0].flatten().tolist() == [0, 0]

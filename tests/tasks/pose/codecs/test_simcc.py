@@ -182,3 +182,18 @@ def test_its_heatmap_is_the_product_of_both_axes() -> None:
     assert highest.indices.tolist() == [[20 * 24 + 7, 3 * 24 + 1]]
     torch.testing.assert_close(highest.values, codec.decode(logits_of(codec, points))[1])
     assert highest.values[0, 0] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_bin_beside_the_last_has_a_parabola_of_its_own(mirrored: bool) -> None:
+    """Through 1, 3 and 2.5, whose top is 0.3 bins behind the middle; before them all is 0."""
+    codec = SimCC((8, 4), (8, 4))
+    logits = torch.zeros(1, 1, 24)
+    logits[0, 0, 5:8] = torch.tensor([1.0, 3.0, 2.5])
+    logits[0, 0, 8 + 13 : 24] = torch.tensor([1.0, 3.0, 2.5])
+    if mirrored:
+        logits = torch.cat([logits[..., :8].flip(-1), logits[..., 8:].flip(-1)], dim=-1)
+    # Bin b is centred at (b + 1/2) / 2 - 1/2.
+    expected = torch.tensor([6.3, 14.3])
+    expected = (torch.tensor([7, 15]) - expected if mirrored else expected) / 2 - 0.25
+    torch.testing.assert_close(codec.decode(logits)[0].flatten(), expected)
