@@ -57,7 +57,8 @@ def test_make_demo_draws_the_photos():
     }
     for picture in pairs:
         picture.unlink(missing_ok=True)
-    subprocess.run(["make", "demo"], cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run(["make", "demo"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     for picture, photo in pairs.items():
         # The crops stand beside the photo.
         assert cv2.imread(str(picture)).shape[1] > cv2.imread(str(photo)).shape[1]

@@ -9,7 +9,7 @@ import pytest
 from cmsa.benchmark.profile import benchmark_profile
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_kinds_of_layer_before_and_after(tmp_path, capsys):
     rows = benchmark_profile(["cmsa_n"], [(8, 8)], ["float32"], batch=2, threads=1, rounds=1, out=tmp_path)
     unfused, deployed = (row.milliseconds for row in rows)

@@ -57,7 +57,8 @@ def test_arguments_are_checked():
         benchmark_serve(requests=0)
 
 
-@pytest.mark.slow
+# Clients that dawdle are waited for.
+@pytest.mark.exhaustive
 def test_a_short_run_is_fine(tmp_path, capsys):
     pytest.importorskip("fastapi")
     rows = benchmark_serve(concurrencies=[1, 4], requests=40, out=tmp_path)

@@ -24,7 +24,9 @@ def batch(module):
 
 
 def test_the_optimizer_is_the_one_that_trains(module, batch, monkeypatch):
-    monkeypatch.setattr(TrainingModule, "trainer", SimpleNamespace(estimated_stepping_batches=10), raising=False)
+    monkeypatch.setattr(
+        TrainingModule, "trainer", SimpleNamespace(estimated_stepping_batches=10, world_size=1), raising=False
+    )
     theirs = module.configure_optimizers()["optimizer"]
     ours = TrainingStep(module.network, module.task, *batch, settings=module.recipe.optimizer).optimizer
     assert type(ours) is type(theirs)

@@ -116,7 +116,7 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     import yaml
 
     check_length(path)
-    entries = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries = yaml.safe_load(path.read_bytes())
     if not isinstance(entries, dict):
         raise ValueError(f"{path}: holds no entries of a recipe")
     return entries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from cmsa.data.boxes import DetectionFile
@@ -128,6 +129,7 @@ class FileRun:
         if self._lines is None:
             # Only now, for a run that does nothing must not take away what an earlier one did.
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._set_aside()
             self._lines = ResultLines(self.path)
             for early in self._early:
                 self._lines.write(early)
@@ -145,6 +147,15 @@ class FileRun:
             summary.empty.add(frame.label)
         if len(summary.shown) < KEPT:
             summary.shown.append((frame.label, list(result.values)))
+
+    def _set_aside(self) -> None:
+        """Give an earlier run's lines another name: a service that begins again must not lose a night's results."""
+        if not self.path.exists() or not self.path.stat().st_size:
+            return
+        number = next(n for n in count(2) if not self.path.with_name(f"results-{n}.jsonl").exists())
+        kept = self.path.with_name(f"results-{number}.jsonl")
+        self.path.rename(kept)
+        self.tell(f"{self.path} is of an earlier run and is now {kept.name}; --resume would have gone on with it")
 
     def _write(self, record: Record) -> None:
         if self._lines is not None:
