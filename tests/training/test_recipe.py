@@ -224,3 +224,8 @@ def test_what_is_done_to_one_recipe_is_not_done_to_the_next() -> None:
     touched.published["AP"] = 1
     assert load_recipe("pose_finetune") == untouched
     assert load_recipe("digits") != touched
+
+
+def test_the_beginning_of_an_entry_is_not_taken_for_it():
+    with pytest.raises(ValueError, match=r"recipe digits: .*optimizer\.epoch"):
+        load_recipe("digits", ["--optimizer.epoch", "3"])

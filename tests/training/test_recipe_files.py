@@ -72,3 +72,8 @@ def test_merging_leaves_what_was_merged_alone() -> None:
     above = {"model": {"options": {"y": 2}}, "loss": "mse"}
     assert merged(below, above) == {"model": {"name": "a", "options": {"y": 2}}, "seed": 1, "loss": "mse"}
     assert below == {"model": {"name": "a", "options": {"x": 1}}, "seed": 1}
+
+
+def test_a_mistyped_name_is_met_halfway():
+    with pytest.raises(FileNotFoundError, match=r"no recipe 'digit' \(did you mean digits\?\): neither a file"):
+        read_recipe("digit")

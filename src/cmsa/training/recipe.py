@@ -250,7 +250,7 @@ def _parser() -> ArgumentParser:
     """Of all entries; to make it takes as long as to read a recipe with it."""
     from jsonargparse import ArgumentParser
 
-    parser = ArgumentParser(exit_on_error=False)
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--recipe", action="config")
     parser.add_class_arguments(Recipe)
     return parser

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,10 @@ def _place(name: str) -> tuple[Path, str | None]:
         # Without reading all of the tables as YAML, which takes long.
         if shipped and f"\n  {shipped}:" in path.read_text(encoding="utf-8") and shipped in _names_in(path):
             return path, shipped
-    raise FileNotFoundError(f"no recipe {name!r}: neither a file nor one of {', '.join(shipped_names())}")
+    names = shipped_names()
+    near = get_close_matches(name, names, n=3, cutoff=0.75)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    raise FileNotFoundError(f"no recipe {name!r}{hint}: neither a file nor one of {', '.join(names)}")
 
 
 def _names_in(path: Path) -> list[str]:
