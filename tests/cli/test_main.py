@@ -204,3 +204,12 @@ def test_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["train", str(folder / "tiny.yaml"), "--threads", "1"]) == 0
     assert torch.get_num_threads() == 1
     torch.set_num_threads(before)
+
+
+def test_ctrl_c_while_the_library_is_looked_up(capsys, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("argparse.ArgumentParser.parse_known_args", interrupt)
+    assert main(["predict", "pose", "photo.jpg"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -76,14 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options, rest = parser.parse_known_args(arguments)
     except ModuleNotFoundError as error:  # what arguments mean is looked up in the library
         parser.error(f"{error}{how_to_install(error)}")
+    except KeyboardInterrupt:  # which takes some seconds
+        return interrupted()
     run: Callable[[argparse.Namespace, list[str]], int] = options.run
     if rest and not options.takes_overrides:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return run(options, rest)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        return interrupted()
     except BrokenPipeError:
         # Whoever read the output has seen enough of it; Python must not try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,6 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cmsa {options.command}: {told}{how_to_install(error)}", file=sys.stderr)
         # What was told to end says so with the code that shells know.
         return int(getattr(error, "exit_code", USAGE_ERROR))
+
+
+def interrupted() -> int:
+    """Say so; the exit code that shells know for Ctrl-C."""
+    print("interrupted", file=sys.stderr)
+    return 130
 
 
 def how_to_install(error: BaseException) -> str:
