@@ -38,7 +38,7 @@ def draw_demo(path: Path) -> None:
     photo = read_image(PARK)
     drawn = annotate(photo, people, predictor.crops(photo, [person.box for person in people]))
     height = round(drawn.shape[0] * WIDTH / drawn.shape[1])
-    save_picture(path, np.asarray(Image.fromarray(drawn).resize((WIDTH, height), Image.Resampling.LANCZOS)))
+    save_picture(np.asarray(Image.fromarray(drawn).resize((WIDTH, height), Image.Resampling.LANCZOS)), path)
 
 
 def keep_answers(names: list[str]) -> None:

@@ -19,7 +19,7 @@ from cmsa.benchmark.written import write_rows
 from cmsa.data.boxes import BoxesError
 from cmsa.data.image import read_image
 from cmsa.inference.detectors.looked_up import DetectionFileDetector
-from cmsa.inference.files.drawing import Drawing, PictureFormat, save_picture
+from cmsa.inference.files.drawing import Drawing, PictureFormat
 from cmsa.inference.files.run import FileRun
 from cmsa.inference.jsonl import ResultLines
 from cmsa.inference.pipeline import Pipeline
@@ -27,6 +27,7 @@ from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Source, SourceFinder, read_frames
 from cmsa.models.pretrained import default_weights
 from cmsa.runtime.sessions import Runtime, available_runtimes
+from cmsa.visualization.picture_file import save_picture
 
 NETWORK = "network alone"
 JOB, DRAWN = "pipeline", "pipeline, annotated JPEGs"

@@ -51,6 +51,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         recipe = load_recipe(options.recipe, rest + seed)
         make_missing(recipe.data.prepare, recipe.data.train)
         sheet = view_recipe(recipe, options.count, options.recipe)
-    save_picture(options.out, sheet)
+    save_picture(sheet, options.out)
     print(options.out)
     return 0

@@ -59,7 +59,7 @@ def save_gallery(path: Path, evaluation: Evaluation, name: str, account: Score, 
         for heading, places in rows.items()
     }
     title = f"{evaluation.weights} on {Path(name).name}: truth at left, prediction at right"
-    save_picture(path, draw_gallery(shown, title))
+    save_picture(draw_gallery(shown, title), path)
 
 
 def ranked(values: Sequence[float], large_is_good: bool, count: int = CASES) -> dict[str, list[int]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmsa.data.image import read_image
 from cmsa.inference.cuts import CutPicture
 from cmsa.inference.detectors import Detections
-from cmsa.inference.files.drawing import Drawing, PicturePlaces, save_picture, shortened
+from cmsa.inference.files.drawing import Drawing, PicturePlaces, shortened
 from cmsa.inference.pipeline import FrameResult
 from cmsa.inference.streams import Frame
 from cmsa.tasks.pose.task import PoseTask
+from cmsa.visualization.picture_file import save_picture
 
 TASK = PoseTask((32, 24), (32, 24))
 
@@ -56,21 +56,6 @@ def test_long_names_are_shortened_and_stay_apart(tmp_path, name):
     assert short != shortened(name + "c")
     assert shortened("weiß") == "weiß"
     save_picture(np.zeros((4, 5, 3), np.uint8), tmp_path / f"{short}.jpg")
-
-
-@pytest.mark.parametrize(("suffix", "tolerance"), [("jpg", 12), ("png", 0)])
-def test_a_saved_picture_is_the_picture(tmp_path, suffix, tolerance):
-    rows, columns = np.mgrid[:48, :70]
-    picture = np.stack([200 - rows, 3 * columns, 2 * rows + 20], axis=2).astype(np.uint8)
-    save_picture(picture, tmp_path / f"a.{suffix}")
-    saved = read_image(tmp_path / f"a.{suffix}")
-    assert np.abs(saved.astype(int) - picture).max() <= tolerance
-
-
-def test_nothing_half_written_stays(tmp_path):
-    with pytest.raises(Exception, match=r".+"):
-        save_picture("no picture", tmp_path / "a.jpg")
-    assert list(tmp_path.iterdir()) == []
 
 
 def film(drawing, count):

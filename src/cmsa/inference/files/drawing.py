@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
-from PIL import Image
 
 from cmsa.inference.pipeline import FrameResult
 from cmsa.inference.streams.capture import Capture
 from cmsa.tasks import Task
 from cmsa.visualization.draw import draw
 from cmsa.visualization.panel import Picture
+from cmsa.visualization.picture_file import save_picture
 
 ANNOTATED = "annotated"
 """The sub-folder of annotated pictures."""
@@ -27,7 +27,6 @@ PictureFormat = Literal["jpg", "png"]
 _MOST_BYTES = 200
 """Of a file's name; file systems allow 255, and a suffix is to come."""
 _AHEAD = 8
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
 
 class PicturePlaces:
@@ -240,20 +239,3 @@ class Drawing:
         if self._open is not None:
             self._open.close()
             self._open = None
-
-
-def save_picture(picture: Picture, path: Path) -> None:
-    """Write a picture, whole or not at all; the suffix says the format."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        if path.suffix == ".jpg":
-            # OpenCV's encoder takes three fifths of the time of Pillow's.
-            _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)
-            partial.write_bytes(encoded.tobytes())
-        else:
-            Image.fromarray(picture).save(partial, format="PNG", compress_level=1)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
