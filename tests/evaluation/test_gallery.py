@@ -3,13 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from labelled_store import labelled_store
 from PIL import Image
 from tiny_people import TINY, people_store, tiny_recipe
 
 from cmsa.data.crops import CropSpec
-from cmsa.data.samples import Sample, sources_of
 from cmsa.data.store import CropStore
-from cmsa.data.store_writer import build_store
 from cmsa.evaluation.evaluate import evaluate_recipe
 from cmsa.evaluation.gallery import ranked
 from cmsa.models.create import create_model
@@ -41,15 +40,7 @@ def test_a_picture_or_a_folder(store: CropStore, folder: Path) -> None:
 
 @pytest.mark.parametrize("task", ["head_pose", "classification"])
 def test_other_tasks_have_galleries(task: str, tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    labels = [
-        {"angles": random.uniform(-40, 40, 3).astype(np.float32)} if task == "head_pose" else {"label": np.int64(n % 3)}
-        for n in range(6)
-    ]
-    samples = [Sample(random.integers(0, 256, (16, 16, 3), dtype=np.uint8), entry) for entry in labels]
-    spec = CropSpec.for_evaluation((16, 16), padding=1.0)
-    meta = {"task": task} | ({"classes": ["cat", "dog", "eel"]} if task == "classification" else {})
-    build_store(tmp_path / "val.crops", sources_of(samples, spec), spec, meta=meta, progress=False)
+    labelled_store(tmp_path / "val.crops", task, CropSpec.for_evaluation((16, 16), padding=1.0))
     options = TINY | ({"num_classes": 3} if task == "classification" else {})
     save_weights(tmp_path / "model.safetensors", create_model("cmsa_n", task, (16, 16), **options))
     recipe = Recipe(

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from labelled_store import labelled_store
 from PIL import Image
 from tiny_people import SIZE, people_store, tiny_recipe, write_people
 
 from cmsa.cli.main import main
 from cmsa.data.crops import CropSpec
-from cmsa.data.samples import Sample, sources_of
 from cmsa.data.store import CropStore
-from cmsa.data.store_writer import build_store
 from cmsa.structures import COCO
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
@@ -74,21 +73,9 @@ def test_labels_of_the_other_tasks_are_the_targets() -> None:
     torch.testing.assert_close(found, torch.tensor([[0.05, 0.05, 0.85, 0.05]]))
 
 
-def labelled_store(folder: Path, task: str) -> CropStore:
-    random = np.random.default_rng(0)
-    labels = [
-        {"angles": random.uniform(-40, 40, 3).astype(np.float32)} if task == "head_pose" else {"label": np.int64(n % 3)}
-        for n in range(6)
-    ]
-    samples = [Sample(random.integers(0, 256, (20, 16, 3), dtype=np.uint8), entry) for entry in labels]
-    spec = CropSpec.for_training((20, 16), padding=1.0)
-    meta = {"task": task} | ({"classes": ["cat", "dog", "eel"]} if task == "classification" else {})
-    return build_store(folder / f"{task}.crops", sources_of(samples, spec), spec, meta=meta, progress=False)
-
-
 @pytest.mark.parametrize("task", ["head_pose", "classification"])
 def test_the_other_tasks_have_sheets(task: str, tmp_path: Path) -> None:
-    made = labelled_store(tmp_path, task)
+    made = labelled_store(tmp_path / f"{task}.crops", task, CropSpec.for_training((20, 16), padding=1.0))
     recipe = Recipe(model=ModelRecipe(name="cmsa_n", task=task, input_size=[20, 16]))
     recipe.data.train, recipe.optimizer.batch_size = [str(made.folder)], 3
     recipe.augment.mixup = 0.4 if task == "classification" else 0.0

@@ -145,8 +145,9 @@ def _compare(
 
 
 def _digest(pixels: NDArray[np.uint8]) -> bytes:
-    shape = repr(pixels.shape).encode()
-    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes() + shape, digest_size=16).digest()
+    found = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    found.update(np.ascontiguousarray(pixels).data)
+    return found.digest()
 
 
 def _difference_hash(pixels: NDArray[np.uint8]) -> bytes:

@@ -17,6 +17,7 @@ from cmsa.data.loader import EpochSampler, store_loader
 from cmsa.data.store import CropStore, store_names
 from cmsa.models.description import Description
 from cmsa.models.network import constant_buffers
+from cmsa.runtime.feeding import check_alike, open_store
 from cmsa.runtime.preprocess import Preprocess, preprocess_of
 from cmsa.tasks import Task
 from cmsa.training.augmentation import augment_labelled, build_augmentation, mixing_of
@@ -45,6 +46,20 @@ def build_optimizer(
     kept: Callable[[], set[str]] = getattr(network, "no_weight_decay", set)
     groups = param_groups_weight_decay(network, weight_decay, no_weight_decay_list=kept())
     return torch.optim.AdamW(groups, lr=learning_rate, fused=fused)
+
+
+def training_stores(recipe: Recipe) -> list[CropStore]:
+    """The stores that a recipe learns from.
+
+    Raises:
+        StoreError: one is missing, unfinished or damaged.
+        ValueError: the recipe names none, or they differ.
+    """
+    if not recipe.data.train:
+        raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
+    stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
+    check_alike(stores)
+    return stores
 
 
 def training_loader(

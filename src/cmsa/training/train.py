@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from cmsa.data.loader import kept_count
 from cmsa.files.lock import only_process_in
 from cmsa.metrics.table import score_table
-from cmsa.runtime.feeding import check_alike, heatmap_size, open_for_evaluation, open_store
+from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
 from cmsa.runtime.memory import keep_freed_memory
 from cmsa.tasks import task_of
 from cmsa.training.checkpoints import Checkpoints
@@ -28,7 +28,7 @@ from cmsa.training.half_network import HalfNetwork
 from cmsa.training.kept_weights import BestWeights
 from cmsa.training.launched import devices_and_nodes
 from cmsa.training.metrics_file import MetricsFile
-from cmsa.training.module import TrainingModule
+from cmsa.training.module import TrainingModule, training_stores
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
 from cmsa.training.recipe_checks import check_recipe
@@ -198,10 +198,7 @@ def _fit(trainer: Trainer, module: TrainingModule, checkpoint: Path | None) -> N
 
 def build_module(recipe: Recipe) -> TrainingModule:
     """The recipe's network, task and stores, ready for a Trainer. Errors are those of :func:`train`."""
-    if not recipe.data.train:
-        raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
-    stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
-    check_alike(stores)
+    stores = training_stores(recipe)
     check_antialiasing(recipe, stores[0])
     description = description_of(recipe, stores[0])
     validate = [open_for_evaluation(folder, description) for folder in recipe.data.validate]

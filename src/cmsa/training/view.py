@@ -7,10 +7,9 @@ import torch
 
 from cmsa.data.store import CropStore
 from cmsa.metrics.score import Decoded
-from cmsa.runtime.feeding import check_alike, open_store
 from cmsa.tasks import Task, task_of
 from cmsa.training.augmentation import augment_labelled, build_augmentation, mixing_of
-from cmsa.training.module import step_seed, training_loader
+from cmsa.training.module import step_seed, training_loader, training_stores
 from cmsa.training.recipe import ModelRecipe, Recipe
 from cmsa.training.starting_point import description_of
 from cmsa.visualization.annotate import annotate_crop
@@ -85,10 +84,7 @@ def view_recipe(recipe: Recipe, count: int, name: str = "") -> Picture:
         >>> sheet.dtype, sheet.shape[2]
         (dtype('uint8'), 3)
     """
-    if not recipe.data.train:
-        raise ValueError("the recipe names no store in data.train: make one with `cmsa prepare`")
-    stores = [open_store(folder, recipe.model.task) for folder in recipe.data.train]
-    check_alike(stores)
+    stores = training_stores(recipe)
     task, mixing = _task(recipe, stores[0]), mixing_of(recipe)
     augmentation, generator = build_augmentation(recipe, stores[0]), torch.Generator()
     preprocess = augmentation.preprocess

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cmsa.data.transforms.photometric import GREY_WEIGHTS
+
 BLOCK = 8
 """Sides of what JPEG transforms at a time."""
 BEST_QUALITY = 95
@@ -41,7 +43,7 @@ COLOR_STEPS = (
     (99, 99, 99, 99, 99, 99, 99, 99),
 )
 # RGB to luma and the two differences of colour, ITU-T T.871 (JFIF).
-TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+TO_YCBCR = (GREY_WEIGHTS, (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
