@@ -9,6 +9,7 @@ from PIL import Image
 import cmsa
 from cmsa.inference.detectors import Selection
 from cmsa.inference.predictor import Predictor
+from cmsa.inference.streams import Retry
 from cmsa.models.create import create_model
 
 
@@ -57,6 +58,33 @@ def test_pictures_that_cannot_be_read_are_told_and_the_others_done(predictor, tm
 def test_a_selection_counts(predictor, video):
     frames = cmsa.stream(video, predictor=predictor, detector="motion", selection=Selection(minimum_size=100))
     assert sum(len(frame.people) for frame in frames) == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("gone.mp4", "gone.mp4: there is no such file or folder"),
+        ("*.gone", "no file fits this pattern"),
+        (".", "holds no picture and no video"),
+    ],
+)
+def test_what_is_not_there_is_raised_at_once(predictor, tmp_path, monkeypatch, named, told):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=told):
+        cmsa.stream(named, predictor=predictor)
+
+
+def test_what_cannot_be_read_at_all_is_raised_at_the_end(predictor, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    frames = cmsa.stream(tmp_path / "broken.mp4", predictor=predictor)
+    with pytest.raises(OSError, match=r"broken\.mp4: cannot be opened as a video"):
+        list(frames)
+
+
+def test_a_camera_that_never_answers_is_raised(predictor):
+    frames = cmsa.stream("http://127.0.0.1:1/live", predictor=predictor, retry=Retry(0.01, 0.01, 0.05, 1))
+    with pytest.raises(OSError, match=r"does not open: nothing answers there .*given up after"):
+        list(frames)
 
 
 def test_wrong_arguments_are_told_before_anything_is_read(predictor):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_box, parse_count, parse_task_command
+from cmsa.cli.arguments import parse_box, parse_count, parse_positive, parse_task_command
 
 TEXT = "Pictures, videos and cameras to keypoints, head pose or classes."
 EXAMPLES = """
@@ -35,7 +35,7 @@ cmsa predict head-pose photos --detector head:nanodet.onnx
 """
 WHAT = """
 cmsa predict pose door.mp4 --start 60 --end 90 --every 5
-cmsa predict pose 0 --detector motion --fps 10 --drop
+cmsa predict pose rtsp://10.0.0.7/live --detector motion --fps 10 --drop --give-up 600
 """
 MADE = """
 cmsa predict pose door.mp4 --detector motion --smooth --save-video --out runs/door --resume
@@ -79,6 +79,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--start", type=float, default=0.0, help="seconds of a video to leave out, e.g. 60")
     what.add_argument("--end", type=float, help="second of a video at which to stop, e.g. 90")
     what.add_argument("--drop", action="store_true", help="of cameras take the newest frame, drop what is missed")
+    what.add_argument(
+        "--give-up",
+        type=parse_positive,
+        help="seconds without an answer or a frame after which a camera is given up, e.g. 600; by default never",
+    )
     made = parser.add_argument_group("what to make of it", MADE)
     made.add_argument("--out", type=Path, default=Path("out"), help="folder for results and pictures")
     made.add_argument(
@@ -124,7 +129,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
     from cmsa.inference.detectors import Selection
     from cmsa.inference.files import predict_files
-    from cmsa.inference.streams import Reading
+    from cmsa.inference.streams import Reading, Retry
 
     for output in (sys.stdout, sys.stderr):
         # A terminal that lacks a degree sign is no reason to fail when all is done.
@@ -139,7 +144,14 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
             box=options.box,
             detector=options.detector,
             selection=Selection(options.threshold, options.min_size, options.max_people, options.expand),
-            reading=Reading(options.every, options.fps, options.start, options.end, options.drop),
+            reading=Reading(
+                options.every,
+                options.fps,
+                options.start,
+                options.end,
+                options.drop,
+                Retry(give_up=options.give_up),
+            ),
             recursive=options.recursive,
             out=options.out,
             save_pictures=options.save_pictures,

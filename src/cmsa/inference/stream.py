@@ -12,7 +12,7 @@ from cmsa.inference.detectors import Detector, Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.pipeline import FrameResult, Pipeline, Tracker
 from cmsa.inference.predictor import Predictor
-from cmsa.inference.streams import Frame, Notice, Reading, Retry, SourceFinder, read_frames
+from cmsa.inference.streams import Frame, Notice, Reading, Retry, Source, SourceFinder, read_frames
 from cmsa.models.pretrained import default_weights
 from cmsa.runtime.sessions import Runtime
 
@@ -59,16 +59,18 @@ def stream(
         end: seconds from the beginning at which to stop.
         drop: of cameras, give the newest frame and drop what came meanwhile.
         recursive: look into sub-folders.
-        retry: how a camera that is gone is tried again.
+        retry: how a camera that does not answer or is gone is tried again.
         batch_size: crops at a time, across the frames of files.
         flip_test: average with the mirrored crops.
         runtime: of the predictor that is made here; None takes the fastest that is installed.
 
     Yields:
         A ``FrameResult`` for each frame; without anyone in it, an empty one. What cannot be read is logged as a
-        warning, and so is a camera that is gone or back.
+        warning and the rest goes on; so is a camera that does not answer, is gone or back.
 
     Raises:
+        FileNotFoundError: a file, folder or pattern that was named is not there.
+        OSError: nothing at all could be read; at the end, with the reason.
         ValueError: an argument is out of its range, there is no such detector, or no such weights.
 
     Examples:
@@ -90,7 +92,11 @@ def stream(
     reading = Reading(every, fps, start, end, drop, retry or Retry())
     own = None if isinstance(tracker, bool) else tracker
     pipeline = Pipeline(predictor, found, bool(tracker) or own is not None, smooth, flip_test, batch_size, own)
-    return _results(pipeline, read_frames(SourceFinder(recursive).find(_listed(source)), reading))
+    inputs = _listed(source)
+    sources: Iterable[Source | Notice] = _there(SourceFinder(recursive).find(inputs))
+    if "-" not in inputs:  # who writes to standard input may go on doing so
+        sources = list(sources)
+    return _results(pipeline, read_frames(sources, reading))
 
 
 def _listed(source: Inputs) -> list[str]:
@@ -98,13 +104,26 @@ def _listed(source: Inputs) -> list[str]:
     return [str(one) if isinstance(one, int) else os.fspath(one) for one in given]
 
 
+def _there(sources: Iterator[Source | Notice]) -> Iterator[Source | Notice]:
+    for source in sources:
+        if isinstance(source, Notice) and source.missing:
+            raise FileNotFoundError(f"{source.source}: {source.text}")
+        yield source
+
+
 def _results(pipeline: Pipeline, items: Iterator[Frame | Notice]) -> Iterator[FrameResult]:
-    told_of_whole = False
+    told_of_whole = came = False
+    failed: str | None = None
     for item in pipeline.run(items):
         if isinstance(item, Notice):
-            logger.warning("%s: %s", item.source, item.text)
+            logger.warning("%s: %s", item.label, item.text)
+            if item.failed and failed is None:
+                failed = f"{item.label}: {item.text}"
             continue
+        came = True
         if item.whole and not told_of_whole:
             told_of_whole = True
             logger.info("%s: no detector, so each whole picture is taken as one person", item.frame.source)
         yield item
+    if failed is not None and not came:
+        raise OSError(failed)

@@ -74,7 +74,7 @@ def test_the_password_reaches_the_camera_and_nobody_else(camera, caplog, capfd):
         frames = frames_of(items, 2)
         served.stop()
         told = [item for item in items if isinstance(item, Notice)]
-        wrong = list(read_frames(SourceFinder().find([address]), Reading()))
+        wrong = list(read_frames(SourceFinder().find([address]), Reading(retry=Retry(0.02, 0.02, 0.1, 5))))
     assert any(given for given in served.asked_with)
     assert frames[0].source == f"http://***@127.0.0.1:{served.port}/video.mjpg"
     assert told[-1].failed
@@ -124,7 +124,7 @@ def clocked(monkeypatch):
 
     def read(left, **options):
         monkeypatch.setattr(live, "Capture", type("Made", (Fake,), {"left": left}))
-        return list(read_live("rtsp://10.0.0.7/live", "door", Pace(), clock=clock, sleep=sleep, **options))
+        return list(read_live("rtsp://127.0.0.1:1/live", "door", Pace(), clock=clock, sleep=sleep, **options))
 
     return read
 
@@ -160,10 +160,42 @@ def test_start_and_end_are_of_the_first_frame_on(clocked):
     assert max(times) < 0.2
 
 
-def test_what_never_answered_is_not_tried_again(clocked):
-    (notice,) = clocked([])
-    assert notice.failed
-    assert notice.text.startswith("does not open")
+def test_what_does_not_answer_yet_is_tried_again_and_told_once(clocked):
+    items = clocked([0, 0, 0, 0, 3], retry=Retry(first=0.5, longest=2, give_up=60))
+    told, back, *frames = items[:5]
+    assert told.text.startswith("does not open: ")
+    assert told.text.endswith("; tried again until it does")
+    # 0.5 + 1 + 2 + 2, and what the clock itself takes.
+    assert back.text == "answers after 5.6 s"
+    assert [frame.number for frame in frames] == [0, 1, 2]
+    assert frames[0].time < 0.1
+    assert not told.failed
+    assert not back.failed
+
+
+def test_what_never_answers_is_given_up_like_what_is_gone(clocked):
+    told, last = clocked([], retry=Retry(first=0.5, longest=4, give_up=20))
+    assert not told.failed
+    assert last.failed
+    assert last.text.startswith("does not open: ")
+    assert last.text.endswith("given up after 23.6 s")
+
+
+def test_a_camera_that_starts_late_is_read(camera):
+    served = camera()
+    served.stop()
+    items = read_live(f"http://127.0.0.1:{served.port}/video.mjpg", "door", Pace(), QUICK)
+    assert "Connection refused" in next(items).text
+    served.start()
+    assert next(items).text.startswith("answers after")
+    assert next(items).number == 0
+    items.close()
+
+
+@pytest.mark.parametrize("wrong", [{"first": 0}, {"longest": -1}, {"give_up": 0}, {"timeout": float("nan")}])
+def test_seconds_of_retrying_are_positive(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a positive number of seconds"):
+        Retry(**wrong)
 
 
 def test_a_slow_reader_gets_the_newest_frame_and_every_notice():

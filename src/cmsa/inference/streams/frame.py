@@ -49,12 +49,14 @@ class Notice:
         failed: whether something was lost for good; a camera that will be tried again is not.
         number: of the frame that was lost, or of the last one before it happened; None for a picture file and for
             what never began.
+        missing: whether what was named is not there at all.
     """
 
     source: str
     text: str
     failed: bool = True
     number: int | None = None
+    missing: bool = False
 
     @property
     def label(self) -> str:

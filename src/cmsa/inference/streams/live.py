@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from cmsa.inference.streams.capture import Capture
@@ -22,14 +23,23 @@ class Retry:
     Attributes:
         first: seconds before the first try.
         longest: the longest that is waited between two tries.
-        give_up: seconds without a frame after which it is given up; None never does.
+        give_up: seconds without an answer or a frame after which it is given up; None never does.
         timeout: seconds to wait for an answer or the next frame of an address.
+
+    Raises:
+        ValueError: one of them is no positive number of seconds.
     """
 
     first: float = 0.5
     longest: float = 30.0
     give_up: float | None = None
     timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("first", "longest", "give_up", "timeout"):
+            seconds = getattr(self, name)
+            if not (seconds is None and name == "give_up") and not 0 < seconds < math.inf:
+                raise ValueError(f"{name} must be a positive number of seconds, got {seconds}")
 
 
 def read_live(
@@ -60,15 +70,13 @@ def read_live(
         sleep: waits for so many seconds.
 
     Yields:
-        Frames, whose time is that of their arrival; notices when the source stops, comes back, or is given up, and
-        while it is gone one for each longer wait. Single pictures that cannot be decoded are passed over. A source
-        that does not answer at the beginning is not tried again: its address is more likely wrong.
+        Frames, whose time is that of their arrival; notices when the source does not answer at the beginning, answers
+        at last, stops, comes back, or is given up, and while it is gone one for each longer wait. Single pictures that
+        cannot be decoded are passed over.
     """
     retry = retry or Retry()
-    capture = Capture(target, retry.timeout)
-    if not capture.opened:
-        capture.close()
-        yield Notice(name, why_unopened(target, retry.timeout))
+    capture = yield from _opened(target, name, retry, clock, sleep)
+    if capture is None:
         return
     if isinstance(target, str) and capture.frames > 0:
         yield from read_video(target, name, pace, start, end, after, capture)
@@ -110,3 +118,23 @@ def read_live(
             capture = Capture(target, retry.timeout)
     finally:
         capture.close()
+
+
+def _opened(
+    target: str | int, name: str, retry: Retry, clock: Clock, sleep: Callable[[float], None]
+) -> Generator[Item, None, Capture | None]:
+    """The source, once it answers; None where it was given up. A camera may need longer to start than we do."""
+    asked, wait, told = clock(), retry.first, False
+    while not (capture := Capture(target, retry.timeout)).opened:
+        capture.close()
+        if retry.give_up is not None and clock() - asked >= retry.give_up:
+            yield Notice(name, f"{why_unopened(target, retry.timeout)}, given up after {clock() - asked:.1f} s")
+            return None
+        if not told:
+            yield Notice(name, f"{why_unopened(target, retry.timeout)}; tried again until it does", failed=False)
+            told = True
+        sleep(wait)
+        wait = min(2 * wait, retry.longest)
+    if told:
+        yield Notice(name, f"answers after {clock() - asked:.1f} s", failed=False)
+    return capture

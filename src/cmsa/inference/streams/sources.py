@@ -107,11 +107,11 @@ class SourceFinder:
             elif glob.has_magic(text):
                 found = sorted(glob.glob(str(path), recursive=True))
                 if not found:
-                    yield Notice(public_name(text), "no file fits this pattern")
+                    yield Notice(public_name(text), "no file fits this pattern", missing=True)
                 for name in found:
                     yield from self._path(Path(name), name)
             else:
-                yield Notice(public_name(text), "there is no such file or folder")
+                yield Notice(public_name(text), "there is no such file or folder", missing=True)
         elif path.is_dir():
             yield from self._folder(path)
         elif path.suffix.lower() in LISTS:
@@ -164,7 +164,7 @@ class SourceFinder:
                     path = Path(root, name)
                     yield from self._file(path, path.relative_to(folder).with_suffix(""))
         if not count:
-            yield Notice(public_name(folder), "the folder holds no picture and no video")
+            yield Notice(public_name(folder), "the folder holds no picture and no video", missing=True)
 
     def _is_excluded(self, folder: Path) -> bool:
         if folder.name == _OUTPUT and any((folder.parent / name).exists() for name in _RESULTS):
