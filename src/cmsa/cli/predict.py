@@ -102,7 +102,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--track", action="store_true", help="give people in videos ids")
     made.add_argument("--smooth", action="store_true", help="smooth keypoints over time (One-Euro); tracks, too")
     made.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
-    made.add_argument("--top", type=int, default=5, help="classes to list")
+    made.add_argument("--top", type=int, help="classes to list; 5")
     made.add_argument("--cube", action="store_true", help="draw a cube instead of axes")
     how = parser.add_argument_group("how to run it", HOW)
     how.add_argument(

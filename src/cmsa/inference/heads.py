@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cmsa.inference.detectors import Detections, Detector, make_detector
+from cmsa.inference.detectors import Detections, Detector, DetectorError, make_detector
 from cmsa.inference.detectors.detections import Picture
 from cmsa.inference.detectors.faces import HEAD_OF_KEYPOINTS, head_box
 from cmsa.inference.predictor import Predictor
@@ -54,6 +54,9 @@ def make_head_detector(text: str, threads: int | None = None, **defaults: object
     Raises:
         DetectorError: there is no such detector.
     """
+    of_people = text.removeprefix(PREFIX)
+    if not of_people:
+        raise DetectorError(f"{PREFIX} needs a detector of people behind it, e.g. {PREFIX}nanodet.onnx")
     predictor = Predictor.from_pretrained(default_weights("pose"), threads=threads)
     defaults = {"category": predictor.task.category} | defaults
-    return HeadDetector(make_detector(text.removeprefix(PREFIX), threads=threads, **defaults), predictor)
+    return HeadDetector(make_detector(of_people, threads=threads, **defaults), predictor)

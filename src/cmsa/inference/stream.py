@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from cmsa.inference.applies import may_move, refuse_idle
 from cmsa.inference.chosen import chosen_detector
 from cmsa.inference.detectors import Detector, Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
@@ -52,7 +53,7 @@ def stream(
             picture is one person.
         selection: which of its findings count.
         tracker: True gives people in videos ids by the overlap of their boxes; or a tracker of one's own.
-        smooth: smooth their keypoints over time (One-Euro).
+        smooth: smooth their keypoints over time (One-Euro); tracks, too.
         every: of videos and cameras, every n-th frame.
         fps: of videos and cameras, at most so many frames a second.
         start: seconds to leave out at the beginning.
@@ -71,7 +72,8 @@ def stream(
     Raises:
         FileNotFoundError: a file, folder or pattern that was named is not there.
         OSError: nothing at all could be read; at the end, with the reason.
-        ValueError: an argument is out of its range, there is no such detector, or no such weights.
+        ValueError: an argument is out of its range or cannot do anything here (``smooth`` for photos, a selection
+            without a detector), there is no such detector, or no such weights.
 
     Examples:
         >>> from pathlib import Path
@@ -87,15 +89,20 @@ def stream(
     if isinstance(detector, str):
         detector = chosen_detector(detector, predictor.task, selection, None)
     found = detector or predictor.detector
-    if found is not None and selection is not None:
-        found = SelectiveDetector(found, selection)
     reading = Reading(every, fps, start, end, drop, retry or Retry())
-    own = None if isinstance(tracker, bool) else tracker
-    pipeline = Pipeline(predictor, found, bool(tracker) or own is not None, smooth, flip_test, batch_size, own)
     inputs = _listed(source)
     sources: Iterable[Source | Notice] = _there(SourceFinder(recursive).find(inputs))
     if "-" not in inputs:  # who writes to standard input may go on doing so
         sources = list(sources)
+    # One program for photos and cameras alike may well drop and retry.
+    asked = reading.asked() | {"smooth": smooth, "drop": False, "give_up": False}
+    chosen = selection or Selection()
+    refuse_idle(asked | chosen.asked(), moving=may_move(sources), detector=found, task=predictor.task)
+    if found is not None and selection is not None:
+        found = SelectiveDetector(found, selection)
+    own = None if isinstance(tracker, bool) else tracker
+    track = smooth or own is not None or bool(tracker)
+    pipeline = Pipeline(predictor, found, track, smooth, flip_test, batch_size, own)
     return _results(pipeline, read_frames(sources, reading))
 
 

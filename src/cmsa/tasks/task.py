@@ -71,6 +71,7 @@ class Task(ABC):
         category: COCO's category of the boxes in a detection file that count; None for all of them.
         columns: attributes of the values that result files keep, and the heads of their columns.
         result_name: of the result files, without suffix.
+        options: which of ``top``, ``cube`` and ``smooth`` of ``cmsa predict`` change anything.
 
     Examples:
         >>> from cmsa.tasks import task_named
@@ -87,6 +88,7 @@ class Task(ABC):
     category: int | None = None
     columns: ClassVar[tuple[str, ...]]
     result_name: ClassVar[str]
+    options: ClassVar[frozenset[str]] = frozenset(("top", "cube", "smooth"))
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -67,6 +67,15 @@ def test_classes_are_selectable(tmp_path, classes, expected):
     np.testing.assert_allclose(found.scores, expected, atol=1e-6)
 
 
+def test_classes_and_sizes_that_the_file_does_not_have_are_told_at_once(tmp_path):
+    path = graph(tmp_path / "eight.onnx", {"output0": yolo8_table([])})
+    with pytest.raises(DetectorError, match=r"eight\.onnx: classes 999: the detector has 3, counted from 0"):
+        make_detector(f"{path}?classes=0,999")
+    with pytest.raises(DetectorError, match=r"eight\.onnx: takes pictures of \(64, 96\) \(H, W\) alone"):
+        make_detector(f"{path}?size=320x320")
+    assert make_detector(f"{path}?size=64x96&classes=2").name == "yolov8"
+
+
 def test_a_letterbox_is_taken_off_on_both_sides(tmp_path):
     # 64x48 keeps its size in 64x96: 24 columns are filled up at left and at right.
     path = graph(tmp_path / "eight.onnx", {"output0": yolo8_table([(48, 32, 20, 40, 0, 0.9)])})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,37 +12,26 @@ from cmsa.inference.detectors.faces import FaceDetector
 from cmsa.inference.detectors.looked_up import DetectionFileDetector, WholePicture
 from cmsa.inference.detectors.motion import MotionDetector
 from cmsa.inference.detectors.onnx_file import OnnxDetector
+from cmsa.inference.detectors.options import Reader, classes, number, read_options, size, whole
 from cmsa.inference.detectors.torchvision_model import USUAL, TorchvisionDetector
-
-Reader = Callable[[str], Any]
-
-
-def _classes(text: str) -> tuple[int, ...]:
-    return () if text == "all" else tuple(int(number) for number in text.split(","))
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, width = (int(side) for side in text.lower().split("x"))
-    return height, width
-
 
 _ONNX: dict[str, Reader] = {
     "layout": str,
-    "classes": _classes,
-    "score": float,
-    "iou": float,
-    "size": _size,
-    "threads": int,
+    "classes": classes,
+    "score": number(1),
+    "iou": number(1),
+    "size": size,
+    "threads": whole(),
 }
 _MOTION: dict[str, Reader] = {
     "method": str,
-    "history": int,
-    "threshold": float,
-    "minimum_size": float,
-    "merge": float,
-    "warm_up": int,
-    "flood": float,
-    "side": int,
+    "history": whole(),
+    "threshold": number(),
+    "minimum_size": number(1),
+    "merge": number(1),
+    "warm_up": whole(),
+    "flood": number(1),
+    "side": whole(16),
 }
 
 # What is made of the part behind the colon, and the options it takes.
@@ -51,12 +40,12 @@ DETECTORS: dict[str, tuple[Callable[..., Detector], dict[str, Reader]]] = {
     "motion": (lambda argument, **options: MotionDetector(**options), _MOTION),
     "torchvision": (
         lambda argument, **options: TorchvisionDetector(argument or USUAL, **options),
-        {"classes": _classes, "score": float, "device": str},
+        {"classes": classes, "score": number(1), "device": str},
     ),
-    "face": (FaceDetector, {"score": float, "iou": float}),
+    "face": (FaceDetector, {"score": number(1), "iou": number(1)}),
 }
 FILES: dict[str, tuple[Callable[..., Detector], dict[str, Reader]]] = {
-    ".json": (DetectionFileDetector, {"category": int}),
+    ".json": (DetectionFileDetector, {"category": whole(0)}),
     ".onnx": (OnnxDetector, _ONNX),
 }
 """By the end of the file's name."""
@@ -104,20 +93,7 @@ def make_detector(text: str, **defaults: Any) -> Detector:
     else:
         raise DetectorError(f"no detector {text!r}; there are {USAGE}")
     known = {key: value for key, value in defaults.items() if key in readers}
-    return make(argument, **(known | _options(readers, given, name)))
-
-
-def _options(readers: Mapping[str, Reader], given: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Options as they are written -> their values."""
-    values = {}
-    for key, value in given.items():
-        if key not in readers:
-            raise DetectorError(f"{name}: no option {key!r}; there are {', '.join(readers) or 'none'}")
-        try:
-            values[key] = readers[key](value)
-        except ValueError as error:
-            raise DetectorError(f"{name}: {key}={value!r} cannot be read ({error})") from error
-    return values
+    return make(argument, **(known | read_options(readers, given, name)))
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:

@@ -57,6 +57,8 @@ class OnnxDetector:
         self._input = self.session.get_inputs()[0]
         self._names = [output.name for output in self.session.get_outputs()]
         self._fixed = self._fixed_size()
+        if size is not None and self._fixed not in (None, size):
+            raise DetectorError(f"{path}: takes pictures of {self._fixed} (H, W) alone, and size says {size}")
         self._given = size
         self.name, self.layout = self._recognise(layout)
         self._wanted = frozenset([self.layout.person] if classes is None else classes) or None
@@ -64,6 +66,8 @@ class OnnxDetector:
         self.iou = self.layout.iou if iou is None else iou
         if layout is not None:
             self._check(layout)
+        if classes:
+            self._check_classes(classes)
 
     def __call__(self, picture: Picture, name: str | None = None) -> Detections:
         """Find the wanted classes.
@@ -120,6 +124,12 @@ class OnnxDetector:
         outputs = self._probe(self.layout)
         if not self.layout.fits(outputs):
             raise self._error(f"its outputs are not laid out as {name}", outputs)
+
+    def _check_classes(self, classes: Sequence[int]) -> None:
+        try:
+            self.layout.read(self._probe(self.layout), self._size(self.layout) or (_PROBE, _PROBE), frozenset(classes))
+        except DetectorError as error:
+            raise DetectorError(f"{self.path}: {error}") from error
 
     def _error(self, reason: str, outputs: Sequence[Output] | None = None) -> DetectorError:
         seen_in = ", ".join(f"{one.name} {one.shape} {one.type}" for one in self.session.get_inputs())

@@ -46,6 +46,15 @@ class Selection:
         if not 0 < self.expansion < math.inf:
             raise ValueError(f"the expansion of a box must be a positive factor, got {self.expansion}")
 
+    def asked(self) -> dict[str, bool]:
+        """Which of its options say something, by their names in ``cmsa predict``."""
+        return {
+            "threshold": self.score > 0,
+            "min_size": self.minimum_size > 0,
+            "max_people": self.maximum is not None,
+            "expand": self.expansion != 1,
+        }
+
     def __call__(self, found: Detections) -> Detections:
         """The detections that count, in the order of the detector's."""
         large = [

@@ -49,6 +49,9 @@ class TorchvisionDetector:
         self.source = f"torchvision:{name}"
         self.device, self.score = torch.device(device), score
         self.labels: list[str] = list(weights.meta["categories"]) if weights is not None else []
+        beyond = [number for number in classes or () if self.labels and not 0 <= number < len(self.labels)]
+        if beyond:
+            raise DetectorError(f"torchvision:{name}: classes are 0 to {len(self.labels) - 1}, got {beyond}")
         self._wanted = frozenset([_PERSON] if classes is None else classes) or None
 
     @torch.inference_mode()

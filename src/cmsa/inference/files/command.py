@@ -14,6 +14,7 @@ from torch import nn
 from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
 from cmsa.export.converted import fastest_at_hand
 from cmsa.files.whole import refuse_unwritable
+from cmsa.inference.applies import may_move, refuse_idle
 from cmsa.inference.chosen import chosen_detector, chosen_model, chosen_task
 from cmsa.inference.detectors import Detector, Selection
 from cmsa.inference.detectors.looked_up import DetectionFileDetector, GivenBoxes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _FEW = 300
 """Pictures. PyTorch has done so many before another runtime's file is exported, which takes ten seconds and more."""
+_TOP = 5
 
 
 def predict_files(
@@ -52,7 +54,7 @@ def predict_files(
     resume: bool = False,
     track: bool = False,
     smooth: bool = False,
-    top: int = 5,
+    top: int | None = None,
     cube: bool = False,
     flip_test: bool = False,
     batch_size: int = 32,
@@ -88,7 +90,7 @@ def predict_files(
         resume: go on after the last whole line of the ``results.jsonl`` in ``out``; videos go on in ``NAME-2.mp4``.
         track: give ids to the boxes of videos and cameras.
         smooth: smooth keypoints over time; tracks, too.
-        top: classes to keep and to show.
+        top: classes to keep and to show; None for 5.
         cube: draw heads as cubes.
         flip_test: average with the mirrored crops.
         batch_size: crops at a time.
@@ -114,7 +116,8 @@ def predict_files(
     summary = Summary()
     try:
         kind = chosen_task(task)
-        if top < 1 or batch_size < 1:
+        shown = _TOP if top is None else top
+        if shown < 1 or batch_size < 1:
             raise ValueError(f"top and batch size must be at least 1, got {top} and {batch_size}")
         refuse_unwritable(folder / RESULTS)
         sources, count = _sources(inputs, recursive, folder / ANNOTATED)
@@ -126,6 +129,16 @@ def predict_files(
             model, device=device, threads=threads, runtime=runtime, precision=precision, exported=exported
         )
         found, file = _detector(predictor.task, boxes, box, detector, selection, threads)
+        asked = {"save_video": save_video, "track": track, "smooth": smooth, "top": top is not None, "cube": cube}
+        refuse_idle(
+            asked | (reading or Reading()).asked() | (selection or Selection()).asked(),
+            moving=may_move(sources),
+            detector=found,
+            task=predictor.task,
+            spell=lambda name: f"--{name.replace('_', '-')}",
+        )
+        if selection is not None and found is not None:
+            found = SelectiveDetector(found, selection)
         _check_names(file, listed)
         drawing = None
         if save_pictures or save_video:
@@ -135,7 +148,7 @@ def predict_files(
                 predictor.task,
                 save_pictures,
                 save_video,
-                top=top,
+                top=shown,
                 cube=cube,
                 inputs=[source.target for source in listed if isinstance(source, Source)],
                 keep=resume,
@@ -143,7 +156,7 @@ def predict_files(
             )
         pipeline = Pipeline(predictor, found, track or smooth, smooth, flip_test, batch_size)
         told = (lambda text: None) if quiet else partial(_complain, errors)
-        run = FileRun(folder, predictor.task, file, drawing, top, resume, summary, told)
+        run = FileRun(folder, predictor.task, file, drawing, shown, resume, summary, told)
     except (ValueError, OSError) as error:
         _complain(errors, str(error))
         return 2
@@ -161,7 +174,7 @@ def predict_files(
     finally:
         if not quiet:
             if summary.shown:
-                console.print(value_table(predictor.task, summary, top))
+                console.print(value_table(predictor.task, summary, shown))
             console.print(summary_table(summary, count, predictor.task))
     if not summary.done and not summary.before and not summary.skipped.count:
         _complain(errors, "no picture and no frame came: the inputs name none, or end before --start")
@@ -217,8 +230,7 @@ def _detector(
         found = chosen_detector(detector, task, selection, threads)
     else:
         return None, None
-    file = found.file if isinstance(found, DetectionFileDetector) else None
-    return (SelectiveDetector(found, selection) if selection is not None else found), file
+    return found, found.file if isinstance(found, DetectionFileDetector) else None
 
 
 def _check_names(file: DetectionFile | None, sources: Sequence[Source | Notice]) -> None:

@@ -44,6 +44,13 @@ class Reading:
         if not self.start >= 0 or (self.end is not None and not self.end > self.start):
             raise ValueError(f"start must be at least 0 and end after it, got {self.start} and {self.end}")
 
+    def asked(self) -> dict[str, bool]:
+        """Which of its options, all of them of videos and cameras, say something."""
+        plain = Reading()
+        named = ("every", "fps", "start", "end", "drop")
+        found = {name: getattr(self, name) != getattr(plain, name) for name in named}
+        return found | {"give_up": self.retry.give_up is not None}
+
     def pace(self) -> Pace:
         """A new pace, for one source."""
         return Pace(self.every, self.fps)

@@ -53,6 +53,7 @@ class PoseTask(Task):
     padding = BOX_PADDING
     columns = ()
     result_name = "keypoints"
+    options = frozenset(("smooth",))
 
     def __init__(
         self, input_size: Size, map_size: Size, codec: str = "udp", keypoint_set: KeypointSet = COCO, **options: Any
