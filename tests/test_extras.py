@@ -33,7 +33,7 @@ CASES = [
     ("onnxscript", "cmsa[export]", lambda folder: exported(folder / "new.onnx")),
     ("nncf", "cmsa[export]", lambda folder: quantize(None, "images", torch.zeros(1, 3))),
     ("onnxruntime", "onnxruntime", lambda folder: EdgePredictor(folder / "empty.onnx")),
-    ("sklearn", "scikit-learn", lambda folder: read_digits(training=True)),
+    ("sklearn", "cmsa[digits]", lambda folder: read_digits(training=True)),
     ("supervision", "supervision", lambda folder: to_supervision([])),
 ]
 
@@ -57,7 +57,15 @@ def test_what_a_package_lacks_itself_is_its_own_word(tmp_path: Path, monkeypatch
         load("lacking", "this test")
 
 
-@pytest.mark.parametrize(("module", "line"), [("fastapi.routing", "'cmsa[serve]'"), ("torch", "cmsa")])
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("fastapi.routing", "'cmsa[serve]'"),
+        ("torch", "torch"),
+        ("PIL.Image", "pillow"),
+        ("cv2", "opencv-python-headless"),
+    ],
+)
 def test_pip_lines(module: str, line: str) -> None:
     assert pip_line(module) == f"pip install {line}"
 

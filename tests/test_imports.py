@@ -15,8 +15,8 @@ PACKAGE = SOURCE / "cmsa"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"extras", "files", "version"},
-    {"structures"},
+    {"extras", "files", "suggestion", "version"},
+    {"structures", "shipped"},
     {"geometry"},
     {"models", "data", "visualization"},
     {"runtime", "metrics", "edge"},

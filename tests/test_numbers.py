@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ def test_cards_and_the_table_of_weights(name: str) -> None:
     assert cells[3:5] + cells[-1:] == [average, average_50, correct]
     rows = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"coco-mini val, 49 people of COCO | AP {average}, AP50 {average_50}, PCK@0.2 {correct} |" in rows
+
+
+@pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
+def test_the_score_that_is_told_first_is_in_a_table_of_the_card(path: Path) -> None:
+    (told,) = lines_of(f"src/cmsa/weights/{path.stem}.md", "**Score.** ")
+    tables = " ".join(lines_of(f"src/cmsa/weights/{path.stem}.md", "|"))
+    numbers = re.findall(r"\d+\.\d+", told)
+    assert numbers
+    assert all(number in tables for number in numbers)
 
 
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)

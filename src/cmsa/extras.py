@@ -10,17 +10,26 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf"),
     "app": ("gradio",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "digits": ("sklearn",),
 }
 """The modules that each extra of this package brings."""
-OTHERS = {"sklearn": "scikit-learn", "supervision": "'supervision>=0.29'", "argcomplete": "argcomplete"}
+OTHERS = {"supervision": "'supervision>=0.29'", "argcomplete": "argcomplete"}
 """Modules that no extra brings, and what to ask pip for."""
+REQUIRED = {
+    "cv2": "opencv-python-headless",
+    "faster_coco_eval": "faster-coco-eval",
+    "jsonargparse": "'jsonargparse[signatures]'",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+}
+"""Modules that this package cannot do without, where pip calls them otherwise."""
 
 
 def pip_line(module: str) -> str:
-    """What to type for a module that is missing; of one that this package cannot do without, the package itself."""
+    """What to type for a module that is missing: the extra that brings it, or what pip calls it."""
     name = module.partition(".")[0]
     extra = next((extra for extra, modules in EXTRAS.items() if name in modules), "")
-    return f"pip install 'cmsa[{extra}]'" if extra else f"pip install {OTHERS.get(name, 'cmsa')}"
+    return f"pip install 'cmsa[{extra}]'" if extra else f"pip install {(OTHERS | REQUIRED).get(name, name)}"
 
 
 def missing(purpose: str, *modules: str, line: str = "") -> ModuleNotFoundError:

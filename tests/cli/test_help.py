@@ -38,6 +38,17 @@ def test_help_imports_nothing_heavy(command):
     assert done.stderr.strip() == ""
 
 
+def test_the_list_of_weights_imports_nothing_heavy():
+    heavy = HEAVY - {"numpy"}
+    code = (
+        "import sys\n"
+        "from cmsa.cli.main import main\n"
+        f"assert main(['models']) == 0\nprint(*sorted({heavy} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == ""
+
+
 def test_every_command_shows_an_example():
     assert {name for name, _ in LINES} == {"", *COMMANDS}
     assert all(line.startswith(f"cmsa {name}") for name, line in LINES)

@@ -11,8 +11,8 @@ from cmsa.cli.arguments import parse_size
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
 from cmsa.models.create import create_model
-from cmsa.models.pretrained import shipped_names
 from cmsa.models.weights import save_weights
+from cmsa.shipped import list_shipped
 
 
 @pytest.fixture(scope="module")
@@ -129,15 +129,49 @@ def test_predict_says_what_is_wrong_before_it_starts(folder: Path, capsys: pytes
     assert not (folder / "none").exists()
 
 
-@pytest.mark.parametrize("width", [200, 80, 40])
-def test_models_are_named_in_full(
-    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+def test_models_are_named_in_full_with_score_and_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in capsys.readouterr().out.splitlines()]
-    names = "".join(row[0] for row in rows if row)
-    assert all(name in names for name in shipped_names())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for weights in list_shipped():
+        place = lines.index(f"  {weights.name}" + ("  (default)" if weights.is_default else ""))
+        assert weights.score
+        assert lines[place + 1].endswith(f" MB; {weights.score}")
+    assert sum(line.endswith("(default)") for line in lines) == len({weights.task for weights in list_shipped()})
+
+
+def test_models_shows_a_card(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "cmsa_n_pose_32x24"]) == 0
+    assert capsys.readouterr().out.startswith("# cmsa_n_pose_32x24\n")
+    assert "no weights 'cmsa_x' came with cmsa" in fails(["models", "cmsa_x"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "usage", "meant"),
+    [
+        ("pedict", "cmsa", "predict"),
+        ("--versoin", "cmsa", "--version"),
+        ("--versoin predict", "cmsa predict", ""),
+        ("fly", "cmsa", ""),
+        ("predict poes x.png", "cmsa predict", "pose"),
+        ("predict pose x.png --treshold 3", "cmsa predict", "--threshold"),
+        ("predict pose x.png --treshold=3", "cmsa predict", "--threshold"),
+        ("label photos --boxs b.json", "cmsa label", "--boxes"),
+        ("models --speed", "cmsa models", ""),
+    ],
+)
+def test_what_was_probably_meant(line: str, usage: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(line.split())
+    told = capsys.readouterr().err.strip()
+    assert told.startswith(f"usage: {usage} [-h]")
+    assert told.endswith(f"; did you mean {meant}?") if meant else "did you mean" not in told
+
+
+def test_what_was_probably_meant_beside_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(["train", "digits", "--devcies", "2"], capsys).endswith("; did you mean --devices?")
+    assert fails(["train", "digits", "--optimizr.epochs", "2"], capsys).endswith("; did you mean --optimizer.epochs?")
+    assert "did you mean" not in fails(["train", "digits", "--quite.another"], capsys)
 
 
 def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,7 +209,13 @@ def test_an_interrupted_command_says_so(
 
 @pytest.mark.parametrize(
     ("name", "line"),
-    [("onnxscript", "cmsa[export]"), ("gradio.themes", "cmsa[app]"), ("fastapi", "cmsa[serve]"), ("torch", "cmsa")],
+    [
+        ("onnxscript", "cmsa[export]"),
+        ("gradio.themes", "cmsa[app]"),
+        ("fastapi", "cmsa[serve]"),
+        ("torch", "torch"),
+        ("yaml", "pyyaml"),
+    ],
 )
 def test_a_missing_package_is_told_with_its_pip_line(
     name: str, line: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

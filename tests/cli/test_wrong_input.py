@@ -232,6 +232,8 @@ WRONG = [
     "view good.crops",
     "view nowhere.crops",
     "view photo.png",
+    "view text.safetensors",
+    "models cmsa_x",
     "view good.crops --seed -1",
     "view good.crops --augment.jitter 1",
     "view digits --count 0",

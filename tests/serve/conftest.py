@@ -21,7 +21,7 @@ from PIL import Image
 
 from cmsa.extras import EXTRAS
 from cmsa.inference.predictor import Predictor
-from cmsa.models.pretrained import DEFAULT_WEIGHTS
+from cmsa.shipped import DEFAULT_WEIGHTS
 
 if not all(map(find_spec, EXTRAS["serve"])):
     collect_ignore_glob = ["test_*.py"]

@@ -14,7 +14,7 @@ from tiny_people import SIZE, people_store, tiny_recipe, write_people
 from cmsa.cli.main import main
 from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
-from cmsa.structures import COCO
+from cmsa.structures import COCO, Box, ClassScores, HeadPose
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
 from cmsa.tasks.pose.task import PoseTask
@@ -98,4 +98,31 @@ def test_the_command(store: CropStore, tmp_path: Path, capsys: pytest.CaptureFix
         assert main(["view", "pose_finetune", *words, "--seed", seed, "--out", str(tmp_path / "seen.png")]) == 0
         sheets.append((tmp_path / "seen.png").read_bytes())
     assert sheets[0] == sheets[1] != sheets[2]
-    assert capsys.readouterr().out.split() == [str(out), *[str(tmp_path / "seen.png")] * 3]
+    assert capsys.readouterr().out.splitlines() == [f"drew {path}" for path in (out, *[tmp_path / "seen.png"] * 3)]
+
+
+def test_the_default_picture_is_never_drawn_over_another(
+    store: CropStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["view", str(store.folder), "--count", "2"]) == 0
+    assert capsys.readouterr().out == f"drew {tmp_path / 'view.png'}\n"
+    drawn = (tmp_path / "view.png").read_bytes()
+    assert main(["view", str(store.folder), "--count", "3"]) == 2
+    assert f"{tmp_path / 'view.png'}: is there already; name the picture to write with --out" in capsys.readouterr().err
+    assert (tmp_path / "view.png").read_bytes() == drawn
+
+
+def test_a_label_is_its_name() -> None:
+    task = ClassificationTask(3, names=("cup", "cat", "car"))
+    scores = ClassScores(np.array([0.0, 0.95, 0.05]), ("cup", "cat", "car"), Box(0, 0, 8, 8))
+    assert task.label_in_words(scores, 1) == "cat"
+    assert task.label_in_words(scores, 2) == "cat 95.0%, car 5.0%"
+    pose = HeadPose(10.04, -20, 30, Box(0, 0, 8, 8))
+    assert HeadPoseTask().label_in_words(pose, 1) == "yaw +10.0° pitch -20.0° roll +30.0°"
+
+
+def test_what_is_no_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "README.md").write_text("# cmsa\n\nVision: on low: resolution\n", encoding="utf-8")
+    assert main(["view", str(tmp_path / "README.md"), "--out", str(tmp_path / "x.png")]) == 2
+    assert capsys.readouterr().err.strip().endswith("README.md is no recipe: line 3 is not YAML")

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.app.uploads import Limits
     from cmsa.app.viewer import viewers_by_task
     from cmsa.inference.detectors import make_detector
-    from cmsa.models.pretrained import DEFAULT_WEIGHTS, shipped_names
+    from cmsa.shipped import DEFAULT_WEIGHTS, shipped_names
 
     import_gradio()
     torch.set_num_threads(options.threads)

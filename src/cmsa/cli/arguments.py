@@ -9,6 +9,8 @@ import argparse
 import math
 from collections.abc import Iterable
 
+from cmsa.suggestion import did_you_mean
+
 Size = tuple[int, int]
 LARGEST_SIDE = 4096
 LARGEST_COUNT = 1_000_000_000
@@ -95,5 +97,7 @@ def parse_data_set(text: str) -> str:
 
 def _one_of(text: str, what: str, names: Iterable[str]) -> str:
     if text not in (names := list(names)):
-        raise argparse.ArgumentTypeError(f"no {what} {text!r}; there are {', '.join(names)}")
+        raise argparse.ArgumentTypeError(
+            f"no {what} {text!r}; there are {', '.join(names)}{did_you_mean([text], names)}"
+        )
     return text

@@ -6,7 +6,6 @@ import argparse
 import io
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
@@ -27,6 +26,7 @@ from cmsa.cli import (
     train,
     view,
 )
+from cmsa.cli.parser import HelpFormatter, Parser
 from cmsa.extras import load, pip_line
 from cmsa.version import __version__
 
@@ -59,6 +59,8 @@ examples:
 """
 
 USAGE_ERROR = 2
+UNKNOWN = "unrecognized arguments"
+"""What argparse, and jsonargparse of a recipe's entries, says of words that it does not know."""
 COMPLETION = "_ARGCOMPLETE"
 """What a shell sets that asks, by argcomplete, how a line could go on."""
 
@@ -79,8 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # which takes some seconds
         return interrupted()
     run: Callable[[argparse.Namespace, list[str]], int] = options.run
+    command: Parser = options.parser
     if rest and not options.takes_overrides:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        command.error(f"{UNKNOWN}: {' '.join(rest)}")
     try:
         return run(options, rest)
     except KeyboardInterrupt:
@@ -93,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.traceback:
             raise
         told = str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
+        if UNKNOWN in told and "did you mean" not in told:  # no entry of a recipe, so perhaps an option
+            told += command.hint(rest)
         print(f"cmsa {options.command}: {told}{how_to_install(error)}", file=sys.stderr)
         # What was told to end says so with the code that shells know.
         return int(getattr(error, "exit_code", USAGE_ERROR))
@@ -111,9 +116,9 @@ def how_to_install(error: BaseException) -> str:
     return f": {pip_line(error.name)}"
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cmsa",
         description="Vision on low-resolution crops: human pose, head pose, classification.",
         epilog=EXAMPLES,
@@ -133,15 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=HelpFormatter,
             allow_abbrev=False,
         )
-        command.set_defaults(run=module.run, takes_overrides=getattr(module, "TAKES_OVERRIDES", False))
+        takes_overrides = getattr(module, "TAKES_OVERRIDES", False)
+        command.set_defaults(run=module.run, takes_overrides=takes_overrides, parser=command)
         module.add_options(command)
     return parser
-
-
-class HelpFormatter(argparse.HelpFormatter):
-    """Fills paragraphs, but leaves examples, which are there to be copied, as they are."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if text.startswith("\n"):
-            return textwrap.indent(text.strip(), indent)
-        return super()._fill_text(text, width, indent)

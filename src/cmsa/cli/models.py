@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import argparse
+from itertools import groupby
 
-TEXT = "The weights that came with the package."
+TEXT = "The weights that came with the package, or the model card of one: its data, its scores, its limits, its terms."
 EXAMPLES = """
 examples:
   cmsa models
+  cmsa models cmsa_n_pose_32x24
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """The options of the command."""
+    parser.add_argument("name", nargs="?", help="of weights, to show their model card")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
-    """Run the command; returns the exit code."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Column, Table
+    """Run the command; returns the exit code.
 
-    from cmsa.models.pretrained import shipped_names, shipped_weights
-    from cmsa.models.weights import read_description
+    Raises:
+        ValueError: there are no weights of this name.
+    """
+    from cmsa.shipped import list_shipped, shipped_card
 
-    names = shipped_names()
-    console = Console()
-    # A name is there to be copied: it stays whole, and in a narrow terminal it is folded, but never cut.
-    roomy = console.width > 2 * max(map(len, names), default=0)
-    named = (Column(title, overflow="fold", no_wrap=roomy) for title in ("weights", "task"))
-    table = Table(*named, *(Column(title, overflow="fold") for title in ("input (HxW)", "MB", "trained on")))
-    for name in names:
-        path = shipped_weights(name)
-        description = read_description(path)
-        size = "x".join(map(str, description.input_size))
-        data = str(description.training.get("data", ""))
-        table.add_row(escape(name), description.task, size, f"{path.stat().st_size / 1e6:.1f}", escape(data))
-    console.print(table)
+    if options.name:
+        print(shipped_card(options.name).rstrip())
+        return 0
+    # Lines instead of a table: names are copied, and must stay whole in a narrow terminal.
+    for task, weights in groupby(list_shipped(), key=lambda weights: weights.task):
+        print(task)
+        for one in weights:
+            print(f"  {one.name}{'  (default)' if one.is_default else ''}")
+            print(f"    {one.input_size[0]}x{one.input_size[1]}, {one.megabytes:.1f} MB; {one.score}".rstrip("; "))
+    print("\ninput height x width; scores without flip test. The whole card: cmsa models NAME")
     return 0

@@ -15,13 +15,14 @@ examples:
   cmsa view pose_finetune --augment.blur 1 --augment.degradation_probability 0.5 --out blurred.png
 """
 TAKES_OVERRIDES = True
+DEFAULT_OUT = Path("view.png")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     # Called as elsewhere, where overrides are entries of it.
     parser.add_argument("recipe", metavar="STORE|RECIPE", help="a packed store, a YAML file or a shipped recipe's name")
-    parser.add_argument("--out", type=Path, default=Path("view.png"), help="picture to write, .png or .jpg; view.png")
+    parser.add_argument("--out", type=Path, help="picture to write, .png or .jpg; by default a new view.png")
     parser.add_argument("--count", type=parse_count, default=24, help="how many crops, 24 by default")
     parser.add_argument("--seed", type=int, help="draws them; by default 0 for a store, the recipe's for a recipe")
 
@@ -30,7 +31,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     """Run the command; returns the exit code.
 
     Raises:
-        ValueError: entries of a recipe were given for a store, or the picture's name does not end in .png or .jpg.
+        ValueError: entries of a recipe were given for a store, or the picture's name does not end in .png or .jpg,
+            or none was given and view.png is there.
     """
     from cmsa.cli.prepare import make_missing
     from cmsa.data.store import CropStore
@@ -39,8 +41,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.training.view import view_recipe, view_store
     from cmsa.visualization.picture_file import check_picture_path, save_picture
 
-    check_picture_path(options.out)
-    refuse_unwritable(options.out)
+    out = options.out or DEFAULT_OUT
+    check_picture_path(out)
+    refuse_unwritable(out)
+    if options.out is None and out.exists():
+        raise ValueError(f"{out.absolute()}: is there already; name the picture to write with --out")
     place = Path(options.recipe)
     if place.is_dir() or place.suffix == ".crops":
         if rest:
@@ -51,6 +56,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         recipe = load_recipe(options.recipe, rest + seed)
         make_missing(recipe.data.prepare, recipe.data.train)
         sheet = view_recipe(recipe, options.count, options.recipe)
-    save_picture(sheet, options.out)
-    print(options.out)
+    save_picture(sheet, out)
+    print(f"drew {out.absolute()}")
     return 0

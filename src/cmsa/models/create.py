@@ -17,10 +17,11 @@ from cmsa.models.description import Description
 from cmsa.models.heads.table import head_of
 from cmsa.models.hub import HubModel
 from cmsa.models.network import CMSA
-from cmsa.models.pretrained import shipped_weights, weights_name
+from cmsa.models.pretrained import weights_name
 from cmsa.models.registry import VARIANTS
 from cmsa.models.timm_backbones import PREFIX, TimmNetwork
 from cmsa.models.weights import load_tensors, read_weights
+from cmsa.shipped import shipped_weights
 
 PRETRAINED_BACKBONE = "pretrained_backbone"
 """The option that says where numbers come from, not what is built: it is not written into weights."""

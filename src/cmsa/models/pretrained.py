@@ -7,18 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from cmsa.models.weights import read_description
+from cmsa.shipped import DEFAULT_WEIGHTS, shipped_names, shipped_weights
 
 Size = tuple[int, int]
 
-SHIPPED = Path(__file__).parents[1] / "weights"
 WEIGHTS_FILE = "model.safetensors"
 """The file in a folder or a hub repository (``PyTorchModelHubMixin``'s name)."""
-
-DEFAULT_WEIGHTS: dict[str, str] = {
-    "pose": "cmsa_n_pose_32x24",
-    "head_pose": "cmsa_n_head_pose_32x32",
-    "classification": "cmsa_n_classification_32x32",
-}
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -26,23 +20,6 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 def weights_name(name: str, task: str, input_size: Size) -> str:
     """MODEL_TASK_SIZE, e.g. ``cmsa_s_pose_32x24``; fit for a file's name."""
     return f"{name.replace('/', '_')}_{task}_{input_size[0]}x{input_size[1]}"
-
-
-def shipped_names() -> list[str]:
-    """Names of the weights that came with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
-
-
-def shipped_weights(name: str) -> Path:
-    """Path of weights that came with the package.
-
-    Raises:
-        ValueError: there are none of this name.
-    """
-    path = SHIPPED / f"{name}.safetensors"
-    if not path.is_file():
-        raise ValueError(f"no weights {name!r} came with cmsa; there are {', '.join(shipped_names()) or 'none'}")
-    return path
 
 
 def default_weights(task: str) -> str:

@@ -8,7 +8,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from cmsa.models.network import CMSA
-from cmsa.models.pretrained import shipped_names
+from cmsa.shipped import shipped_names
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -138,3 +138,7 @@ class ClassificationTask(Task):
     def cells(self, value: ClassScores, top: int) -> tuple[str, ...]:
         """As ``Task.cells``."""
         return (", ".join(f"{name} {share:.1%}" for name, share in value.top(top)),)
+
+    def label_in_words(self, value: ClassScores, top: int) -> str:
+        """As ``Task.label_in_words``; shares are told of mixed images only."""
+        return value.top(1)[0][0] if top == 1 else super().label_in_words(value, top)

@@ -326,6 +326,11 @@ class Task(ABC):
         """A value's cells in the table on the screen."""
         return tuple(f"{float(getattr(value, name)):.4g}" for name in self.columns)
 
+    def label_in_words(self, value: Any, top: int) -> str:
+        """What stands below a crop of training data: its label, which has no score; ``top`` as in ``cells``."""
+        cells = [cell for cell in zip(self.headings(), self.cells(value, top), strict=True) if cell[0] != "score"]
+        return " ".join(" ".join(cell) if len(cells) > 1 else cell[1] for cell in cells)
+
     def draw(
         self, image: Picture, values: Sequence[Value], crops: Sequence[Crop], *, top: int = 5, cube: bool = False
     ) -> Picture:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from cmsa.suggestion import did_you_mean, options_of
 from cmsa.training.protocols import with_protocol
 from cmsa.training.recipe_checks import check_recipe
 from cmsa.training.recipe_files import read_recipe
@@ -278,7 +279,11 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except FileNotFoundError:
         raise
     except Exception as error:  # jsonargparse raises its own and argparse's errors
-        raise ValueError(f"recipe {name}: {' '.join(str(error).split())}") from error
+        told = " ".join(str(error).split())
+        if "unrecognized arguments" in told:
+            entries_known = set(parser._option_string_actions) - {"--recipe", "--help"}
+            told += did_you_mean(options_of(overrides), entries_known)
+        raise ValueError(f"recipe {name}: {told}") from error
     values.pop("recipe")
     recipe = Recipe(**values)
     # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.

@@ -30,8 +30,7 @@ def read_recipe(name: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file, recipe or row.
-        ValueError: it is a table, and no row of it was named; or it holds no entries.
-        yaml.YAMLError: it is not YAML.
+        ValueError: it is a table, and no row of it was named; or it holds no entries, or is not YAML.
     """
     path, row = _place(name)
     entries = _entries(path)
@@ -119,8 +118,13 @@ def _entries(path: Path) -> dict[str, Any]:
 def _parsed(path: Path, changed: int) -> dict[str, Any]:
     import yaml
 
-    check_length(path)
-    entries = yaml.safe_load(path.read_bytes())
+    try:
+        check_length(path)
+        entries = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "it"
+        raise ValueError(f"{path} is no recipe: {where} is not YAML") from error
     if not isinstance(entries, dict):
         raise ValueError(f"{path}: holds no entries of a recipe")
     return entries

@@ -115,8 +115,6 @@ def _cases(task: Task, crops: Picture, labels: Decoded, notes: list[str], top: i
     values = task.values_in_crops(labels, (crops.shape[1], crops.shape[2]))
     cases = []
     for crop, value, note in zip(crops, values, notes, strict=True):
-        # A label has no score.
-        cells = [cell for cell in zip(task.headings(), task.cells(value, top), strict=True) if cell[0] != "score"]
-        told = [" ".join(cell) if len(cells) > 1 else cell[1] for cell in cells]
-        cases.append(Case((annotate_crop(crop, value, top=0),), "  ".join(filter(None, (" ".join(told), note)))))
+        told = "  ".join(filter(None, (task.label_in_words(value, top), note)))
+        cases.append(Case((annotate_crop(crop, value, top=0),), told))
     return cases

@@ -1,0 +1,47 @@
+"""The parser of each command: of what it does not know it says what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from cmsa.suggestion import did_you_mean, options_of
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` whose errors end with what was probably meant."""
+
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse's; the words are kept for what may have to be said of them."""
+        self._given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Usage, message and hint, then exit code 2."""
+        super().error(message + self.hint(self._given))
+
+    def hint(self, words: Sequence[str]) -> str:
+        """What the options among the words may have been; of a parser of commands its first word that is none."""
+        commands = self._commands()
+        if commands:
+            # What follows a command, or what was meant for one, is the command's.
+            end = next((place + 1 for place, word in enumerate(words) if not word.startswith("-")), len(words))
+            return did_you_mean(words[:end], [*self._option_string_actions, *commands])
+        return did_you_mean(options_of(words), self._option_string_actions)
+
+    def _commands(self) -> list[str]:
+        return [name for action in self._actions if isinstance(action.choices, dict) for name in action.choices]
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Fills paragraphs, but leaves examples, which are there to be copied, as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("\n"):
+            return textwrap.indent(text.strip(), indent)
+        return super()._fill_text(text, width, indent)
