@@ -11,10 +11,10 @@ from cmsa.data.boxes import BoxesError
 from cmsa.structures import Box
 
 SIZE = 90, 120
-tenths = st.integers(1, 800).map(lambda number: number / 10)
+tenths, sides = (st.integers(least, 800).map(lambda number: number / 10) for least in (1, 10))
 
 
-@given(st.lists(st.tuples(tenths, tenths, tenths, tenths), max_size=MOST))
+@given(st.lists(st.tuples(tenths, tenths, sides, sides), max_size=MOST))
 def test_a_table_of_boxes_gives_the_boxes(numbers):
     boxes = tuple(Box(*four) for four in numbers)
     assert boxes_of_rows(rows_of_boxes(boxes), SIZE) == boxes

@@ -400,3 +400,11 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out.startswith("cmsa 0.")
+
+
+def test_a_value_that_begins_with_a_minus_gets_a_hint(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", "pose", "photo.png", "--box", "-5,0,20,40"])
+    assert stop.value.code == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.endswith("--box: expected one argument; a value that begins with a minus is written --box=-5...")

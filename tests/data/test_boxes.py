@@ -42,8 +42,15 @@ def test_usable_boxes_keep_their_places_and_numbers():
         ("box", "must be four numbers"),
         (None, "must be four numbers"),
         ({"x": 1}, "must be four numbers"),
-        ((1e-9, 1e-9, 1e-9, 1e-9), "longer side"),
-        ((-1e300, -1e300, 2e300, 2e300), "longer side"),
+        ((1e-9, 1e-9, 1e-9, 1e-9), "width and height must be 1 to 1,000,000 pixels"),
+        ((5, 5, 0.12, 30), r"box \(5.0, 5.0, 0.12, 30.0\): width and height must be 1 to 1,000,000 pixels"),
+        ((5, 5, 30, 0.12), "width and height must be 1 to 1,000,000 pixels"),
+        ((230.3 - 229.3, 1, 230.3 - 229.3, 0.9999999), None),
+        ((-1e300, -1e300, 2e300, 2e300), "width and height must be 1 to 1,000,000 pixels"),
+        ((1, 2, True, 4), "must be four numbers"),
+        (("1", "2", "3", "4"), "must be four numbers"),
+        ((1, 2, 3 + 1j, 4), "must be four numbers"),
+        ((1, 2, 10**400, 4), "must be four numbers"),
     ],
 )
 def test_bad_box_is_named_and_its_neighbours_stay(box, reason):
@@ -65,6 +72,14 @@ def test_single_box_is_a_list_of_one(given):
 @pytest.mark.parametrize("given", [[], np.zeros((0, 4)), ()])
 def test_no_boxes_are_an_empty_list(given):
     assert list_boxes(given) == []
+
+
+@pytest.mark.parametrize("kind", [bool, complex, "U4", "M8[s]"])
+def test_an_array_of_other_things_than_numbers_is_an_error(kind):
+    with pytest.raises(BoxesError, match=r"boxes are an array of numbers, got .* of the shape \(1, 4\)"):
+        list_boxes(np.ones((1, 4)).astype(kind))
+    with pytest.raises(BoxesError, match=r"of the shape \(\)"):
+        list_boxes(np.array(5))
 
 
 def test_four_boxes_are_not_one():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Usage, message and hint, then exit code 2."""
-        super().error(message + self.hint(self._given))
+        super().error(message + (_minus_hint(message) or self.hint(self._given)))
 
     def hint(self, words: Sequence[str]) -> str:
         """What the options among the words may have been; of a parser of commands its first word that is none."""
@@ -36,6 +37,12 @@ class Parser(argparse.ArgumentParser):
 
     def _commands(self) -> list[str]:
         return [name for action in self._actions if isinstance(action.choices, dict) for name in action.choices]
+
+
+def _minus_hint(message: str) -> str:
+    """What to write where argparse took a value such as ``-5,0,20,40`` for an option."""
+    named = re.fullmatch(r"argument (--[\w-]+): expected (?:one|at least one) argument", message)
+    return f"; a value that begins with a minus is written {named[1]}=-5..." if named else ""
 
 
 class HelpFormatter(argparse.HelpFormatter):

@@ -64,7 +64,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where to look", WHERE)
     boxes = where.add_mutually_exclusive_group()
     boxes.add_argument("--boxes", type=Path, help="COCO detection results with file_name or image_id")
-    boxes.add_argument("--box", type=parse_box, action="append", help="x,y,width,height in pixels; may be repeated")
+    boxes.add_argument(
+        "--box",
+        type=parse_box,
+        action="append",
+        help="x,y,width,height in pixels; may be repeated; --box=-5,0,20,40 where x is negative",
+    )
     boxes.add_argument("--detector", help="what finds the boxes, see below; without one each whole picture is one box")
     where.add_argument("--threshold", type=float, default=0.0, help="least score of a box, e.g. 0.5")
     where.add_argument("--min-size", type=float, default=0.0, help="least longer side of a box in pixels, e.g. 16")

@@ -20,8 +20,10 @@ from cmsa.structures import Box
 _ID_IN_NAME = re.compile(r"(?:COCO_\w+_)?(\d+)")
 _NAMED = 3
 _SHOWN = 80
-_SIDES = 1e-3, 1e6
-"""Pixels. Beyond these a box is no region of a picture, and the map to its crop would lose all digits."""
+_SIDES = 1, 1_000_000
+"""Pixels. Less is no region of a picture but mostly a share of its sides; with more, the map to the crop would lose all
+digits."""
+_ROUNDING = 1e-6
 
 
 class BoxesError(ValueError):
@@ -46,8 +48,9 @@ def usable_boxes(given: Iterable[object], height: int, width: int) -> tuple[dict
         try:
             box = entry if isinstance(entry, Box) else Box(*_four_numbers(entry))
             box.clip(height, width)
-            if not _SIDES[0] <= max(box.width, box.height) <= _SIDES[1]:
-                raise ValueError(f"box {box.xywh}: its longer side must be {_SIDES[0]:g} to {_SIDES[1]:g} pixels")
+            least, most = sorted((box.width, box.height))
+            if least < _SIDES[0] - _ROUNDING or most > _SIDES[1]:
+                raise ValueError(f"box {box.xywh}: width and height must be {_SIDES[0]} to {_SIDES[1]:,} pixels")
         except ValueError as error:
             reasons[place] = str(error)
         else:
@@ -59,10 +62,12 @@ def list_boxes(given: object) -> list[object]:
     """The entries of a list or an array of boxes; a single box is a list of one.
 
     Raises:
-        BoxesError: it is neither.
+        BoxesError: it is neither, or an array of something else than numbers.
     """
     if isinstance(given, Box):
         return [given]
+    if isinstance(given, np.ndarray) and (given.dtype.kind not in "iufO" or not given.ndim):
+        raise BoxesError(f"boxes are an array of numbers, got {given.dtype} of the shape {given.shape}")
     if isinstance(given, str | bytes | dict) or not isinstance(given, Iterable):
         raise BoxesError(f"boxes are a list or an array of x, y, width, height, got {type(given).__name__}")
     entries = list(given)
@@ -189,11 +194,23 @@ def _normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _four_numbers(entry: object) -> tuple[float, float, float, float]:
+def plain_numbers(entry: object) -> tuple[float, ...] | None:
+    """The numbers of a list, a row of an array or a tensor; None of text, truth values and the like."""
+    if isinstance(entry, str | bytes | dict) or not isinstance(entry, Iterable):
+        return None
+    values = entry.tolist() if hasattr(entry, "tolist") else list(entry)
+    values = [value.item() if hasattr(value, "item") else value for value in values]
     try:
-        x, y, width, height = (float(number) for number in entry)  # type: ignore[attr-defined]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"box {_short(entry)}: must be four numbers x, y, width, height") from error
+        return tuple(map(float, values)) if all(map(_is_number, values)) else None
+    except OverflowError:  # of a whole number that has too many digits
+        return None
+
+
+def _four_numbers(entry: object) -> tuple[float, float, float, float]:
+    numbers = plain_numbers(entry)
+    if numbers is None or len(numbers) != 4:
+        raise ValueError(f"box {_short(entry)}: must be four numbers x, y, width, height")
+    x, y, width, height = numbers
     return x, y, width, height
 
 

@@ -204,13 +204,13 @@ class Predictor:
             batch_size: crops at a time; bounds the memory.
 
         Returns:
-            Keypoints, head poses or class scores, in the order of the boxes. Boxes that have no area, lie outside
-            the picture or are no numbers have no value: see ``skipped``.
+            Keypoints, head poses or class scores, in the order of the boxes. Boxes that have no area, are less than a
+            pixel wide or high, lie outside the picture or are no numbers have no value: see ``skipped``.
 
         Raises:
             ImageError: the picture cannot be read.
-            BoxesError: the boxes are of no known kind, are corners without being called so, or their file cannot be
-                read.
+            BoxesError: the boxes are of no known kind or no array of numbers, are corners without being called so or
+                shares of the picture, a score is not 0 to 1, or their file cannot be read.
         """
         picture = read_image(image)
         cut = self._cut_one(image, boxes, picture, box_format)

@@ -78,6 +78,42 @@ def test_what_is_no_box_is_named(boxes, format, message):
         given_boxes(boxes, format)
 
 
+WRONG_VALUES = [
+    ([[1, 2, 30, 40, 0.5], [1, 2, 30, 40, 5]], r"box 1, \[1, 2, 30, 40\]: its score, .* must be 0 to 1, got 5"),
+    ([[1, 2, 30, 40, -1]], "must be 0 to 1, got -1"),
+    ([[1, 2, 30, 40, float("nan")]], "must be 0 to 1, got nan"),
+    ([[1, 2, 30, 40, 1, float("inf")]], "its class, the sixth number, must be finite, got inf"),
+    ([[0.1, 0.2, 0.12, 0.4], [0, 0, 1, 1]], r"box 0, \[0.1, 0.2, 0.12, 0.4\]: boxes are in pixels, and all numbers"),
+]
+
+
+@pytest.mark.parametrize("read", [given_boxes, listed_boxes])
+@pytest.mark.parametrize(("boxes", "told"), WRONG_VALUES)
+def test_values_out_of_their_range_are_named(read, boxes, told):
+    for given_as in (boxes, np.array(boxes)):
+        with pytest.raises(BoxesError, match=told):
+            read(given_as)
+
+
+@pytest.mark.parametrize("read", [given_boxes, listed_boxes])
+@pytest.mark.parametrize("kind", [bool, complex, "U4"])
+def test_arrays_of_other_things_than_numbers_are_refused(read, kind):
+    with pytest.raises(BoxesError, match="array of numbers"):
+        read(np.array([[1, 2, 30, 40]]).astype(kind))
+
+
+def test_tensors_and_object_arrays_of_numbers_are_boxes():
+    torch = pytest.importorskip("torch")
+    for boxes in (torch.tensor([[1, 2, 30, 40]]), [torch.tensor([1, 2, 30, 40])], np.array([[1, 2, 30, 40]], object)):
+        assert listed_boxes(boxes) == [(1, 2, 30, 40)]
+        assert xywh(given_boxes(boxes)) == [(1, 2, 30, 40)]
+
+
+def test_seven_numbers_are_told_whatever_they_stand_in():
+    with pytest.raises(BoxesError, match=r"box 0, \[1, 2, 3, 4, 5, 6, 7\]: a box is four numbers, five with .*, got 7"):
+        listed_boxes([[1, 2, 3, 4, 5, 6, 7]])
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (1, 7)])
 def test_an_array_of_other_columns_is_no_list_of_unusable_boxes(shape):
     with pytest.raises(BoxesError, match=rf"got the shape \({shape[0]}, {shape[1]}\)"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.data.boxes import BoxesError, list_boxes
+from cmsa.data.boxes import BoxesError, list_boxes, plain_numbers
 from cmsa.inference.detectors.detections import Detections
 from cmsa.structures import Box
 
@@ -24,6 +25,7 @@ class HasCorners(Protocol):
 
 
 _COLUMNS = 4, 5, 6
+_KINDS = "four numbers, five with a score, or six with a score and a class"
 _BEYOND = 0.1
 """How far a box may reach beyond the picture, as a share of its side, before its layout is doubted."""
 
@@ -42,8 +44,9 @@ def given_boxes(
         source: what results call these boxes.
 
     Raises:
-        BoxesError: the array has another shape, a number is not finite, a box has no area, or the layout is not the
-            one that was named.
+        BoxesError: the array has another shape or is not of numbers, a number is not finite, a box has no area, a score
+            is not 0 to 1, all boxes are shares of the picture and not pixels, or the layout is not the one that was
+            named.
 
     Examples:
         >>> found = given_boxes([[10, 20, 40, 90, 0.8]], "xyxy")
@@ -55,6 +58,7 @@ def given_boxes(
     table = _table(boxes)
     if format not in ("xywh", "xyxy"):
         raise BoxesError(f"boxes are in the format xywh or xyxy, got {format!r}")
+    _check_values(dict(enumerate(map(tuple, table.tolist()))))
     numbers = table[:, :4].copy()
     if format == "xyxy":
         numbers[:, 2:] -= numbers[:, :2]
@@ -83,7 +87,8 @@ def listed_boxes(boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] |
         The entries in their order, as x, y, width, height; what is no four, five or six numbers is left as it is.
 
     Raises:
-        BoxesError: it is no list or array, there is no such format, or the layout is not the one that was named.
+        BoxesError: it is no list or array of numbers, a score is not 0 to 1, all boxes are shares of the picture and
+            not pixels, there is no such format, or the layout is not the one that was named.
     """
     if isinstance(boxes, Detections):
         return list(boxes.boxes)
@@ -92,9 +97,15 @@ def listed_boxes(boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] |
     if format not in ("xywh", "xyxy"):
         raise BoxesError(f"boxes are in the format xywh or xyxy, got {format!r}")
     entries = list_boxes(boxes)
-    rows = {place: row for place, entry in enumerate(entries) if (row := _row(entry)) is not None}
-    if entries and not rows and isinstance(boxes, np.ndarray):
-        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array, got the shape {boxes.shape}")
+    found = {place: row for place, entry in enumerate(entries) if (row := _row(entry)) is not None}
+    usual = {place: row for place, row in found.items() if len(row) in _COLUMNS}
+    if entries and not usual and isinstance(boxes, np.ndarray):
+        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array of numbers, got the shape {boxes.shape}")
+    wrong = next((place for place, row in found.items() if len(row) > max(_COLUMNS)), None)
+    if wrong is not None:
+        raise BoxesError(f"box {wrong}, {_text(found[wrong], None)}: a box is {_KINDS}, got {len(found[wrong])}")
+    _check_values(usual)
+    rows = {place: row[:4] for place, row in usual.items()}
     if format == "xyxy":
         corners = rows
         rows = {place: (x, y, right - x, bottom - y) for place, (x, y, right, bottom) in corners.items()}
@@ -110,29 +121,46 @@ def listed_boxes(boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] |
 
 
 def _row(entry: object) -> tuple[float, ...] | None:
-    """The first four of four, five or six numbers; None of anything else."""
-    if isinstance(entry, Box | str | bytes):
-        return None
-    try:
-        numbers = tuple(float(number) for number in entry)  # type: ignore[attr-defined]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers[:4] if len(numbers) in _COLUMNS else None
+    """The numbers of an entry; None of a ``Box``, and of what is no numbers."""
+    return None if isinstance(entry, Box) else plain_numbers(entry)
 
 
 def _table(boxes: Any) -> NDArray[np.float64]:
+    if not isinstance(boxes, Iterable) or isinstance(boxes, str | bytes):
+        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array of numbers, got {type(boxes).__name__}")
+    rows = [box.xywh if isinstance(box, Box) else box for box in boxes]
     try:
-        table = np.array([box.xywh if isinstance(box, Box) else box for box in boxes], dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        shape = np.shape(rows)
+    except ValueError as error:
         raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array of numbers ({error})") from error
-    if table.size == 0:
-        return np.zeros((0, 4))
-    if table.ndim != 2 or table.shape[1] not in _COLUMNS:
-        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array, got the shape {table.shape}")
-    wrong = np.flatnonzero(~np.isfinite(table).all(axis=1))
-    if wrong.size:
-        raise BoxesError(f"box {wrong[0]}, {_text(table[wrong[0]])}: every number must be finite")
+    numbers = [plain_numbers(row) for row in rows]
+    wrong = next((place for place, row in enumerate(numbers) if row is None), None)
+    if len(shape) == 2 and wrong is not None:
+        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array of numbers, and box {wrong} is {rows[wrong]!r}")
+    if rows and (len(shape) != 2 or shape[1] not in _COLUMNS):
+        raise BoxesError(f"boxes are an (N, 4), (N, 5) or (N, 6) array of numbers, got the shape {shape}")
+    table = np.array(numbers, dtype=np.float64).reshape(len(rows), -1 if rows else 4)
+    endless = np.flatnonzero(~np.isfinite(table[:, :4]).all(axis=1))
+    if endless.size:
+        raise BoxesError(f"box {endless[0]}, {_text(table[endless[0]])}: every number must be finite")
     return table
+
+
+def _check_values(rows: Mapping[int, Sequence[float]]) -> None:
+    """Refuse scores that are none, and boxes that are shares of the picture."""
+    for place, row in rows.items():
+        if len(row) > 4 and not 0 <= row[4] <= 1:
+            raise BoxesError(f"box {place}, {_text(row)}: its score, the fifth number, must be 0 to 1, got {row[4]:g}")
+        if len(row) > 5 and not math.isfinite(row[5]):
+            raise BoxesError(f"box {place}, {_text(row)}: its class, the sixth number, must be finite, got {row[5]:g}")
+    # Of one pixel in the corner as much would be true, but for its sides.
+    shares = all(0 <= number <= 1 for row in rows.values() for number in row[:4])
+    if shares and any(0 < number < 1 for row in rows.values() for number in row[2:4]):
+        place, row = next(iter(rows.items()))
+        raise BoxesError(
+            f"box {place}, {_text(row)}: boxes are in pixels, and all numbers of these are 0 to 1: multiply them by "
+            "the width and height of the picture"
+        )
 
 
 def _doubt(rows: Sequence[Sequence[float]], size: tuple[int, int]) -> None:
@@ -161,5 +189,5 @@ def _supervision_table(boxes: Any) -> NDArray[np.float64]:
     return np.concatenate(columns, axis=1)
 
 
-def _text(row: Iterable[float]) -> str:
-    return "[" + ", ".join(f"{number:g}" for number in list(row)[:4]) + "]"
+def _text(row: Iterable[float], most: int | None = 4) -> str:
+    return "[" + ", ".join(f"{number:g}" for number in list(row)[:most]) + "]"
