@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from cmsa.data.boxes import DetectionFile, list_boxes
 from cmsa.inference.detectors import Detector, Selection, make_detector
+from cmsa.inference.detectors.looked_up import DetectionFileDetector, GivenBoxes
 from cmsa.inference.heads import PREFIX, make_head_detector
 from cmsa.models.base import BaseNetwork
 from cmsa.models.create import load_weights
@@ -52,3 +55,37 @@ def chosen_detector(text: str, task: Task, selection: Selection | None, threads:
     if selection is not None and selection.score > 0:
         defaults["score"] = selection.score
     return make_detector(text, threads=threads, **defaults)
+
+
+def chosen_boxes(
+    task: Task,
+    path: str | Path | None,
+    box: Sequence[object] | None,
+    detector: str | None,
+    selection: Selection | None,
+    threads: int | None,
+) -> tuple[Detector | None, DetectionFile | None]:
+    """What finds the boxes, and the file of boxes, if it is one.
+
+    Args:
+        task: that the boxes are for.
+        path: of a COCO detection file.
+        box: one box or several, the same for every picture.
+        detector: what ``chosen_detector`` takes.
+        selection: whose least score the detector is to know; it is not applied yet.
+        threads: of the detector.
+
+    Raises:
+        ValueError: two of the three are given, or what is given cannot be read.
+    """
+    if sum(given is not None for given in (path, box, detector)) > 1:
+        raise ValueError("give a file of boxes, the boxes themselves or a detector, not two of them")
+    if box is not None:
+        return GivenBoxes(list_boxes(box)), None
+    if path is not None:
+        found: Detector = DetectionFileDetector(path, task.category)
+    elif detector is not None:
+        found = chosen_detector(detector, task, selection, threads)
+    else:
+        return None, None
+    return found, found.file if isinstance(found, DetectionFileDetector) else None

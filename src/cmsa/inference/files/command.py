@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from cmsa.data.boxes import BoxesError, DetectionFile, list_boxes
+from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.export.converted import fastest_at_hand
 from cmsa.files.whole import refuse_unwritable
 from cmsa.inference.applies import may_move, refuse_idle
-from cmsa.inference.chosen import chosen_detector, chosen_model, chosen_task
-from cmsa.inference.detectors import Detector, Selection
-from cmsa.inference.detectors.looked_up import DetectionFileDetector, GivenBoxes
+from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
+from cmsa.inference.detectors import Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat
 from cmsa.inference.files.results import RESULTS
@@ -27,7 +26,6 @@ from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Notice, Reading, Source, SourceFinder, read_frames
 from cmsa.runtime.sessions import Precision, Runtime
-from cmsa.tasks import Task
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,7 +126,7 @@ def predict_files(
         predictor = Predictor(
             model, device=device, threads=threads, runtime=runtime, precision=precision, exported=exported
         )
-        found, file = _detector(predictor.task, boxes, box, detector, selection, threads)
+        found, file = chosen_boxes(predictor.task, boxes, box, detector, selection, threads)
         asked = {"save_video": save_video, "track": track, "smooth": smooth, "top": top is not None, "cube": cube}
         refuse_idle(
             asked | (reading or Reading()).asked() | (selection or Selection()).asked(),
@@ -209,28 +207,6 @@ def _sources(
     listed = list(found)
     sources = [source for source in listed if isinstance(source, Source)]
     return listed, len(sources) if all(source.kind == "picture" for source in sources) else None
-
-
-def _detector(
-    task: Task,
-    path: str | Path | None,
-    box: Sequence[object] | None,
-    detector: str | None,
-    selection: Selection | None,
-    threads: int | None,
-) -> tuple[Detector | None, DetectionFile | None]:
-    """What finds the boxes, and the file of boxes, if it is one."""
-    if sum(given is not None for given in (path, box, detector)) > 1:
-        raise ValueError("give a file of boxes, the boxes themselves or a detector, not two of them")
-    if box is not None:
-        return GivenBoxes(list_boxes(box)), None
-    if path is not None:
-        found: Detector = DetectionFileDetector(path, task.category)
-    elif detector is not None:
-        found = chosen_detector(detector, task, selection, threads)
-    else:
-        return None, None
-    return found, found.file if isinstance(found, DetectionFileDetector) else None
 
 
 def _check_names(file: DetectionFile | None, sources: Sequence[Source | Notice]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,6 +41,21 @@ def write_results(lines: Path, task: Task) -> list[Path]:
     if task.columns:
         written.append(_whole(base.with_suffix(".csv"), lambda file: _write_table(file, lines, task)))
     return written
+
+
+def set_aside(lines: Path, tell: Callable[[str], None]) -> None:
+    """Give an earlier run's lines another name: a service that begins again must not lose a night's results.
+
+    Args:
+        lines: of the ``results.jsonl``; nothing is done where there are none.
+        tell: called with what was done.
+    """
+    if not lines.exists() or not lines.stat().st_size:
+        return
+    number = next(n for n in count(2) if not lines.with_name(f"results-{n}.jsonl").exists())
+    kept = lines.with_name(f"results-{number}.jsonl")
+    lines.rename(kept)
+    tell(f"{lines} is of an earlier run and is now {kept.name}; --resume would have gone on with it")
 
 
 def entries(lines: Path) -> Iterator[Record]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 from cmsa.data.boxes import DetectionFile
 from cmsa.inference.files.drawing import Drawing
 from cmsa.inference.files.lines import notice_line, result_line
-from cmsa.inference.files.results import RESULTS, write_results
+from cmsa.inference.files.results import RESULTS, set_aside, write_results
 from cmsa.inference.files.summary import KEPT, Summary
 from cmsa.inference.jsonl import Record, ResultLines, read_results
 from cmsa.inference.pipeline import FrameResult
@@ -129,7 +128,7 @@ class FileRun:
         if self._lines is None:
             # Only now, for a run that does nothing must not take away what an earlier one did.
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._set_aside()
+            set_aside(self.path, self.tell)
             self._lines = ResultLines(self.path)
             for early in self._early:
                 self._lines.write(early)
@@ -138,24 +137,9 @@ class FileRun:
         self._write(line)
         if self.drawing is not None:
             self.drawing.add(result)
-        for left_out in line.get("skipped", ()):
-            summary.skipped.add(f"{frame.label}, box {left_out['box']}", left_out["reason"])
-        summary.done += 1
-        summary.values += len(result.values)
-        summary.whole += result.whole
-        if not result.detections.boxes and not line.get("skipped"):
-            summary.empty.add(frame.label)
+        summary.count(frame.label, line)
         if len(summary.shown) < KEPT:
             summary.shown.append((frame.label, list(result.values)))
-
-    def _set_aside(self) -> None:
-        """Give an earlier run's lines another name: a service that begins again must not lose a night's results."""
-        if not self.path.exists() or not self.path.stat().st_size:
-            return
-        number = next(n for n in count(2) if not self.path.with_name(f"results-{n}.jsonl").exists())
-        kept = self.path.with_name(f"results-{number}.jsonl")
-        self.path.rename(kept)
-        self.tell(f"{self.path} is of an earlier run and is now {kept.name}; --resume would have gone on with it")
 
     def _write(self, record: Record) -> None:
         if self._lines is not None:

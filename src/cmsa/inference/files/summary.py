@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from cmsa.inference.detectors.looked_up import WHOLE
 from cmsa.structures import Value
 
 KEPT = 20
@@ -53,6 +55,17 @@ class Summary:
     files: list[Path] = field(default_factory=list)
     drawn: Path | None = None
     shown: list[tuple[str, Sequence[Value]]] = field(default_factory=list)
+
+    def count(self, label: str, line: Mapping[str, Any]) -> None:
+        """One more picture or frame, by its line of ``results.jsonl``."""
+        skipped = line.get("skipped", ())
+        for left_out in skipped:
+            self.skipped.add(f"{label}, box {left_out['box']}", left_out["reason"])
+        self.done += 1
+        self.values += len(line["predictions"])
+        self.whole += line["detector"] == WHOLE
+        if not line["predictions"] and not skipped:
+            self.empty.add(label)
 
     @property
     def exit_code(self) -> int:
