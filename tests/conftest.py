@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ torch.set_num_threads(1)
 # A machine that trains in the background is slow now and then, and that is no failure.
 settings.register_profile("cmsa", deadline=None, max_examples=50)
 settings.load_profile("cmsa")
+
+# A shell's job in the background ignores Ctrl-C, and so would the processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
