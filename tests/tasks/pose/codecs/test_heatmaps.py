@@ -231,6 +231,14 @@ def test_impossible_codecs_are_refused() -> None:
         Dark((32, 24), (32, 24), sigma=0)
 
 
+@pytest.mark.parametrize("kind", [Dark, UDP])
+def test_the_smallest_codec_of_heatmaps(kind: type[HeatmapCodec]) -> None:
+    """A map of 3x3 has one pixel with neighbours all around."""
+    codec = kind((3, 3), (3, 3))
+    point = torch.tensor([[[1.2, 0.7]]])
+    torch.testing.assert_close(codec.decode(encoded(codec, point)[0])[0], point, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_people_look_at_peaks_at_the_score(kind, generator):
     output = torch.randn(2, 3, 32, 24, generator=generator)

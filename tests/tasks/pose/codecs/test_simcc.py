@@ -103,6 +103,24 @@ def test_weights_end_three_sigma_outside() -> None:
     assert nothing["probabilities"].isfinite().all()
 
 
+@pytest.mark.parametrize("far", [1e4, 1e30, math.inf, -math.inf])
+@pytest.mark.parametrize("sigma", [None, 0.0])
+def test_a_point_however_far_outside_costs_nothing(far: float, sigma: float | None) -> None:
+    """Neither does its square, which is more than float32 holds."""
+    codec = SimCC((8, 4), (8, 4), sigma)
+    targets = codec.encode(torch.tensor([[[far, 2.0], [1.0, far], [1.0, 2.0]]]), torch.ones(1, 3))
+    assert targets["weight"].tolist() == [[0, 0, 1]]
+    alone = codec.encode(torch.tensor([[[1.0, 2.0]]]), torch.ones(1, 1))
+    output = torch.randn(1, 3, 24, generator=torch.Generator().manual_seed(4))
+    assert codec.loss(output, targets).item() == pytest.approx(codec.loss(output[:, 2:], alone).item(), rel=1e-6)
+
+
+def test_the_smallest_input() -> None:
+    codec = SimCC((2, 2), (2, 2))
+    point = torch.tensor([[[0.25, 0.75]]])
+    torch.testing.assert_close(codec.decode(logits_of(codec, point))[0], point, atol=1e-3, rtol=0)
+
+
 def test_the_loss_by_hand_and_its_least_value() -> None:
     codec = SimCC((8, 4), (8, 4))
     targets = codec.encode(torch.tensor([[[1.0, 3.0], [2.0, 6.0]]]), torch.tensor([[1, 0]]))
