@@ -126,3 +126,15 @@ def test_what_is_no_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     (tmp_path / "README.md").write_text("# cmsa\n\nVision: on low: resolution\n", encoding="utf-8")
     assert main(["view", str(tmp_path / "README.md"), "--out", str(tmp_path / "x.png")]) == 2
     assert capsys.readouterr().err.strip().endswith("README.md is no recipe: line 3 is not YAML")
+
+
+def test_what_train_would_refuse_is_shown_with_a_word(
+    store: CropStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "seen.png"
+    words = ["--data.train", f"[{store.folder}]", "--model.input_size", str(list(SIZE)), "--optimizer.batch_size", "4"]
+    assert main(["view", "pose_finetune", *words, "--data.antialias", "false", "--out", str(out)]) == 0
+    assert out.is_file()
+    assert f"cmsa view: cmsa train would refuse this: {store.folder}: crops are averaged" in capsys.readouterr().err
+    assert main(["view", "pose_finetune", *words, "--data.antialias", "true", "--out", str(out)]) == 0
+    assert not capsys.readouterr().err

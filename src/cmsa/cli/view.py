@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from cmsa.cli.arguments import parse_count
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.data.store import CropStore
     from cmsa.files.whole import refuse_unwritable
     from cmsa.training.recipe import load_recipe
+    from cmsa.training.starting_point import check_antialiasing
     from cmsa.training.view import view_recipe, view_store
     from cmsa.visualization.picture_file import check_picture_path, save_picture
 
@@ -56,6 +58,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         recipe = load_recipe(options.recipe, rest + seed)
         make_missing(recipe.data.prepare, recipe.data.train)
         sheet = view_recipe(recipe, options.count, options.recipe)
+        try:
+            check_antialiasing(recipe, CropStore.open(recipe.data.train[0]))
+        except ValueError as error:
+            print(f"cmsa view: cmsa train would refuse this: {error}", file=sys.stderr)
     save_picture(sheet, out)
     print(f"drew {out.absolute()}")
     return 0

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNDISTURBED = "none"
+ROBUSTNESS = "robustness.json"
+"""Name of the file, which a report reads."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def robustness(
     from rich.progress import Progress
 
     if out:
-        refuse_unwritable(out / "robustness.json")
+        refuse_unwritable(out / ROBUSTNESS)
     evaluation = open_evaluation(recipe, weights, device)
     kinds = disturbances(evaluation.trained.description.input_size[0])
     console, rows = Console(), []
@@ -101,7 +103,7 @@ def robustness(
         flip = f"flip test {'on' if flip_test else 'off'}"
         save_curves(out / "robustness.png", [_panel(rows, kind, score) for kind in kinds], score, f"{weights}, {flip}")
         content = {"weights": weights, "flip_test": flip_test, "seed": recipe.seed, "score": score}
-        with whole_file(out / "robustness.json") as written:
+        with whole_file(out / ROBUSTNESS) as written:
             listed = without_nan(content | {"rows": [asdict(row) for row in rows]})
             written.write_text(json.dumps(listed, indent=1, allow_nan=False), encoding="utf-8")
     return rows

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cmsa.evaluation.robustness import ROBUSTNESS
 from cmsa.experiments.figures import Steps, plot_robustness
 from cmsa.experiments.page import Figure, Photo, Section
 from cmsa.experiments.runs import Run
 from cmsa.files.read_json import read_json
 
-ROBUSTNESS, GALLERY = "robustness.json", "gallery"
+GALLERY = "gallery"
 
 
 def robustness_section(task: str, cells: Mapping[str, Sequence[Run]]) -> Section:

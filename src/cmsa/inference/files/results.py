@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
+from cmsa.files.whole import whole_file
 from cmsa.inference.jsonl import read_results
 from cmsa.tasks import Task
 
@@ -37,9 +39,13 @@ def write_results(lines: Path, task: Task) -> list[Path]:
         OSError: the folder cannot be written to.
     """
     base = lines.parent / task.result_name
-    written = [_whole(base.with_suffix(".json"), lambda file: _write_entries(file, lines))]
+    written = [base.with_suffix(".json")]
+    with _whole_text(written[0]) as file:
+        _write_entries(file, lines)
     if task.columns:
-        written.append(_whole(base.with_suffix(".csv"), lambda file: _write_table(file, lines, task)))
+        written.append(base.with_suffix(".csv"))
+        with _whole_text(written[1]) as file:
+            _write_table(file, lines, task)
     return written
 
 
@@ -86,13 +92,7 @@ def _write_table(file: TextIO, lines: Path, task: Task) -> None:
         rows.writerows([*start, *row] for row in task.rows(entry))
 
 
-def _whole(path: Path, write: Any) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            write(file)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return path
+@contextmanager
+def _whole_text(path: Path) -> Iterator[TextIO]:
+    with whole_file(path) as made, made.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        yield file
