@@ -16,7 +16,7 @@ from torch import nn
 
 from cmsa.models import CMSA
 from cmsa.models.heads.heatmap import MixerFusion
-from cmsa.models.registry import VARIANTS
+from cmsa.models.variants import VARIANTS
 
 # Each pytest worker is a process of its own: with more threads they would wait for each other.
 torch.set_num_threads(1)

@@ -131,3 +131,18 @@ def test_import_is_quiet_and_leaves_heavy_packages_alone():
     assert done.returncode == 0, f"from cmsa import * failed, or imported: {done.stderr}"
     assert done.stdout == ""
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "loaded"),
+    [
+        ("from cmsa import Predictor, create_model; create_model('cmsa_n', 'pose')", "False"),
+        ("import timm, cmsa; timm.create_model('cmsa_n', features_only=True)", "True"),
+        ("import cmsa, cmsa.models.registry, timm; timm.create_model('cmsa_n', features_only=True)", "True"),
+    ],
+    ids=["ours", "timm first", "cmsa first"],
+)
+def test_timm_is_waited_for_only_where_it_is_used(code, loaded):
+    code += "; import sys; print('timm' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == loaded, done.stderr

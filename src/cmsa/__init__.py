@@ -6,6 +6,7 @@ help of the command line need not wait for PyTorch.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -63,3 +64,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(globals().keys() | set(__all__))
+
+
+if "timm" in sys.modules:
+    import_module("cmsa.models.registry")

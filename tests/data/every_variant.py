@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cmsa.models.registry import VARIANTS
+from cmsa.models.variants import VARIANTS
 
 LARGE = ("cmsa_b", "cmsa_l")
 EVERY_VARIANT = [

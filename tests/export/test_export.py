@@ -15,7 +15,7 @@ from cmsa.export.formats import read_constants
 from cmsa.export.graph import ExportedGraph
 from cmsa.export.run import ExportOptions, export_formats
 from cmsa.models import create_model
-from cmsa.models.registry import VARIANTS
+from cmsa.models.variants import VARIANTS
 from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.sessions import open_exported
 from cmsa.tasks import task_of

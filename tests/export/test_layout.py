@@ -9,7 +9,7 @@ from torch import nn
 from cmsa.export.layout import DeployedNetwork, deploy
 from cmsa.export.layout_head import from_cells, to_cells
 from cmsa.models import create_model
-from cmsa.models.registry import VARIANTS
+from cmsa.models.variants import VARIANTS
 
 TOLERANCE = 1e-9
 

@@ -144,6 +144,9 @@ def test_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
 def test_timm_says_which_weights_there_are() -> None:
     import timm
 
+    import cmsa.models.registry
+
+    assert set(cmsa.models.registry.VARIANTS) <= set(timm.list_models("cmsa_*"))
     with pytest.raises(ValueError, match=r"no weights of cmsa_s.*cmsa_s_pose_32x24"):
         timm.create_model("cmsa_s", pretrained=True)
     model = create_model("cmsa_n", "classification", pretrained=True)

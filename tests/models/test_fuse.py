@@ -10,8 +10,8 @@ from torch import nn
 from cmsa.models import CMSA, create_model, fuse
 from cmsa.models.attention import WindowAttention
 from cmsa.models.attention_parts import TABLE_5
-from cmsa.models.registry import VARIANTS
 from cmsa.models.reparam import ConvNorm
+from cmsa.models.variants import VARIANTS
 
 TOLERANCE = 1e-9
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from cmsa.models import CMSA, create_model
 from cmsa.models.heads.classifier import LastMap
-from cmsa.models.registry import VARIANTS
+from cmsa.models.variants import VARIANTS
 
 
 def count(module: nn.Module) -> int:

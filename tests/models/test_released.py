@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cmsa.models import CMSA, create_model, load_released, load_weights
-from cmsa.models.registry import VARIANTS
 from cmsa.models.released import convert_released, to_released
 from cmsa.models.released_format import (
     ReleasedFormatError,
@@ -19,6 +18,7 @@ from cmsa.models.released_format import (
     read_released,
     released_configuration,
 )
+from cmsa.models.variants import VARIANTS
 from cmsa.models.windows import Window
 
 CASE = Path(__file__).parent / "data" / "released_case.safetensors"

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import timm
-
 from cmsa.models.attention_parts import check_strides
 from cmsa.models.backbones import BackboneNetwork, Builder, Interpolation, backbone_names, find_backbone
 from cmsa.models.base import BaseNetwork, Size
@@ -18,11 +16,11 @@ from cmsa.models.heads.table import head_of
 from cmsa.models.hub import HubModel
 from cmsa.models.network import CMSA
 from cmsa.models.pretrained import weights_name
-from cmsa.models.registry import VARIANTS
-from cmsa.models.timm_backbones import PREFIX, TimmNetwork
+from cmsa.models.variants import VARIANTS
 from cmsa.models.weights import load_tensors, read_weights
 from cmsa.shipped import shipped_weights
 
+PREFIX = "timm/"
 PRETRAINED_BACKBONE = "pretrained_backbone"
 """The option that says where numbers come from, not what is built: it is not written into weights."""
 
@@ -83,11 +81,16 @@ def _builder(name: str) -> Callable[..., BaseNetwork]:
     """What makes a network of this name from ``input_size`` and options."""
     if name in VARIANTS:
         return partial(CMSA, **VARIANTS[name])
+    # timm takes as long to import as PyTorch does.
     if name.startswith(PREFIX):
+        from cmsa.models.timm_backbones import TimmNetwork
+
         return partial(TimmNetwork, name.removeprefix(PREFIX))
     own = find_backbone(name)
     if own is not None:
         return partial(_own_network, own)
+    import timm
+
     there = ", ".join([*VARIANTS, *backbone_names(), f"{PREFIX}NAME for any network of timm"])
     similar = f" (did you mean {PREFIX}{name}?)" if timm.is_model(name) else ""
     raise ValueError(f"no model {name!r}{similar}; there are {there}")

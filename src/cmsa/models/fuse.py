@@ -6,7 +6,6 @@ import copy
 from typing import TypeVar
 
 import torch
-from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -59,6 +58,8 @@ def fuse(model: Network) -> Network:
     _fuse_children(fused)
     foreign = "backbone." if isinstance(fused, BackboneNetwork) else None
     if isinstance(fused, BackboneNetwork):
+        from timm.utils.model import reparameterize_model
+
         fused.backbone = reparameterize_model(fused.backbone)
     left = [
         name

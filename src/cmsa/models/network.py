@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers.drop import DropPath
-from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttention, WindowAttention, to_nchw, to_nhwc
 from cmsa.models.attention_parts import AttentionKind, AttentionParts
 from cmsa.models.base import BaseNetwork, Size
+from cmsa.models.layers import DropPath, Mlp
 from cmsa.models.reparam import RepConv
 from cmsa.models.resizing import fit_bias_tables
 from cmsa.models.windows import Window, ceil_divide

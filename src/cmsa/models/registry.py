@@ -1,4 +1,8 @@
-"""The variants by name, and their timm entry points."""
+"""The variants as models of timm: importing this makes ``timm.create_model("cmsa_s")`` work.
+
+``import cmsa`` does so where timm has been imported before. Else it is left to who wants it, for importing timm takes
+as long as importing PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +12,9 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import nn
 
 from cmsa.models.network import CMSA
+from cmsa.models.variants import VARIANTS
 from cmsa.shipped import shipped_names
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    # Ours, for small devices: a quarter of S's multiply-adds, most of them taken from the full-resolution stage.
-    "cmsa_n": {
-        "dims": (48, 96, 128),
-        "depths": (1, 3, 2),
-        "heads": ((1, 1, 1), (2, 2), (2, 2)),
-        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
-    },
-    "cmsa_s": {
-        "dims": (96, 160, 224),
-        "depths": (2, 4, 3),
-        "heads": ((2, 2, 1), (3, 3), (4, 4)),
-        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
-    },
-    "cmsa_b": {
-        "dims": (128, 192, 256),
-        "depths": (2, 4, 3),
-        "heads": ((1, 2, 1), (3, 4), (4, 5)),
-        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
-    },
-    "cmsa_l": {
-        "dims": (128, 256, 320),
-        "depths": (2, 4, 3),
-        "heads": ((1, 2, 1), (3, 3), (4, 4)),
-        "kv_strides": ((2, 2, 1), (2, 2), (1, 2)),
-    },
-}
-"""The paper's S, B and L, and our N. B's second stage has 3 and 4 heads, as the authors' release; Table 1 says 3 and 3,
-which would be 5.50 M parameters for pose instead of 5.72 M, and no checkpoint of the release would fit."""
 
 _DEFAULT_CONFIG = {
     "url": "",

@@ -15,7 +15,6 @@ from cmsa.models.base import Size
 from cmsa.models.description import Description
 from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.network import CMSA
-from cmsa.models.registry import VARIANTS
 from cmsa.models.released_format import (
     BIASES,
     INDICES,
@@ -31,6 +30,7 @@ from cmsa.models.released_format import (
     tensor_of,
 )
 from cmsa.models.reparam import RepConv
+from cmsa.models.variants import VARIANTS
 from cmsa.models.weights import save_weights
 from cmsa.models.windows import Window
 from cmsa.structures import COCO

@@ -14,7 +14,6 @@ from torch import nn
 from cmsa.models.backbones import BackboneNetwork, Interpolation, round_up
 from cmsa.models.base import Size
 
-PREFIX = "timm/"
 MAPS = 4
 """By default the head takes the last four maps, strides 4 to 32 of most networks, or as many as there are."""
 

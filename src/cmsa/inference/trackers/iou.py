@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from cmsa.structures import Box
 
@@ -53,6 +52,8 @@ class IouTracker:
 
     def __call__(self, boxes: Sequence[Box]) -> list[int]:
         """The ids of the boxes of the next frame, counted from 1; every box has one, and no two the same."""
+        from scipy.optimize import linear_sum_assignment
+
         overlaps = box_iou([track.box for track in self._tracks], boxes)
         # A pair that overlaps too little must not keep others from their best.
         rows, columns = linear_sum_assignment(np.where(overlaps < self.minimum_iou, 0.0, overlaps), maximize=True)
