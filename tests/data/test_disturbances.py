@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,15 @@ def noise() -> CropStore:
 
 def distance(one: CropStore, other: CropStore) -> float:
     return float(np.abs(one.crops.astype(float) - other.crops).mean())
+
+
+def test_another_process_gets_the_disturbed_crops(noise: CropStore) -> None:
+    """Not the file's, which a store that is opened anew would hold."""
+    worse = disturbed(noise, KINDS["noise"], KINDS["noise"].strengths[-1])
+    copy = pickle.loads(pickle.dumps(worse))
+    np.testing.assert_array_equal(copy.crops, worse.crops)
+    np.testing.assert_array_equal(copy.labels["matrix"], worse.labels["matrix"])
+    assert copy.spec == worse.spec
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

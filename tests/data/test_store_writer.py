@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import cmsa.data.store_writer
 from cmsa.data.crops import CropSpec
 from cmsa.data.image import read_image
 from cmsa.data.store import CropStore, StoreError
-from cmsa.data.store_writer import CropSource, build_store
+from cmsa.data.store_writer import CropSource, _reserve, build_store
 from cmsa.geometry.affine import apply_affine
 
 
@@ -247,6 +249,43 @@ def test_too_little_disk_is_said_before_the_work(
     monkeypatch.setattr(cmsa.data.store_writer.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(StoreError, match="GB are needed"):
         build(tmp_path / "s.crops", sources)
+
+
+def refused(*_: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+
+@pytest.mark.parametrize("answer", ["missing", "refused"])
+def test_a_file_takes_its_room_where_none_can_be_asked_for(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS, or in some file systems: a sparse file of which the disk has the first and last bytes only."""
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.write(b"head")
+        file.seek(3_000_000)
+        file.write(b"tail")
+    content = path.read_bytes()
+    if path.stat().st_blocks * 512 > len(content):
+        pytest.skip("this file system keeps no holes")
+    if answer == "missing":
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", refused)
+    _reserve(path)
+    assert path.stat().st_blocks * 512 >= len(content)
+    assert path.read_bytes() == content
+
+
+def test_a_disk_that_refuses_a_file_its_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "crops.npy").write_bytes(bytes(99))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreError, match=r"crops\.npy: cannot be written \(No space left on device\)"):
+        _reserve(tmp_path / "crops.npy")
+    assert not (tmp_path / "crops.npy").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -136,6 +137,16 @@ def test_two_runs_do_not_write_into_one_file(tmp_path):
             ResultLines(path)
         assert len(list(read_results(path))) == 1
     ResultLines(path).close()
+
+
+def test_a_drive_without_locks_is_written_to(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    with ResultLines(tmp_path / "results.jsonl") as lines:
+        lines.write({"file": "a.png"})
+    assert len(list(read_results(tmp_path / "results.jsonl"))) == 1
 
 
 def test_windows_is_told_to_leave_the_ends_of_lines_alone(tmp_path, monkeypatch):

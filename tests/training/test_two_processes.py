@@ -59,6 +59,8 @@ def train_until_stopped(recipe: Path, run: Path, number: int, *options: str) -> 
     """Start two processes, stop the first one when a checkpoint of theirs is there, and wait for both."""
     command = [sys.executable, "-m", "cmsa", "train", str(recipe), "--out", str(run), *options]
     command += ["--accelerator", "cpu", "--devices", "2", "--threads", "1", "--checkpoint-minutes", "0"]
+    # Should this test be killed, they would go on for ever.
+    command += ["--max-time", "00:00:20:00"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     last = run / "last.ckpt"
     before = last.stat().st_mtime_ns if last.exists() else 0

@@ -93,8 +93,10 @@ class CropStore:
         return len(self.crops)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Worker processes map the file again instead of receiving every crop.
-        return CropStore.open, (self.folder,)
+        # Worker processes map the file again instead of receiving every crop; what was made in memory has no file.
+        if isinstance(self.crops, np.memmap):
+            return CropStore.open, (self.folder,)
+        return CropStore, (self.folder, self.crops, self.labels, self.spec, self.meta, self.truth)
 
     def keypoint_set(self) -> KeypointSet:
         """What the labels ``keypoints`` mean; stores of format 1 hold COCO's and do not say so."""

@@ -7,6 +7,7 @@ otherwise.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -283,13 +284,25 @@ def _open_work(
 
 def _reserve(path: Path) -> None:
     """Take the disk's blocks of a file now: others may fill the disk while it is written to through memory."""
+    try:
+        with path.open("r+b") as file:
+            _take_room(file)
+    except OSError as error:
+        path.unlink()
+        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _take_room(file: BinaryIO, chunk: int = 1 << 20) -> None:
     if hasattr(os, "posix_fallocate"):
         try:
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            return os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         except OSError as error:
-            path.unlink()
-            raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+    # As on macOS, and in some file systems: a hole gets its blocks by being written to.
+    while block := file.read(chunk):
+        file.seek(-len(block), os.SEEK_CUR)
+        file.write(block)
 
 
 def _rows(sources: Sequence[CropSource]) -> list[slice]:

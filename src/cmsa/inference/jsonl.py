@@ -86,6 +86,8 @@ class ResultLines:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ResultsError(f"{self.path}: another run writes into it") from error
+        except OSError:  # nor on some network drives
+            return
 
     def _read(self) -> None:
         for record, end in _records(self.path):
