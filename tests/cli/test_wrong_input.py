@@ -402,6 +402,25 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("cmsa 0.")
 
 
+@pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        ("--out photo.png/x", "photo.png/x/results.jsonl: cannot be written ("),
+        ("--device foo", "device 'foo' cannot be used; PyTorch finds here: cpu"),
+        ("--detector face:broken.onnx", "broken.onnx: OpenCV cannot open it as a face detector: it is no YuNet model"),
+        ("--detector head:", "head: needs a detector of people behind it"),
+        ("--end 0", "end must be later than the start at 0 s, got 0 s"),
+        ("--start -1", "start must be 0 seconds or more, got -1"),
+    ],
+)
+def test_errors_of_predict_are_in_our_words(files, capsys, monkeypatch, rest, told):
+    monkeypatch.chdir(files)
+    assert main([*POSE.split(), *rest.split()]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"cmsa predict: {told}")
+    assert "Errno" not in said
+
+
 def test_a_value_that_begins_with_a_minus_gets_a_hint(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["predict", "pose", "photo.png", "--box", "-5,0,20,40"])

@@ -204,3 +204,10 @@ def test_arrays_that_are_no_images_are_described(array: NDArray[np.generic], mes
 def test_other_types_are_named() -> None:
     with pytest.raises(ImageError, match="got list"):
         read_image([[0, 1]])  # type: ignore[arg-type]
+
+
+def test_a_picture_that_may_fill_the_memory_is_told_by_its_limit(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((30, 20, 3), np.uint8)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 250)
+    with pytest.raises(ImageError, match=r"bomb\.png: has more than 500 pixels, and may be made to fill the memory$"):
+        read_image(tmp_path / "bomb.png")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.data.image import ImageError
-from cmsa.inference.detectors import given_boxes
+from cmsa.inference.detectors import DetectorError, given_boxes
 from cmsa.inference.predictor import Predictor, Skipped
 from cmsa.models.create import create_model, load_weights
 from cmsa.models.network import CMSA
@@ -352,6 +352,18 @@ def test_corners_are_not_taken_for_widths(predictor, noise):
     # One that cannot be used does not cost the others.
     assert len(predictor(noise, [*corners, [5, 5, 5, 9], "x"], box_format="xyxy")) == 2
     assert [skipped.box for skipped in predictor.skipped] == [2, 3]
+
+
+@pytest.mark.parametrize("device", ["foo", "meta", "cuda:99", "cpu:x"])
+def test_a_device_that_is_not_here_is_told_in_our_words(weights, device):
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used; PyTorch finds here: cpu"):
+        Predictor.from_pretrained(weights, device=device)
+
+
+@pytest.mark.parametrize("detector", [3, b"motion", max])
+def test_what_is_no_detector_is_told(weights, detector):
+    with pytest.raises(DetectorError, match=r"a detector takes \(picture, name\) .* or is named by text: .*; got"):
+        Predictor.from_pretrained(weights, detector=detector)
 
 
 def test_bf16_moves_keypoints_little(weights, noise):

@@ -90,5 +90,7 @@ def test_a_camera_that_never_answers_is_raised(predictor):
 def test_wrong_arguments_are_told_before_anything_is_read(predictor):
     with pytest.raises(ValueError, match="no detector 'dance'"):
         cmsa.stream("gone.mp4", predictor=predictor, detector="dance")
+    with pytest.raises(ValueError, match="a detector takes"):
+        cmsa.stream("gone.mp4", predictor=predictor, detector=3)
     with pytest.raises(ValueError, match="every must be at least 1"):
         cmsa.stream("gone.mp4", predictor=predictor, every=0)

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from cmsa.app.page import Settings, build, import_gradio
+from cmsa.app.private import PageOnly
 from cmsa.app.uploads import Limits
 
 LOOPBACK = "127.0.0.1"
@@ -46,6 +47,8 @@ def launch(page: Any, limits: Limits, host: str = LOOPBACK, port: int = 7860) ->
         OSError: the port is taken.
     """
     gradio = import_gradio()
+    from starlette.middleware import Middleware
+
     # Names of fonts that machines have: Gradio's own themes load theirs from the network.
     theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     try:
@@ -60,6 +63,7 @@ def launch(page: Any, limits: Limits, host: str = LOOPBACK, port: int = 7860) ->
             state_session_capacity=_MOST_SESSIONS,
             ssr_mode=False,
             enable_monitoring=False,
+            app_kwargs={"middleware": [Middleware(PageOnly)]},
             footer_links=[],
             theme=theme,
             css=_CSS,

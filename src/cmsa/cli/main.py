@@ -28,6 +28,7 @@ from cmsa.cli import (
 )
 from cmsa.cli.parser import HelpFormatter, Parser
 from cmsa.extras import load, pip_line
+from cmsa.files.whole import error_text
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError, MemoryError) as error:
         if options.traceback:
             raise
-        told = str(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
+        told = error_text(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
         if UNKNOWN in told and "did you mean" not in told:  # no entry of a recipe, so perhaps an option
             told += command.hint(rest)
         print(f"cmsa {options.command}: {told}{how_to_install(error)}", file=sys.stderr)

@@ -7,6 +7,7 @@ import io
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +137,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.inference.files import predict_files
     from cmsa.inference.streams import Reading, Retry
 
+    # Pillow's, of photos of more than 90 megapixels.
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     for output in (sys.stdout, sys.stderr):
         # A terminal that lacks a degree sign is no reason to fail when all is done.
         if isinstance(output, io.TextIOWrapper):

@@ -92,7 +92,9 @@ def _decode(content: bytes, name: str, apply_exif: bool) -> NDArray[np.uint8]:
     try:
         picture = Image.open(io.BytesIO(content))
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: cannot be decoded ({error})") from error
+        # Pillow refuses at twice its limit.
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageError(f"{name}: has more than {most:,} pixels, and may be made to fill the memory") from error
     except Exception as error:  # Pillow's readers report damage with many kinds of exception
         raise ImageError(f"{name}: cannot be decoded (no picture in a known format, or damaged)") from error
     return _from_pil(picture, name, apply_exif)

@@ -26,13 +26,14 @@ from cmsa.data.image import ImageError, ImageSource, read_image
 from cmsa.export.converted import network_for, open_exported_of
 from cmsa.geometry.crops import region_center
 from cmsa.inference.cuts import CutPicture, Region
-from cmsa.inference.detectors import Detections, Detector, make_detector
+from cmsa.inference.detectors import Detections, Detector, as_detector
 from cmsa.inference.detectors.given import BoxFormat, HasCorners, listed_boxes
 from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
 from cmsa.models.base import BaseNetwork
 from cmsa.models.create import load_weights
 from cmsa.models.pretrained import find_weights
 from cmsa.models.weights import describe
+from cmsa.runtime.devices import usable_device
 from cmsa.runtime.feeding import crop_spec, face_margin_of, heatmap_size
 from cmsa.runtime.forks import about_to_compute
 from cmsa.runtime.preprocess import preprocess_of
@@ -105,7 +106,7 @@ class Predictor:
         DetectorError: the detector cannot be made.
         FileNotFoundError: there is no such exported file.
         ValueError: the model was made without ``create_model`` and so does not say how it is fed; there is no such
-            runtime or precision here; or the exported file is not of this model.
+            device, runtime or precision here; or the exported file is not of this model.
 
     Examples:
         >>> predictor = Predictor.from_pretrained("cmsa_n_pose_32x24")
@@ -125,10 +126,10 @@ class Predictor:
         runtime: Runtime | None = "torch",
         precision: Precision = "float32",
         exported: str | Path | None = None,
-        detector: str | Detector | None = None,
+        detector: str | Path | Detector | None = None,
     ) -> None:
         self.description = describe(model)
-        self.device = torch.device(device)
+        self.device = usable_device(device)
         self.preprocess = preprocess_of(self.description).to(self.device)
         self.task = task_of(self.description, heatmap_size(model))
         self.spec, self.margin = crop_spec(model, self.task.padding), face_margin_of(model)
@@ -139,7 +140,7 @@ class Predictor:
             # PyTorch is the runtime of a file only if this is its own.
             chosen = None if runtime == "torch" else runtime
             self.network = open_exported_of(exported, self.description, threads, chosen)
-        self.detector = make_detector(detector) if isinstance(detector, str) else detector
+        self.detector = None if detector is None else as_detector(detector)
         self.skipped: list[Skipped] = []
         self.skipped_count = 0
         self._told_of_whole = False
@@ -154,7 +155,7 @@ class Predictor:
         runtime: Runtime | None = "torch",
         precision: Precision = "float32",
         exported: str | Path | None = None,
-        detector: str | Detector | None = None,
+        detector: str | Path | Detector | None = None,
     ) -> Self:
         """A predictor from weights.
 

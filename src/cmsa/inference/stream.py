@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cmsa.inference.applies import may_move, refuse_idle
 from cmsa.inference.chosen import chosen_detector
-from cmsa.inference.detectors import Detector, Selection
+from cmsa.inference.detectors import Detector, Selection, as_detector
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.pipeline import FrameResult, Pipeline, Tracker
 from cmsa.inference.predictor import Predictor
@@ -26,7 +26,7 @@ def stream(
     source: Inputs,
     *,
     predictor: Predictor | str | Path | None = None,
-    detector: str | Detector | None = None,
+    detector: str | Path | Detector | None = None,
     selection: Selection | None = None,
     tracker: bool | Tracker = True,
     smooth: bool = False,
@@ -86,9 +86,10 @@ def stream(
     """
     if not isinstance(predictor, Predictor):
         predictor = Predictor.from_pretrained(predictor or default_weights("pose"), runtime=runtime)
-    if isinstance(detector, str):
-        detector = chosen_detector(detector, predictor.task, selection, None)
-    found = detector or predictor.detector
+    if isinstance(detector, str | Path):
+        found: Detector | None = chosen_detector(str(detector), predictor.task, selection, None)
+    else:
+        found = predictor.detector if detector is None else as_detector(detector)
     reading = Reading(every, fps, start, end, drop, retry or Retry())
     inputs = _listed(source)
     sources: Iterable[Source | Notice] = _there(SourceFinder(recursive).find(inputs))

@@ -76,3 +76,15 @@ def test_a_file_that_is_no_face_detector_is_named(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
     with pytest.raises(DetectorError, match=r"bad\.onnx: OpenCV cannot open it"):
         FaceDetector(tmp_path / "bad.onnx")
+
+
+def test_a_network_that_opens_and_is_no_yunet_is_told_before_the_first_picture(tmp_path, monkeypatch):
+    def fail(picture):
+        raise cv2.error("the outputs are others")
+
+    other = Yunet()
+    other.detect = fail
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *arguments: other)
+    (tmp_path / "other.onnx").write_bytes(b"model")
+    with pytest.raises(DetectorError, match=r"other\.onnx: OpenCV cannot run it as a face detector: it is no YuNet"):
+        FaceDetector(tmp_path / "other.onnx")

@@ -13,6 +13,7 @@ from cmsa.structures import Box, Keypoints
 HEAD_OF_KEYPOINTS = "head of keypoints"
 """The source of a face's box that ``head_box`` made."""
 
+_WANTED = "it is no YuNet model, such as face_detection_yunet_2023mar.onnx of OpenCV's zoo, or is damaged"
 _EYES, _EARS, _SHOULDERS, _NOSE_TO_EAR = 6.3, 15.0, 36.0, 12.0
 _FACE = 19.0
 """Centimetres on a grown-up: between the eyes, the ears and the shoulder joints, from nose to ear; a face's height."""
@@ -33,23 +34,25 @@ class FaceDetector:
     def __init__(self, path: str | Path, *, score: float = 0.7, iou: float = 0.3) -> None:
         if not Path(path).is_file():
             raise DetectorError(f"{path}: there is no such face detector file")
+        self.path, self.source = Path(path), f"face:{Path(path).name}"
         try:
             self.detector = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score, iou)
         except cv2.error as error:
-            raise DetectorError(f"{path}: OpenCV cannot open it as a face detector ({error.err})") from error
-        self.path, self.source = Path(path), f"face:{Path(path).name}"
+            raise DetectorError(f"{path}: OpenCV cannot open it as a face detector: {_WANTED}") from error
+        # Some networks of another kind open, and fail when they are run.
+        self(np.zeros((64, 96, 3), np.uint8))
 
     def __call__(self, picture: Picture, name: str | None = None) -> Detections:
         """Find faces.
 
         Raises:
-            DetectorError: the model is not YuNet.
+            DetectorError: the model is not YuNet's.
         """
         self.detector.setInputSize((picture.shape[1], picture.shape[0]))
         try:
             _, found = self.detector.detect(np.ascontiguousarray(picture[:, :, ::-1]))
         except cv2.error as error:
-            raise DetectorError(f"{self.path}: is no face detector of YuNet's kind ({error.err})") from error
+            raise DetectorError(f"{self.path}: OpenCV cannot run it as a face detector: {_WANTED}") from error
         rows = [] if found is None else [row for row in found.tolist() if row[2] > 0 and row[3] > 0]
         rows.sort(key=lambda row: -row[-1])
         boxes = tuple(Box(*row[:4]) for row in rows)

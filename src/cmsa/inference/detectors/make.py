@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from cmsa.inference.detectors.detections import Detector, DetectorError
@@ -69,7 +69,7 @@ def make_detector(text: str, **defaults: Any) -> Detector:
         BoxesError: a file of boxes cannot be read.
 
     Examples:
-        >>> make_detector("motion?history=200&minimum_size=20").source
+        >>> make_detector("motion?history=200&minimum_size=0.1").source
         'motion'
         >>> make_detector("movement")
         Traceback (most recent call last):
@@ -94,6 +94,27 @@ def make_detector(text: str, **defaults: Any) -> Detector:
         raise DetectorError(f"no detector {text!r}; there are {USAGE}")
     known = {key: value for key, value in defaults.items() if key in readers}
     return make(argument, **(known | read_options(readers, given, name)))
+
+
+def as_detector(given: object) -> Detector:
+    """A detector from one, or from what :func:`make_detector` takes.
+
+    Raises:
+        DetectorError: it is neither, and as for :func:`make_detector`.
+
+    Examples:
+        >>> as_detector(3)
+        Traceback (most recent call last):
+            ...
+        cmsa.inference.detectors.detections.DetectorError: a detector takes (picture, name) ... or is named by text ...
+    """
+    if isinstance(given, str | Path):
+        return make_detector(str(given))
+    if not callable(given) or not isinstance(getattr(given, "source", None), str):
+        raise DetectorError(
+            f"a detector takes (picture, name) and has a source, or is named by text: {USAGE}; got {given!r}"
+        )
+    return cast(Detector, given)
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cmsa.inference.detectors.detections import Detections, DetectorError, Picture, from_corners
+from cmsa.runtime.devices import usable_device
 
 USUAL = "ssdlite320_mobilenet_v3_large"
 """The smallest of torchvision's."""
@@ -33,12 +34,16 @@ class TorchvisionDetector:
     ) -> None:
         from torchvision import models  # type: ignore[import-untyped]
 
+        try:
+            self.device = usable_device(device)
+        except ValueError as error:
+            raise DetectorError(f"torchvision:{name}: {error}") from error
         names = models.list_models(module=models.detection)
         if name not in names:
             raise DetectorError(f"torchvision has no detector {name!r}; there are {', '.join(names)}")
         weights: Any = models.get_model_weights(name).DEFAULT
         try:
-            self.model: Any = models.get_model(name, weights=weights).eval().to(device)
+            self.model: Any = models.get_model(name, weights=weights).eval().to(self.device)
         except OSError as error:
             url = getattr(weights, "url", "")
             raise DetectorError(
@@ -47,7 +52,7 @@ class TorchvisionDetector:
                 "download: motion, FILE.onnx or FILE.json"
             ) from error
         self.source = f"torchvision:{name}"
-        self.device, self.score = torch.device(device), score
+        self.score = score
         self.labels: list[str] = list(weights.meta["categories"]) if weights is not None else []
         beyond = [number for number in classes or () if self.labels and not 0 <= number < len(self.labels)]
         if beyond:

@@ -13,7 +13,7 @@ from torch import nn
 
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.export.converted import fastest_at_hand
-from cmsa.files.whole import refuse_unwritable
+from cmsa.files.whole import error_text, refuse_unwritable
 from cmsa.inference.applies import may_move, refuse_idle
 from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
 from cmsa.inference.detectors import Selection
@@ -156,7 +156,7 @@ def predict_files(
         told = (lambda text: None) if quiet else partial(_complain, errors)
         run = FileRun(folder, predictor.task, file, drawing, shown, resume, summary, told)
     except (ValueError, OSError) as error:
-        _complain(errors, str(error))
+        _complain(errors, error_text(error))
         return 2
     try:
         frames = read_frames(sources, reading, run.done)
@@ -167,7 +167,7 @@ def predict_files(
         ):
             run.run(results, advance)
     except OSError as error:
-        _complain(errors, f"results cannot be written ({error})")
+        _complain(errors, f"results cannot be written ({error_text(error)})")
         return 2
     finally:
         if not quiet:

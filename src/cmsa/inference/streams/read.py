@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,8 +42,10 @@ class Reading:
 
     def __post_init__(self) -> None:
         self.pace()
-        if not self.start >= 0 or (self.end is not None and not self.end > self.start):
-            raise ValueError(f"start must be at least 0 and end after it, got {self.start} and {self.end}")
+        if not 0 <= self.start < math.inf:
+            raise ValueError(f"start must be 0 seconds or more, got {self.start:g}")
+        if self.end is not None and not self.end > self.start:
+            raise ValueError(f"end must be later than the start at {self.start:g} s, got {self.end:g} s")
 
     def asked(self) -> dict[str, bool]:
         """Which of its options, all of them of videos and cameras, say something."""
