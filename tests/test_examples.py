@@ -1,8 +1,13 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import cv2
 import pytest
 from PIL import Image
+
+from cmsa.inference.detectors.motion import MotionDetector
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -29,3 +34,22 @@ def test_boxes_lie_inside_their_photos(name):
             assert y >= 0
             assert 40 <= width <= photo.width - x
             assert 40 <= height <= photo.height - y
+
+
+def test_one_person_walks_through_the_video(tmp_path):
+    subprocess.run([sys.executable, EXAMPLES / "make_video.py", tmp_path / "door.mp4"], check=True, capture_output=True)
+    assert (tmp_path / "door.mp4").stat().st_size < 500_000
+    video, detect, found = cv2.VideoCapture(str(tmp_path / "door.mp4")), MotionDetector(), []
+    while (frame := video.read())[0]:
+        found.append(detect(frame[1]).boxes)
+    assert [len(boxes) for boxes in found] == [0] * 12 + [1] * 48
+    walked = [box for (box,) in found[12:]]
+    assert all(100 < box.height < 120 and 40 < box.width < 60 for box in walked)
+    assert walked[0].x - walked[-1].x == pytest.approx(5 * 47 / 2, abs=3)
+
+
+def test_a_video_that_cannot_be_written(tmp_path):
+    command = [sys.executable, EXAMPLES / "make_video.py", tmp_path / "none" / "door.mp4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == f"{tmp_path / 'none' / 'door.mp4'}: cannot be written"

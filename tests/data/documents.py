@@ -11,8 +11,6 @@ SHORTER = {
     "cmsa sweep digits": "--seeds 0 --limit-batches 1 --optimizer.batch_size 2 --accelerator cpu --threads 1",
     # A table of one line, each step of it taken.
     "cmsa benchmark --variants": "--sizes 32x24 --batch 2 --rounds 1 --threads 1",
-    # The furnished folder has four people.
-    "cmsa view pose": "--optimizer.batch_size 2",
     # What the packages are is the resolver's business; that this one builds is ours.
     "pip install": "--dry-run --no-deps --no-build-isolation",
 }

@@ -60,6 +60,15 @@ def test_keypoints_come_back_to_the_photo_and_faint_ones_are_not_labelled(photo,
     assert labels.content["categories"][0]["skeleton"] == [[1, 2]]
 
 
+def test_a_keypoint_outside_of_the_picture_is_not_labelled(photo, tmp_path):
+    boxes = detections(tmp_path, [{"file_name": "one.png", "bbox": [20, 40, 75, 100]}])
+    teacher = Bright(shift=28.0)  # pixels of the crop: the green square comes to lie beside the picture
+    labels = label_photos([photo], boxes, [teacher], LabelRule(flip_test=False), keypoint_set=THREE)
+    rows = np.array(labels.content["annotations"][0]["keypoints"]).reshape(3, 3)
+    assert rows[:, 2].tolist() == [2, 0, 0]
+    assert rows[0, 0] == pytest.approx(102.9, abs=0.1)
+
+
 def test_two_teachers_must_agree(photo):
     picture = np.asarray(Image.open(photo))
     box, rule = Box(20, 40, 75, 100), LabelRule(flip_test=False)

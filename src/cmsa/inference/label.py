@@ -248,6 +248,8 @@ def label_person(
 ) -> tuple[FloatArray, NDArray[np.bool_], FloatArray]:
     """Keypoints (K, 2) in the picture, which of them count (K,), and the teachers' confidence (K,).
 
+    None counts that lies outside of the picture.
+
     Raises:
         ValueError: a teacher puts out another number of keypoints than the set has.
     """
@@ -269,6 +271,9 @@ def label_person(
     weight = np.stack(scores)
     total = np.maximum(weight.sum(axis=0), 1e-9)
     position: FloatArray = (np.stack(places) * weight[..., None]).sum(axis=0) / total[:, None]
+    # A crop reaches beyond the picture, and so may a teacher's guess; a label does not.
+    height, width = picture.shape[:2]
+    marked &= ((position >= 0) & (position <= (width - 1, height - 1))).all(axis=1)
     confidence: FloatArray = np.prod(weight, axis=0) ** (1 / len(teachers))
     return position, marked, confidence
 
