@@ -125,6 +125,9 @@ def test_flip_average_of_rounded_maps_agrees_exactly(sizes: tuple[tuple[int, int
 def test_flip_shifts_are_the_codecs_own() -> None:
     assert [kind((128, 96), (32, 24)).flip_shift for kind in KINDS] == [1.0, 0.0, 0.75, 0.0]
     assert all(kind((32, 24), (32, 24)).flip_shift == 0 for kind in KINDS)
+    # A mirror moves nothing up or down.
+    assert [kind((32, 48), (32, 24)).flip_shift for kind in KINDS] == [1.0, 0.0, 0.5, 0.0]
+    assert all(kind((64, 24), (32, 24)).flip_shift == 0 for kind in KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,6 +149,8 @@ def test_targets_are_hrnets() -> None:
     assert heatmaps[0, 0, 16, 12] == pytest.approx(0.36788, abs=1e-5)
     assert heatmaps[0, 0, 15, 14] == pytest.approx(0.01111, abs=1e-5)
     assert heatmaps[0, 0, 15, 15] == 0
+    assert heatmaps[0, 0, 18, 11] == pytest.approx(0.01111, abs=1e-5)
+    assert heatmaps[0, 0, 19, 11] == 0
 
 
 def test_udp_joins_the_outermost_pixel_centres() -> None:
@@ -282,6 +287,22 @@ def test_a_keypoint_at_the_border_leaves_the_others_their_quarter(kind: type[Hea
     points, scores = kind((8, 9), (8, 9)).decode(heatmaps)
     assert points[0].tolist() == [[4, 0], [4.25, 3.75]]
     assert scores[0].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [QuarterOffset, ExactQuarterOffset])
+def test_the_quarter_begins_where_hrnet_s_does(kind: type[HeatmapCodec]) -> None:
+    """At pixels above 1 and below the last one, on either axis."""
+    places = [(1, 4), (2, 4), (7, 4), (8, 4), (4, 1), (4, 2), (4, 6), (4, 7)]
+    heatmaps = torch.zeros(1, len(places), 8, 9)
+    for number, (x, y) in enumerate(places):
+        heatmaps[0, number, y - 1 : y + 2, x - 1 : x + 2] = 0.1
+        # Higher to the left of it and above.
+        heatmaps[0, number, y, x - 1] = heatmaps[0, number, y - 1, x] = 0.2
+        heatmaps[0, number, y, x] = 1
+    points, _ = kind((8, 9), (8, 9)).decode(heatmaps)
+    stay = {(1, 4), (8, 4), (4, 1), (4, 7)}
+    expected = [[x, y] if (x, y) in stay else [x - 0.25, y - 0.25] for x, y in places]
+    assert points[0].tolist() == expected
 
 
 def test_the_squared_error_by_hand() -> None:
