@@ -354,6 +354,13 @@ def test_corners_are_not_taken_for_widths(predictor, noise):
     assert [skipped.box for skipped in predictor.skipped] == [2, 3]
 
 
+def test_a_predictor_says_what_it_is(weights):
+    text = "Predictor(cmsa_n, pose at 32x24 (HxW) pixels, torch on cpu in float32, no detector)"
+    assert repr(Predictor.from_pretrained(weights)) == text
+    moved = Predictor.from_pretrained(weights, runtime="onnxruntime", detector="motion")
+    assert repr(moved).endswith("onnxruntime in float32, detector motion)")
+
+
 @pytest.mark.parametrize("device", ["foo", "meta", "cuda:99", "cpu:x"])
 def test_a_device_that_is_not_here_is_told_in_our_words(weights, device):
     with pytest.raises(ValueError, match=f"device '{device}' cannot be used; PyTorch finds here: cpu"):

@@ -45,6 +45,21 @@ def test_a_video_to_people_who_move(predictor, video):
     assert frames[-1].detections.source == "motion"
 
 
+def test_a_frame_says_what_it_is_without_its_pixels(predictor, video):
+    frame = list(cmsa.stream(video, predictor=predictor, detector="motion", every=35))[1]
+    begin = f"FrameResult({video}, frame 35 at 1.40 s, 120x160 (HxW) pixels, 1 by motion: [Keypoints(score "
+    assert repr(frame).startswith(begin)
+    assert repr(frame.frame) == f"Frame({video}, frame 35 at 1.40 s, 120x160 (HxW) pixels)"
+    assert "array" not in repr(frame.cut)
+    assert len(repr(frame.cut)) < 300
+
+
+def test_times_are_told_to_a_microsecond(predictor, video):
+    times = [frame.frame.time for frame in cmsa.stream(video, predictor=predictor)]
+    assert times == [round(0.04 * number, 6) for number in range(50)]
+    assert all(len(str(time)) <= 4 for time in times)
+
+
 def test_pictures_that_cannot_be_read_are_told_and_the_others_done(predictor, tmp_path, caplog):
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "b.png")
     (tmp_path / "a.png").write_bytes(b"no picture")

@@ -17,8 +17,8 @@ Picture = NDArray[np.uint8]
 class Region:
     """A crop (H, W, 3) uint8 RGB that waits for the network, the 2x3 map from the picture, and the box it is of."""
 
-    crop: Picture
-    matrix: FloatArray
+    crop: Picture = field(repr=False)
+    matrix: FloatArray = field(repr=False)
     box: Box
 
 

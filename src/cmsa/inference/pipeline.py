@@ -36,7 +36,7 @@ class Tracker(Protocol):
         """An id for each box of the next frame."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FrameResult:
     """What was found in a picture or frame.
 
@@ -63,6 +63,11 @@ class FrameResult:
     def whole(self) -> bool:
         """Whether nobody looked for boxes, and the whole picture was taken as one."""
         return self.detections.source == WHOLE
+
+    def __repr__(self) -> str:
+        height, width = self.frame.picture.shape[:2]
+        found = f"{len(self.values)} by {self.detections.source}"
+        return f"FrameResult({self.frame.label}, {height}x{width} (HxW) pixels, {found}: {list(self.values)})"
 
 
 @dataclass

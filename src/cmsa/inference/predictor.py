@@ -141,6 +141,8 @@ class Predictor:
             chosen = None if runtime == "torch" else runtime
             self.network = open_exported_of(exported, self.description, threads, chosen)
         self.detector = None if detector is None else as_detector(detector)
+        where = getattr(self.network, "runtime", f"torch on {self.device}")
+        self._computed = f"{where} in {precision}" if exported is None else str(exported)
         self.skipped: list[Skipped] = []
         self.skipped_count = 0
         self._told_of_whole = False
@@ -183,6 +185,12 @@ class Predictor:
             exported=exported,
             detector=detector,
         )
+
+    def __repr__(self) -> str:
+        height, width = self.description.input_size
+        model = f"{self.description.name}, {self.task.name} at {height}x{width} (HxW) pixels"
+        detector = "no detector" if self.detector is None else f"detector {self.detector.source}"
+        return f"Predictor({model}, {self._computed}, {detector})"
 
     def __call__(
         self,

@@ -263,6 +263,22 @@ def test_whole_pictures_are_said_to_be(weights, photos, tmp_path, shown):
     assert '"detector": "whole picture"' in (tmp_path / "out" / "results.jsonl").read_text()
 
 
+def test_names_are_whole_in_a_narrow_terminal(weights, photos, tmp_path, shown):
+    long = photos / ("a_rather_long_name_of_a_picture_" * 4 + ".png")
+    (photos / "a.png").rename(long)
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out"}
+    consoles = shown.consoles() | {"console": Console(file=shown.out, width=40)}
+    assert predict_files("pose", [long, photos / "b.png", photos / "bad.jpg"], **options, **consoles) == 1
+    lines = shown.out.getvalue().splitlines()
+    assert lines[0].split() == ["box", "score", "keypoints", "above", "0.2", "picture"]
+    assert lines[1].startswith("0 0 90 60  0.")
+    assert lines[1].endswith(f"  {long}")
+    assert lines[2].endswith(f"  {photos / 'b.png'}")
+    assert f"results        {tmp_path / 'out' / 'results.jsonl'}" in lines
+    assert any(line.startswith(f"               {photos / 'bad.jpg'}: cannot be decoded") for line in lines)
+    assert not any(line.endswith(" ") for line in lines)
+
+
 def test_quiet_says_nothing(weights, photos, tmp_path, shown):
     options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "quiet": True}
     assert predict_files("pose", [photos], **options, **shown.consoles()) == 1
@@ -315,7 +331,7 @@ def test_what_is_wrong_in_a_video_is_told_by_its_frame(weights, walk, tmp_path, 
     assert predict_files("pose", [walk], **options, save_pictures="jpg", **shown.consoles()) == 1
     printed = shown.out.getvalue()
     assert "walk.mp4, frame 24 at 0.96 s: cannot be drawn (no ink)" in printed
-    assert re.search(r"walk\.mp4, frame 6 at 0\.24 s +│ 12 \d+ \d+ \d+ ", printed)
+    assert re.search(r"^12 \d+ \d+ \d+ .*walk\.mp4, frame 6 at 0\.24 s$", printed, re.MULTILINE)
     assert f"without a box  {walk}, frame 0 at 0.00 s; {walk}, frame 1 at 0.04 s" in printed
 
 

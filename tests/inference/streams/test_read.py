@@ -71,7 +71,15 @@ def test_one_picture_at_a_time(folder):
     items.close()
 
 
-@pytest.mark.parametrize("wrong", [{"start": -1}, {"start": 2, "end": 2}, {"every": 2, "fps": 1}, {"every": 0}])
-def test_wrong_readings_are_named(wrong):
-    with pytest.raises(ValueError, match=r"must be at least|not both"):
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"start": -1}, "start must be 0 seconds or more, got -1"),
+        ({"start": 2, "end": 2}, "end must be later than the start at 2 s, got 2 s"),
+        ({"every": 2, "fps": 1}, "not both"),
+        ({"every": 0}, "every must be at least 1"),
+    ],
+)
+def test_wrong_readings_are_named(wrong, told):
+    with pytest.raises(ValueError, match=told):
         Reading(**wrong)

@@ -107,7 +107,7 @@ def predict_files(
     """
     from rich.console import Console
 
-    from cmsa.inference.files.report import progress, summary_table, value_table
+    from cmsa.inference.files.report import print_summary, print_values, progress
 
     console, errors = console or Console(), errors or Console(stderr=True)
     folder = Path(out)
@@ -172,8 +172,8 @@ def predict_files(
     finally:
         if not quiet:
             if summary.shown:
-                console.print(value_table(predictor.task, summary, shown))
-            console.print(summary_table(summary, count, predictor.task))
+                print_values(console, predictor.task, summary, shown)
+            print_summary(console, summary, count, predictor.task)
     if not summary.done and not summary.before and not summary.skipped.count:
         _complain(errors, "no picture and no frame came: the inputs name none, or end before --start")
     return summary.exit_code

@@ -24,7 +24,7 @@ def result_line(result: FrameResult, task: Task, top: int, image_id: int) -> Rec
     frame, found = result.frame, result.detections
     line: Record = {"file": frame.source}
     if frame.time is not None:
-        line |= {"frame": frame.number, "time": round(frame.time, 4)}
+        line |= {"frame": frame.number, "time": frame.time}
     height, width = frame.picture.shape[:2]
     line |= {"image_id": image_id, "height": height, "width": width, "detector": found.source}
     predictions = []

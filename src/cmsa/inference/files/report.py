@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
 
 from cmsa.inference.files.summary import Some, Summary
 from cmsa.structures import Box
@@ -30,54 +30,58 @@ def progress(console: Console, count: int | None, quiet: bool = False) -> Iterat
         yield lambda done, name: bar.update(task, completed=done, description=escape(name))
 
 
-def value_table(task: Task, summary: Summary, top: int) -> Table:
-    """The first predictions, one row each."""
-    # A name is there to be found again: it is folded, and not cut.
-    table = Table(*(Column(name, overflow="fold") for name in ("picture", "box", *task.headings())))
+def print_values(console: Console, task: Task, summary: Summary, top: int) -> None:
+    """The first predictions, one line each, the picture's name last."""
     rows = [(name, value) for name, values in summary.shown for value in values]
-    for name, value in rows[:_SHOWN]:
-        table.add_row(escape(name), _box_text(value.box), *(escape(cell) for cell in task.cells(value, top)))
+    if not rows:
+        return
+    lines = [(_box_text(value.box), *task.cells(value, top), name) for name, value in rows[:_SHOWN]]
+    _print(console, [("box", *task.headings(), "picture"), *lines], heading=True)
     if summary.values > _SHOWN:
-        table.caption = f"the first {min(_SHOWN, len(rows))} of {summary.values:,}"
-    return table
+        _print(console, [(f"the first {min(_SHOWN, len(rows))} of {summary.values:,}",)])
 
 
-def summary_table(summary: Summary, count: int | None, task: Task) -> Table:
+def print_summary(console: Console, summary: Summary, count: int | None, task: Task) -> None:
     """How much was done, what was left out and why, and where the results are.
 
     Args:
+        console: where to.
         summary: what became of the inputs.
         count: how many pictures there are; None where that cannot be known.
         task: that the predictions are of.
     """
-    # Where results are must not be cut.
-    table = Table.grid(Column(), Column(overflow="fold"), padding=(0, 2))
     of = "" if count is None else f" of {count:,}"
     before = f", {summary.before:,} before" if summary.before else ""
-    table.add_row("pictures", f"{summary.done:,}{of} done{before}, {summary.values:,} predictions")
+    rows = [("pictures", f"{summary.done:,}{of} done{before}, {summary.values:,} predictions")]
     if summary.whole:
         what = "person" if task.category is not None else "box"
-        table.add_row("whole picture", f"{summary.whole:,} taken as one {what}: no boxes were given and no detector")
+        rows.append(("whole picture", f"{summary.whole:,} taken as one {what}: no boxes were given and no detector"))
     if summary.empty.count:
-        table.add_row("without a box", _some(summary.empty))
+        rows.append(("without a box", _some(summary.empty)))
     if summary.told.count:
-        table.add_row("told", f"{summary.told.count:,}")
-        _list(table, summary.told)
+        rows += [("told", f"{summary.told.count:,}"), *_list(summary.told)]
     if summary.skipped.count:
-        table.add_row("[yellow]left out[/]", f"{summary.skipped.count:,}")
-        _list(table, summary.skipped)
-    if summary.files:
-        table.add_row("results", escape("\n".join(map(str, summary.files))))
+        rows += [("left out", f"{summary.skipped.count:,}"), *_list(summary.skipped)]
+    rows += [("" if place else "results", str(path)) for place, path in enumerate(summary.files)]
     if summary.drawn is not None:
-        table.add_row("annotated", escape(str(summary.drawn)))
-    return table
+        rows.append(("annotated", str(summary.drawn)))
+    _print(console, rows)
 
 
-def _list(table: Table, some: Some) -> None:
-    for name, text in some.first:
-        table.add_row("", escape(f"{name}: {text}"))
-    if some.count > len(some.first):
-        table.add_row("", f"and {some.count - len(some.first):,} more")
+def _print(console: Console, rows: Sequence[Sequence[str]], heading: bool = False) -> None:
+    """Columns side by side. A line may be longer than the console: names stand at its end and are neither cut nor
+    folded, for they are there to be found again."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns[:-1]]
+    for place, row in enumerate(rows):
+        cells = [set_cell_size(cell, width) for cell, width in zip(row[:-1], widths, strict=True)]
+        style = "bold" if heading and not place else ""
+        console.print("  ".join([*cells, row[-1]]), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _list(some: Some) -> list[tuple[str, str]]:
+    rows = [("", f"{name}: {text}") for name, text in some.first]
+    return [*rows, ("", f"and {some.count - len(rows):,} more")] if some.count > len(rows) else rows
 
 
 def _box_text(box: Box) -> str:
@@ -86,4 +90,4 @@ def _box_text(box: Box) -> str:
 
 def _some(some: Some) -> str:
     names = [name for name, _ in some.first[:5]]
-    return escape("; ".join(names)) + (f" and {some.count - 5:,} more" if some.count > 5 else "")
+    return "; ".join(names) + (f" and {some.count - 5:,} more" if some.count > 5 else "")

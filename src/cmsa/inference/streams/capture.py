@@ -26,6 +26,8 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+DIGITS = 6
+"""Of times in seconds: no container counts finer than microseconds, and what is behind them is rounding."""
 _OPEN_SECONDS = 10.0
 _DAMAGED_READS = 16
 """One read passes over several frames that cannot be decoded; at the end of a file each takes microseconds."""
@@ -75,8 +77,8 @@ class Capture:
 
     @property
     def time(self) -> float:
-        """Seconds from the beginning to the frame that was grabbed, by the file's own time stamps."""
-        return float(self._get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        """Seconds from the beginning to the frame that was grabbed, by the file's own time stamps, to a microsecond."""
+        return round(self._get(cv2.CAP_PROP_POS_MSEC) / 1000, DIGITS)
 
     def close(self) -> None:
         """Let go of the file, the camera or the connection."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """A picture, or one frame of a video or camera.
 
@@ -37,6 +37,10 @@ class Frame:
     def label(self) -> str:
         """The source and, of a video or camera, which frame of it, for tables and messages."""
         return self.source if self.time is None else f"{self.source}, frame {self.number} at {self.time:.2f} s"
+
+    def __repr__(self) -> str:
+        height, width = self.picture.shape[:2]
+        return f"Frame({self.label}, {height}x{width} (HxW) pixels)"
 
 
 @dataclass(frozen=True)

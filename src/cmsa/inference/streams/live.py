@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
-from cmsa.inference.streams.capture import Capture
+from cmsa.inference.streams.capture import DIGITS, Capture
 from cmsa.inference.streams.frame import Frame, Item, Notice
 from cmsa.inference.streams.pace import Pace
 from cmsa.inference.streams.unopened import why_unopened
@@ -96,14 +96,15 @@ def read_live(
                     yield notice(f"back after {clock() - seen:.1f} s")
                     wait, told = retry.first, 0.0
                 seen = clock()
+                passed = round(seen - began, DIGITS)
                 number += 1
-                if end is not None and seen - began >= end:
+                if end is not None and passed >= end:
                     return
-                if seen - began < start or not pace.takes(number, seen - began):
+                if passed < start or not pace.takes(number, passed):
                     continue
                 picture = capture.retrieve()
                 if picture is not None:
-                    yield Frame(picture, name, number, seen - began, live=True)
+                    yield Frame(picture, name, number, passed, live=True)
             capture.close()
             gone = clock() - seen
             if retry.give_up is not None and gone >= retry.give_up:
