@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def furnish(folder: Path) -> Path:
     """Put everything into an empty folder, and return it."""
     (folder / "examples").symlink_to(ROOT / "examples")
-    for split in ("train2017", "val2017"):
-        _write_people(folder / "coco" / split, folder / "coco" / "annotations" / f"person_keypoints_{split}.json")
+    for first, split in ((101, "train2017"), (201, "val2017")):
+        labels = folder / "coco" / "annotations" / f"person_keypoints_{split}.json"
+        _write_people(folder / "coco" / split, labels, first)
     for first, split in ((1, "train"), (5, "val")):
         _write_people(folder / "own", folder / f"own-{split}.json", first)
     _write_video(folder / "door.mp4")
