@@ -1,3 +1,4 @@
+import inspect
 import logging
 
 import cv2
@@ -7,10 +8,12 @@ import torch
 from PIL import Image
 
 import cmsa
+from cmsa.cli.main import build_parser
 from cmsa.inference.detectors import Selection
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Retry
 from cmsa.models.create import create_model
+from cmsa.models.weights import save_weights
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,31 @@ def test_pictures_that_cannot_be_read_are_told_and_the_others_done(predictor, tm
     assert frame.frame.path == tmp_path / "b.png"
     assert "a.png: cannot be decoded" in caplog.text
     assert "each whole picture is taken as one person" in caplog.text
+
+
+def test_the_arguments_are_the_command_s(predictor, video, tmp_path):
+    """Name for name and default for default, but for those that are one object here."""
+    command = build_parser()._subparsers._group_actions[0].choices["predict"]
+    options = {action.dest: action.default for action in command._actions}
+    own = inspect.signature(cmsa.stream).parameters
+    for name in set(own) & set(options):
+        assert own[name].default == options[name], name
+    ours = {"source", "predictor", "selection", "tracker", "retry"}
+    theirs = {"help", "task", "inputs", "boxes", "box", "threshold", "min_size", "max_people", "expand", "give_up"}
+    theirs |= {"out", "resume", "save_pictures", "save_video", "track", "top", "cube", "quiet"}
+    assert set(own) - ours == set(options) - theirs
+
+
+def test_weights_threads_and_precision_are_those_of_the_predictor_made_here(predictor, video, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_weights(path, create_model("cmsa_n", "pose", (32, 24), dims=(16, 16, 16)))
+    options = {"weights": path, "runtime": "torch", "threads": torch.get_num_threads(), "precision": "bf16"}
+    frames = list(cmsa.stream(video, **options, every=25))
+    assert len(frames) == 2
+    with pytest.raises(ValueError, match=r"^weights, threads: of a predictor that is made here, and one is given"):
+        cmsa.stream(video, predictor=predictor, weights=path, threads=1)
+    with pytest.raises(ValueError, match="give a predictor or weights, not both"):
+        cmsa.stream(video, predictor=path, weights=path)
 
 
 def test_a_selection_counts(predictor, video):

@@ -15,7 +15,7 @@ from cmsa.inference.pipeline import FrameResult, Pipeline, Tracker
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Frame, Notice, Reading, Retry, Source, SourceFinder, read_frames
 from cmsa.models.pretrained import default_weights
-from cmsa.runtime.sessions import Runtime
+from cmsa.runtime.sessions import Precision, Runtime
 
 Inputs = str | Path | int | Iterable[str | Path | int]
 
@@ -26,6 +26,7 @@ def stream(
     source: Inputs,
     *,
     predictor: Predictor | str | Path | None = None,
+    weights: str | Path | None = None,
     detector: str | Path | Detector | None = None,
     selection: Selection | None = None,
     tracker: bool | Tracker = True,
@@ -34,21 +35,29 @@ def stream(
     fps: float | None = None,
     start: float = 0.0,
     end: float | None = None,
-    drop: bool = True,
+    drop: bool = False,
     recursive: bool = True,
     retry: Retry | None = None,
     batch_size: int = 32,
     flip_test: bool = False,
     runtime: Runtime | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: Precision = "float32",
+    exported: str | Path | None = None,
 ) -> Iterator[FrameResult]:
     """Predict every frame of cameras, videos and pictures, one after the other, in constant memory.
 
     ``for frame in cmsa.stream("rtsp://...", detector="motion"): print(frame.people)``
 
+    The arguments are the options of ``cmsa predict``, with their defaults; but ids are given unless told otherwise.
+
     Args:
         source: what ``SourceFinder.find`` takes: files, folders, globs, addresses; a number is a camera of this
             machine; or several of these.
-        predictor: a ``Predictor``, or weights for one; None takes the shipped ones for human pose.
+        predictor: a ``Predictor``, or weights for one; None makes one.
+        weights: of the predictor that is made here, see ``Predictor.from_pretrained``; None takes the shipped ones for
+            human pose.
         detector: finds the boxes, see ``chosen_detector``; None takes the predictor's, and without one each whole
             picture is one person.
         selection: which of its findings count.
@@ -64,6 +73,10 @@ def stream(
         batch_size: crops at a time, across the frames of files.
         flip_test: average with the mirrored crops.
         runtime: of the predictor that is made here; None takes the fastest that is installed.
+        device: of that predictor.
+        threads: of that predictor.
+        precision: of that predictor.
+        exported: of that predictor.
 
     Yields:
         A ``FrameResult`` for each frame; without anyone in it, an empty one. What cannot be read is logged as a
@@ -84,10 +97,31 @@ def stream(
         park.jpg 2
         photographer.jpg 1
     """
-    if not isinstance(predictor, Predictor):
-        predictor = Predictor.from_pretrained(predictor or default_weights("pose"), runtime=runtime)
+    if isinstance(predictor, Predictor):
+        asked_of_it = {
+            "weights": weights is not None,
+            "runtime": runtime is not None,
+            "device": device != "cpu",
+            "threads": threads is not None,
+            "precision": precision != "float32",
+            "exported": exported is not None,
+        }
+        idle = [name for name, given in asked_of_it.items() if given]
+        if idle:
+            raise ValueError(f"{', '.join(idle)}: of a predictor that is made here, and one is given")
+    else:
+        if predictor is not None and weights is not None:
+            raise ValueError("give a predictor or weights, not both")
+        predictor = Predictor.from_pretrained(
+            weights or predictor or default_weights("pose"),
+            runtime=runtime,
+            device=device,
+            threads=threads,
+            precision=precision,
+            exported=exported,
+        )
     if isinstance(detector, str | Path):
-        found: Detector | None = chosen_detector(str(detector), predictor.task, selection, None)
+        found: Detector | None = chosen_detector(str(detector), predictor.task, selection, threads)
     else:
         found = predictor.detector if detector is None else as_detector(detector)
     reading = Reading(every, fps, start, end, drop, retry or Retry())

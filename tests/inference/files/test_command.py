@@ -355,6 +355,22 @@ def test_a_video_goes_on_where_it_was_stopped(weights, walk, tmp_path, shown):
         assert {key: record[key] for key in keys} == {key: other[key] for key in keys}
 
 
+def test_a_killed_run_s_video_is_told_to_be_lost(weights, walk, tmp_path, shown):
+    options = {"weights": weights / "pose.safetensors", "out": tmp_path / "out", "box": (10, 10, 40, 60)}
+    assert predict_files("pose", [walk], save_video=True, **options, **shown.consoles()) == 0
+    # As kill -9 leaves it.
+    drawn, path = tmp_path / "out" / "annotated", tmp_path / "out" / "results.jsonl"
+    (drawn / "walk.mp4").rename(drawn / "walk.partial.mp4")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:10]))
+    assert shown.err.getvalue() == ""
+    assert predict_files("pose", [walk], save_video=True, resume=True, **options, **shown.consoles()) == 0
+    told = shown.err.getvalue()
+    assert "what the earlier run did is not drawn again; a video goes on in another file" in told
+    assert f"{drawn / 'walk.partial.mp4'}: the earlier run did not close it, so it does not play" in told
+    video = cv2.VideoCapture(str(drawn / "walk.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 15
+
+
 def test_a_selection_counts(weights, photos, tmp_path, shown):
     boxes = boxes_file(
         tmp_path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from cmsa.inference.applies import may_move, refuse_idle
 from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
 from cmsa.inference.detectors import Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
-from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat
+from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat, not_drawn_again
 from cmsa.inference.files.results import RESULTS
 from cmsa.inference.files.run import FileRun
 from cmsa.inference.files.summary import Summary
@@ -153,8 +153,11 @@ def predict_files(
                 failed=summary.skipped.add,
             )
         pipeline = Pipeline(predictor, found, track or smooth, smooth, flip_test, batch_size)
-        told = (lambda text: None) if quiet else partial(_complain, errors)
+        told: Callable[[str], None] = (lambda text: None) if quiet else partial(_complain, errors)
         run = FileRun(folder, predictor.task, file, drawing, shown, resume, summary, told)
+        if drawing is not None and summary.before:
+            for text in not_drawn_again(summary.drawn or folder):
+                told(text)
     except (ValueError, OSError) as error:
         _complain(errors, error_text(error))
         return 2

@@ -27,6 +27,7 @@ PictureFormat = Literal["jpg", "png"]
 _MOST_BYTES = 200
 """Of a file's name; file systems allow 255, and a suffix is to come."""
 _AHEAD = 8
+_UNFINISHED = ".partial.mp4"
 
 
 class PicturePlaces:
@@ -103,7 +104,7 @@ class _OpenVideo:
 
     @property
     def _unfinished(self) -> Path:
-        return self.path.with_suffix(".partial.mp4")
+        return self.path.with_suffix(_UNFINISHED)
 
     def _open(self, fps: float) -> None:
         assert self.first is not None
@@ -122,6 +123,19 @@ class _OpenVideo:
             picture = cv2.resize(picture, self.size)  # type: ignore[assignment]
         self.writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         self.count += 1
+
+
+def not_drawn_again(folder: Path) -> list[str]:
+    """What to tell whoever resumes a run that draws: what was done is not drawn again, and what a killed run lost.
+
+    Args:
+        folder: where pictures and videos go.
+    """
+    lost = sorted(folder.rglob(f"*{_UNFINISHED}"))
+    return [
+        "what the earlier run did is not drawn again; a video goes on in another file",
+        *(f"{path}: the earlier run did not close it, so it does not play: its frames are lost" for path in lost),
+    ]
 
 
 class Drawing:
