@@ -10,6 +10,7 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime", "openvino", "nncf"),
     "app": ("gradio",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "scale": ("ray",),
     "digits": ("sklearn",),
 }
 """The modules that each extra of this package brings."""

@@ -11,8 +11,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cmsa.cli.arguments import parse_box, parse_count, parse_positive, parse_task_command
+
+if TYPE_CHECKING:
+    from cmsa.inference.detectors import Selection
+    from cmsa.inference.streams import Reading
 
 TEXT = "Pictures, videos and cameras to keypoints, head pose or classes."
 EXAMPLES = """
@@ -45,6 +50,7 @@ cmsa predict classify photos --top 3 --flip-test --save-pictures png
 HOW = """
 cmsa predict pose photos --runtime openvino --precision bf16 --threads 1 --batch-size 64
 cmsa predict pose photos --weights cmsa_n_pose_64x48 --device cuda --quiet
+cmsa predict pose photos --engine ray --workers 8 --out runs/photos --resume
 """
 
 
@@ -128,15 +134,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--device", default="cpu", help="where PyTorch runs, e.g. cuda")
     how.add_argument("--threads", type=parse_count, help="CPU threads of the network, e.g. 1")
     how.add_argument("--batch-size", type=parse_count, default=32, help="crops at a time, across pictures")
+    how.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="ray: very many pictures by workers on this machine, or on the cluster of RAY_ADDRESS",
+    )
+    how.add_argument("--workers", type=parse_count, help="of Ray, each with --threads CPUs (1) or one GPU; e.g. 8")
+    how.add_argument("--shard-size", type=parse_count, help="pictures that a worker of Ray takes at a time; 1024")
     how.add_argument("--quiet", action="store_true", help="say nothing but errors")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from cmsa.inference.detectors import Selection
-    from cmsa.inference.files import predict_files
-    from cmsa.inference.streams import Reading, Retry
-
     # Pillow's, of photos of more than 90 megapixels.
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     for output in (sys.stdout, sys.stderr):
@@ -144,40 +154,90 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="backslashreplace")
     with _stopped_like_interrupted():
-        return predict_files(
-            options.task,
-            options.inputs,
-            weights=options.weights,
-            boxes=options.boxes,
-            box=options.box,
-            detector=options.detector,
-            selection=Selection(options.threshold, options.min_size, options.max_people, options.expand),
-            reading=Reading(
-                options.every,
-                options.fps,
-                options.start,
-                options.end,
-                options.drop,
-                Retry(give_up=options.give_up),
-            ),
-            recursive=options.recursive,
-            out=options.out,
-            save_pictures=options.save_pictures,
-            save_video=options.save_video,
-            resume=options.resume,
-            track=options.track,
-            smooth=options.smooth,
-            flip_test=options.flip_test,
-            top=options.top,
-            cube=options.cube,
-            runtime=options.runtime,
-            device=options.device,
-            threads=options.threads,
-            precision=options.precision,
-            exported=options.exported,
-            batch_size=options.batch_size,
-            quiet=options.quiet,
-        )
+        return _on_ray(options) if options.engine == "ray" else _here(options)
+
+
+def _here(options: argparse.Namespace) -> int:
+    from cmsa.inference.files import predict_files
+
+    for name in ("workers", "shard_size"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for --engine ray")
+    return predict_files(
+        options.task,
+        options.inputs,
+        weights=options.weights,
+        boxes=options.boxes,
+        box=options.box,
+        detector=options.detector,
+        selection=_selection(options),
+        reading=_reading(options),
+        recursive=options.recursive,
+        out=options.out,
+        save_pictures=options.save_pictures,
+        save_video=options.save_video,
+        resume=options.resume,
+        track=options.track,
+        smooth=options.smooth,
+        flip_test=options.flip_test,
+        top=options.top,
+        cube=options.cube,
+        runtime=options.runtime,
+        device=options.device,
+        threads=options.threads,
+        precision=options.precision,
+        exported=options.exported,
+        batch_size=options.batch_size,
+        quiet=options.quiet,
+    )
+
+
+def _on_ray(options: argparse.Namespace) -> int:
+    from cmsa.inference.bulk import SHARD_SIZE, Plan, predict_on_ray
+
+    drawn = {name: bool(getattr(options, name)) for name in ("save_pictures", "save_video", "track", "smooth", "cube")}
+    idle = [name for name, asked in (drawn | _reading(options).asked()).items() if asked]
+    if idle:
+        raise ValueError(f"--{idle[0].replace('_', '-')}: --engine ray predicts pictures, and draws none")
+    plan = Plan(
+        options.task,
+        weights=options.weights,
+        boxes=None if options.boxes is None else str(options.boxes),
+        box=None if options.box is None else tuple(options.box),
+        detector=options.detector,
+        selection=_selection(options),
+        flip_test=options.flip_test,
+        top=options.top,
+        batch_size=options.batch_size,
+        runtime=options.runtime,
+        device=options.device,
+        threads=options.threads or 1,
+        precision=options.precision,
+        exported=None if options.exported is None else str(options.exported),
+    )
+    return predict_on_ray(
+        plan,
+        options.inputs,
+        out=options.out,
+        recursive=options.recursive,
+        resume=options.resume,
+        workers=options.workers,
+        shard_size=options.shard_size or SHARD_SIZE,
+        quiet=options.quiet,
+    )
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    from cmsa.inference.detectors import Selection
+
+    return Selection(options.threshold, options.min_size, options.max_people, options.expand)
+
+
+def _reading(options: argparse.Namespace) -> Reading:
+    from cmsa.inference.streams import Reading, Retry
+
+    retry = Retry(give_up=options.give_up)
+    return Reading(options.every, options.fps, options.start, options.end, options.drop, retry)
 
 
 @contextmanager

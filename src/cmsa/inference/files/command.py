@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _FEW = 300
 """Pictures. PyTorch has done so many before another runtime's file is exported, which takes ten seconds and more."""
-_TOP = 5
+TOP = 5
+"""Classes that are kept where nobody says how many."""
 
 
 def predict_files(
@@ -114,7 +115,7 @@ def predict_files(
     summary = Summary()
     try:
         kind = chosen_task(task)
-        shown = _TOP if top is None else top
+        shown = TOP if top is None else top
         if shown < 1 or batch_size < 1:
             raise ValueError(f"top and batch size must be at least 1, got {top} and {batch_size}")
         refuse_unwritable(folder / RESULTS)
@@ -153,13 +154,13 @@ def predict_files(
                 failed=summary.skipped.add,
             )
         pipeline = Pipeline(predictor, found, track or smooth, smooth, flip_test, batch_size)
-        told: Callable[[str], None] = (lambda text: None) if quiet else partial(_complain, errors)
+        told: Callable[[str], None] = (lambda text: None) if quiet else partial(complain, errors)
         run = FileRun(folder, predictor.task, file, drawing, shown, resume, summary, told)
         if drawing is not None and summary.before:
             for text in not_drawn_again(summary.drawn or folder):
                 told(text)
     except (ValueError, OSError) as error:
-        _complain(errors, error_text(error))
+        complain(errors, error_text(error))
         return 2
     try:
         frames = read_frames(sources, reading, run.done)
@@ -170,7 +171,7 @@ def predict_files(
         ):
             run.run(results, advance)
     except OSError as error:
-        _complain(errors, f"results cannot be written ({error_text(error)})")
+        complain(errors, f"results cannot be written ({error_text(error)})")
         return 2
     finally:
         if not quiet:
@@ -178,7 +179,7 @@ def predict_files(
                 print_values(console, predictor.task, summary, shown)
             print_summary(console, summary, count, predictor.task)
     if not summary.done and not summary.before and not summary.skipped.count:
-        _complain(errors, "no picture and no frame came: the inputs name none, or end before --start")
+        complain(errors, "no picture and no frame came: the inputs name none, or end before --start")
     return summary.exit_code
 
 
@@ -195,7 +196,8 @@ def _threads_for(predictor: Predictor) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _complain(console: Console, text: str) -> None:
+def complain(console: Console, text: str) -> None:
+    """Say what went wrong, as the command line does."""
     console.print(f"cmsa predict: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
