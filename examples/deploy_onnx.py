@@ -7,16 +7,35 @@ python deploy_onnx.py cmsa_n_pose_32x24_normalised_decoded.onnx people/park.jpg 
 import json
 import math
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-path, photo, (x, y, width, height) = sys.argv[1], sys.argv[2], map(float, sys.argv[3:])
-session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+try:
+    path, photo = sys.argv[1:3]
+    x, y, width, height = map(float, sys.argv[3:])
+except ValueError:
+    sys.exit("usage: deploy_onnx.py FILE.onnx PHOTO X Y WIDTH HEIGHT")
+
+
+def opened(read: Callable[[str], Any], file: str) -> Any:
+    """What ``read`` makes of a file, or one line that says what is wrong with it."""
+    if not Path(file).is_file():
+        sys.exit(f"{file}: there is no such file")
+    try:
+        return read(file)
+    except Exception as error:  # ONNX Runtime has errors of its own
+        sys.exit(f"{file}: cannot be read ({' '.join(str(error).split())})")
+
+
+session = opened(lambda file: onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]), path)
+picture = opened(lambda file: np.asarray(ImageOps.exif_transpose(Image.open(file)).convert("RGB"), np.float32), photo)
 constants = json.loads(session.get_modelmeta().custom_metadata_map["cmsa"])
 crop_height, crop_width = constants["input"]["height"], constants["input"]["width"]
-picture = np.asarray(ImageOps.exif_transpose(Image.open(photo)).convert("RGB"), np.float32)
 
 # The box, about its centre, extended to the aspect of the crop and padded. Pixel centres are at integers, so the centre
 # of pixels x ... x + width - 1 is x + (width - 1) / 2. (This is the convention "pixel"; a face has a margin besides.)

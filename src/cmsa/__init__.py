@@ -66,5 +66,5 @@ def __dir__() -> list[str]:
     return sorted(globals().keys() | set(__all__))
 
 
-if "timm" in sys.modules:
+if sys.modules.get("timm"):  # None stands for one that must not be imported
     import_module("cmsa.models.registry")

@@ -87,16 +87,58 @@ def test_classes_of_a_whole_picture(exported):
     assert found.probabilities == pytest.approx(expected.probabilities, abs=0.002)
 
 
-def test_what_cannot_be_used(exported):
-    edge = EdgePredictor(exported("cmsa_n_pose_32x24", normalise=True))
+def told(caplog):
+    """What it logged; the export logs too."""
+    return [record.getMessage() for record in caplog.records if record.name == "cmsa.edge.predictor"]
+
+
+def test_what_cannot_be_used(exported, caplog):
+    path = exported("cmsa_n_pose_32x24", normalise=True)
+    edge = EdgePredictor(path)
+    assert repr(edge) == f"EdgePredictor({path}: cmsa_n, pose at 32x24 (HxW) pixels)"
     assert len(edge(PARK, [[260, 15, 106, 215], [5000, 0, 9, 9], [0, 0, 0, 5]])) == 1
     assert set(edge.skipped) == {1, 2}
+    assert told(caplog) == [f"box {place} left out: {edge.skipped[place]}" for place in (1, 2)]
     assert "outside the picture" in edge.skipped[1]
+    caplog.clear()
+    edge(PARK, [[5000, 0, 9, 9]] * 13)
+    assert len(told(caplog)) == 11
+    assert told(caplog)[-1] == "and 3 more, see EdgePredictor.skipped"
     assert edge(PARK, []) == []
     with pytest.raises(ImageError, match=r"none\.jpg"):
         edge("none.jpg")
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         edge(PARK, batch_size=0)
+
+
+@pytest.mark.parametrize("threads", ["a", 0, -1, 1.5, True])
+def test_threads_that_there_are_not(threads):
+    with pytest.raises(
+        ValueError, match=f"threads must be a whole number from 1, or None for all cores, got {threads!r}"
+    ):
+        EdgePredictor("none.onnx", threads=threads)
+
+
+def test_the_example_says_what_is_wrong(exported, tmp_path):
+    path = exported("cmsa_n_pose_32x24", normalise=True)
+    (tmp_path / "broken.onnx").write_bytes(b"x")
+    (tmp_path / "broken.jpg").write_bytes(b"x")
+    box = ["260", "15", "106", "215"]
+    cases = [
+        ([], "usage: deploy_onnx.py FILE.onnx PHOTO X Y WIDTH HEIGHT"),
+        ([path, PARK, *box[:3], "wide"], "usage: deploy_onnx.py FILE.onnx PHOTO X Y WIDTH HEIGHT"),
+        ([tmp_path / "none.onnx", PARK, *box], f"{tmp_path / 'none.onnx'}: there is no such file"),
+        ([path, tmp_path / "none.jpg", *box], f"{tmp_path / 'none.jpg'}: there is no such file"),
+        ([path, tmp_path / "broken.jpg", *box], f"{tmp_path / 'broken.jpg'}: cannot be read"),
+        ([tmp_path / "broken.onnx", PARK, *box], f"{tmp_path / 'broken.onnx'}: cannot be read"),
+    ]
+    for words, told in cases:
+        command = [sys.executable, EXAMPLES / "deploy_onnx.py", *words]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.strip().startswith(told)
+        assert "Traceback" not in done.stderr
+        assert "\n" not in done.stderr.strip()
 
 
 def test_files_that_it_cannot_run(exported, tmp_path):

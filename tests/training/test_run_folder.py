@@ -1,23 +1,40 @@
 import csv
 import json
+import shlex
 import subprocess
 
+import pytest
 from PIL import Image
 
 from cmsa.training.recipe import load_recipe
-from cmsa.training.run_folder import draw_curves, git_commit, note_start
+from cmsa.training.run_folder import command_line, draw_curves, git_commit, note_start
 
 
 def test_a_start_is_written_down(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["cmsa", "train", "digits"])
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/cmsa", "train", "digits", "--title", "näher dran"])
+    monkeypatch.chdir(tmp_path)
     recipe = load_recipe("digits", ["--optimizer.epochs", "7", "--title", "näher"])
     note_start(recipe, tmp_path / "run", resumed=False)
     note_start(recipe, tmp_path / "run", resumed=True)
     assert load_recipe(str(tmp_path / "run" / "recipe.yaml")).to_dict() == recipe.to_dict()
     lines = [json.loads(line) for line in (tmp_path / "run" / "starts.jsonl").read_text().splitlines()]
     assert [line["resumed"] for line in lines] == [False, True]
-    assert lines[0]["command"] == ["cmsa", "train", "digits"]
+    assert lines[0]["command"] == "cmsa train digits --title 'näher dran'"
+    assert lines[0]["folder"] == str(tmp_path)
     assert {"cmsa", "python", "torch", "lightning"} <= lines[0]["versions"].keys()
+
+
+@pytest.mark.parametrize("words", [["a b", "$HOME", "'", "[1, 2]"], ["--x={a: 1}"]])
+@pytest.mark.parametrize(
+    ("program", "start"),
+    [
+        ("/venv/bin/cmsa", ["cmsa"]),
+        ("/site-packages/cmsa/__main__.py", ["python", "-m", "cmsa"]),
+        ("my script.py", ["python", "my script.py"]),
+    ],
+)
+def test_a_command_can_be_pasted_into_a_shell(program, start, words):
+    assert shlex.split(command_line([program, *words])) == [*start, *words]
 
 
 def test_the_commit_of_a_working_copy(tmp_path):

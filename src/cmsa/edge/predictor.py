@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from cmsa.structures import Box, ClassScores, FloatArray, HeadPose, Keypoints
 
 Value = Keypoints | HeadPose | ClassScores
 
+logger = logging.getLogger(__name__)
+_MOST_LOGGED = 10
+"""Boxes of a call that are left out and named; what follows stands in ``skipped`` alone."""
+
 
 class EdgePredictor:
     """An ONNX file of ``cmsa export --decode``, ready for pictures: ``cmsa.Predictor`` for small devices.
@@ -33,19 +38,25 @@ class EdgePredictor:
         threads: of the CPU, for one batch; None leaves it to ONNX Runtime (all cores).
 
     Attributes:
+        path: of the file.
         constants: what the file says of itself.
         size: (H, W) of the crops.
-        skipped: of the last call, the places of the boxes that were left out, and why.
+        skipped: of the last call, the places of the boxes that were left out, and why; the first few are logged as
+            warnings.
 
     Raises:
         FileNotFoundError: there is no such file.
         ModuleNotFoundError: ONNX Runtime is not installed.
-        ValueError: the file is damaged, was not written by ``cmsa export``, puts out what only its network's task can
-            read (exported without ``--decode``), or is for a task that is not one of the three.
+        ValueError: ``threads`` is no whole number from 1; or the file is damaged, was not written by ``cmsa export``,
+            puts out what only its network's task can read (exported without ``--decode``), or is for a task that is not
+            one of the three.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        self.session = _open(Path(path), threads)
+        if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+            raise ValueError(f"threads must be a whole number from 1, or None for all cores, got {threads!r}")
+        self.path = Path(path)
+        self.session = _open(self.path, threads)
         entries = from_text(self.session.get_modelmeta().custom_metadata_map.get(KEY), str(path))
         if not entries["decoded_in_graph"]:
             raise ValueError(f"{path}: puts out the network's numbers; export it with --decode")
@@ -64,6 +75,10 @@ class EdgePredictor:
         )
         self._value = _VALUES[task]
         self._names = tuple(entries["decoding"].get("names") or ())
+
+    def __repr__(self) -> str:
+        model, (height, width) = self.constants["model"], self.size
+        return f"EdgePredictor({self.path}: {model['name']}, {model['task']} at {height}x{width} (HxW) pixels)"
 
     def __call__(self, image: ImageSource, boxes: object = None, *, batch_size: int = 32) -> list[Value]:
         """Predict one value for each box.
@@ -90,6 +105,7 @@ class EdgePredictor:
         else:
             usable, self.skipped = usable_boxes(list_boxes(boxes), height, width)
             regions = [self._margin.widen(box) for box in usable.values()]
+            self._tell_skipped()
         matrices = [
             self._spec.base_matrix(region_center(region, self._spec.convention), (region.width, region.height))
             for region in regions
@@ -103,6 +119,12 @@ class EdgePredictor:
             self._value(row, matrix, box, self._names)
             for row, matrix, box in zip(rows, matrices, usable.values(), strict=True)
         ]
+
+    def _tell_skipped(self) -> None:
+        for place, reason in list(self.skipped.items())[:_MOST_LOGGED]:
+            logger.warning("box %d left out: %s", place, reason)
+        if len(self.skipped) > _MOST_LOGGED:
+            logger.warning("and %d more, see EdgePredictor.skipped", len(self.skipped) - _MOST_LOGGED)
 
     def _run(self, crops: Sequence[NDArray[np.uint8]]) -> Iterable[tuple[FloatArray, ...]]:
         """For each crop (H, W, 3) its part of all outputs, as float64."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import platform
+import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,13 +37,35 @@ def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
         partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
     line = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": command_line(sys.argv),
+        "folder": str(Path.cwd()),
         "git_commit": git_commit(),
         "versions": {"cmsa": __version__, "python": platform.python_version()} | _versions(),
         "machine": platform.platform(),
     }
     with (out / STARTS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line | more) + "\n")
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """What was typed, to be pasted into a shell; whatever starts ``cmsa`` by another way is a script of Python's.
+
+    Args:
+        arguments: ``sys.argv``.
+
+    Examples:
+        >>> command_line(["/usr/local/bin/cmsa", "train", "digits", "--data.train", "[a b.crops]"])
+        "cmsa train digits --data.train '[a b.crops]'"
+        >>> command_line(["/site-packages/cmsa/__main__.py", "train", "digits"])
+        'python -m cmsa train digits'
+    """
+    program, *words = arguments
+    name = Path(program).name
+    if name == "__main__.py":
+        start = ["python", "-m", Path(program).parent.name]
+    else:
+        start = ["cmsa"] if name == "cmsa" else ["python", program]
+    return shlex.join([*start, *words])
 
 
 def git_commit(folder: Path | None = None) -> str | None:
