@@ -123,6 +123,17 @@ def test_the_demo_picture_can_be_made(tmp_path):
         assert made.size == kept.size
 
 
+def test_how_each_picture_is_made_is_written_down():
+    lines = (ROOT / "docs" / "pictures" / "README.md").read_text(encoding="utf-8").splitlines()
+    cells = [line.split("|")[1] for line in lines if line.startswith("| `")]
+    listed = re.findall(r"`(\w+\.(?:png|svg))`", " ".join(cells))
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".png", ".svg"))
+    scripts = {path.name for path in (ROOT / "docs" / "pictures").glob("*.py")}
+    assert set(re.findall(r"docs/pictures/(\w+\.py)", "\n".join(lines))) == scripts
+    pages = [path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *PAGES]]
+    assert all(any(f"{name})" in page for page in pages) for name in listed)
+
+
 def test_every_page_is_in_the_menu():
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     missing = [page.name for page in [*PAGES, *(ROOT / "docs" / "reference").glob("*.md")] if page.name not in menu]
