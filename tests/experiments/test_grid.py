@@ -1,9 +1,15 @@
 """Grids: which cells there are, by what entries, under what names."""
 
+from itertools import pairwise
+
 import pytest
+import torch
+import yaml
 
 from cmsa.experiments.grid import LONGEST_NAME, cells_of, folder_name, parse_axis, split_values
+from cmsa.models.cost import cost_of
 from cmsa.training.recipe import load_recipe
+from cmsa.training.starting_point import build_network
 
 
 @pytest.mark.parametrize(
@@ -43,6 +49,21 @@ def test_entries_of_one_axis_change_together():
     assert [cell.name for cell in cells] == ["input_size=32-24", "input_size=64-48"]
     recipe = load_recipe("pose_coco_cmsa_s_32x24", cells[1].overrides)
     assert (recipe.model.input_size, recipe.data.train, recipe.codec) == ([64, 48], ["b.crops"], "udp")
+
+
+@pytest.mark.parametrize("row", ["contest_mobilenetv4_small", pytest.param("contest_resnet18", marks=pytest.mark.slow)])
+def test_the_same_pixels_enlarged_before_a_larger_network(row):
+    """The sweep of docs/contest.md: what is seen grows, what comes in and goes out does not."""
+    axis = parse_axis(["model.working_size=[32,24],[64,48],[128,96],[256,192]"])
+    macs = []
+    for cell in cells_of([axis]):
+        network = build_network(load_recipe(row, cell.overrides)).eval()
+        assert network.input_size == (32, 24)
+        assert list(network.seen_size) == yaml.safe_load(cell.values["working_size"])
+        with torch.inference_mode():
+            assert network(torch.zeros(1, 3, 32, 24)).shape[:2] == (1, 17)
+        macs.append(cost_of(network, network, (32, 24)).multiply_adds)
+    assert all(more > 1.5 * less for less, more in pairwise(macs))
 
 
 def test_names_of_axes_that_end_alike_are_whole():
