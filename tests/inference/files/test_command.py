@@ -188,6 +188,7 @@ def test_nothing_done_keeps_earlier_results(weights, photos, tmp_path, shown):
     assert predict_files("pose", [photos / "bad.jpg"], out=out, **options, **shown.consoles()) == 2
     assert predict_files("pose", [tmp_path / "gone"], out=out, **options, **shown.consoles()) == 2
     assert "gone: there is no such file or folder" in shown.out.getvalue()
+    assert f"nothing was done; {tmp_path / 'gone'}: there is no such file or folder" in shown.err.getvalue()
     assert results(out) == before
 
 

@@ -178,8 +178,10 @@ def predict_files(
             if summary.shown:
                 print_values(console, predictor.task, summary, shown)
             print_summary(console, summary, count, predictor.task)
-    if not summary.done and not summary.before and not summary.skipped.count:
-        complain(errors, "no picture and no frame came: the inputs name none, or end before --start")
+    if not summary.done and not summary.before:
+        reasons = [f"nothing was done; {name}: {text}" for name, text in summary.skipped.first]
+        reasons.append("no picture and no frame came: the inputs name none, or end before --start")
+        complain(errors, reasons[0])
     return summary.exit_code
 
 
