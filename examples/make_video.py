@@ -2,7 +2,8 @@
 
 python examples/make_video.py door.mp4
 
-It is a montage of one photo: people/park.jpg without her, over which the part that shows her moves to the left.
+It is a montage of one photo: people/park.jpg without her, over which the part that shows her moves to the left. The
+photo is by David Pagnon, © 2022 perfanalytics, BSD-3-Clause (README.md beside this file), and so is the video.
 """
 
 import sys
