@@ -148,6 +148,13 @@ def test_shards_that_end_workers_are_named(workers: Workers, tmp_path: Path) -> 
     assert "shard 0 ended every worker that took it: photos/000.png ... photos/007.png" in told.getvalue()
 
 
+def test_what_ray_says_is_told(workers: Workers, tmp_path: Path) -> None:
+    workers.stop, told = (3, RuntimeError("Ray is gone (no answer)")), io.StringIO()
+    assert in_shards("pose", ["photos"], tmp_path / "bulk", told, **POSE) == 2
+    assert "cmsa predict: Ray is gone (no answer)" in told.getvalue()
+    assert (tmp_path / "bulk" / "shards" / "00000004.jsonl").exists()
+
+
 def test_no_picture_is_told(workers: Workers, tmp_path: Path) -> None:
     told = io.StringIO()
     assert in_shards("pose", ["nothing.jpg"], tmp_path / "bulk", told, **POSE) == 2

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.extras import require
-from cmsa.files.lock import FolderInUseError, only_process_in
+from cmsa.files.lock import only_process_in
 from cmsa.files.whole import error_text, refuse_unwritable
 from cmsa.inference.bulk.join import join
 from cmsa.inference.bulk.on_ray import LostShardsError, run_on_ray
@@ -114,7 +114,7 @@ def predict_on_ray(
             complain(errors, f"shard {shard.number} ended every worker that took it: {names[0]} ... {names[-1]}")
         complain(errors, f"all others are in {folder.path}; --resume tries these again")
         return 2
-    except (ValueError, OSError, FolderInUseError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
         complain(errors, error_text(error))
         return 2
     except KeyboardInterrupt:

@@ -54,6 +54,7 @@ def run_on_ray(
 
     Raises:
         ModuleNotFoundError: Ray is not installed.
+        RuntimeError: Ray itself is gone, or cannot be reached.
         LostShardsError: at the end, if shards could not be done because they cost one worker after the other.
         OSError: what a worker had to say: results cannot be written.
         ValueError: also of a worker, which could not load what the plan names.
@@ -68,7 +69,10 @@ def run_on_ray(
             workers = int(there.get("GPU", 0) if gpus else there.get("CPU", 0) // plan.threads) or 1
         # Nothing is restarted behind our back: a lost worker's shard is counted, and told.
         actor = ray.remote(num_cpus=plan.threads, num_gpus=gpus, max_restarts=0)(ShardWorker)
-        yield from _shared_out(ray, lambda: actor.remote(plan, folder, home), shards, workers, told)
+        try:
+            yield from _shared_out(ray, lambda: actor.remote(plan, folder, home), shards, workers, told)
+        except ray.exceptions.RayError as error:
+            raise RuntimeError(f"Ray is gone ({_first_line(error)})") from error
 
 
 def _shared_out(
