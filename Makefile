@@ -27,6 +27,7 @@ test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 slow: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[scale]'
 	$(BIN)/python -m pytest -m exhaustive
 
 gpu: $(INSTALLED)
