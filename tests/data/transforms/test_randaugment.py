@@ -52,6 +52,9 @@ def of_timm(pixels: torch.Tensor, name: str, level: float, sign: float, monkeypa
     picture = Image.fromarray(pixels[0].permute(1, 2, 0).byte().numpy())
     level_to_arg, operation = auto_augment.LEVEL_TO_ARG[TIMM[name]], auto_augment.NAME_TO_OP[TIMM[name]]
     arguments = level_to_arg(10 * level, {"translate_pct": 0.45}) if level_to_arg else ()
+    if name == "posterize" and arguments == (0,):
+        # Earlier versions of Pillow keep none of the bits, version 13 refuses to.
+        return torch.zeros_like(pixels)
     changed = np.asarray(operation(picture, *arguments, **options))
     return torch.from_numpy(changed.copy()).permute(2, 0, 1)[None].float()
 
