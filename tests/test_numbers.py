@@ -55,7 +55,8 @@ def test_accuracy_beside_other_networks(network: str) -> None:
 @pytest.mark.parametrize(
     ("beginning", "names"),
     [
-        ("| `cmsa_n_pose_32x24`, at 64x48 `cmsa_n_pose_64x48`", ("cmsa_n_pose_32x24",) * 2 + ("cmsa_n_pose_64x48",)),
+        ("| CMSA-N, `cmsa_n_pose_32x24` |", ("cmsa_n_pose_32x24",) * 3),
+        ("| CMSA-N, `cmsa_n_pose_64x48` |", ("cmsa_n_pose_64x48",) * 3),
         ("| PP-TinyPose at 128x96", ("tinypose_128_96",) * 3),
         ("| PP-TinyPose at 256x192", ("tinypose_256_192",) * 3),
     ],
