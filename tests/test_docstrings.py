@@ -33,6 +33,13 @@ def test_the_reference_has_every_public_name() -> None:
     assert {f"cmsa.{name}" for name in cmsa.__all__} <= set(NAMES)
 
 
+def test_the_reference_shows_no_roles_of_sphinx() -> None:
+    """mkdocs prints them as they stand."""
+    sources = (ROOT / "src").rglob("*.py")
+    found_in = [path.name for path in sources if re.search(r":[a-z]+:`", path.read_text(encoding="utf-8"))]
+    assert not found_in
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
 )

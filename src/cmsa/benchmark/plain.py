@@ -2,7 +2,7 @@
 
 Maps are (B, C, H, W) in contiguous memory, projections are 1x1 convolutions, windows are reshaped and permuted, and
 attention is an explicit softmax. Where our modules are the plain form already (branches with their BatchNorms, fusions,
-MLP, head) they are copied. It computes what :class:`cmsa.models.CMSA` computes; nothing in it is slow on purpose.
+MLP, head) they are copied. It computes what ``cmsa.models.CMSA`` computes; nothing in it is slow on purpose.
 """
 
 from __future__ import annotations

@@ -18,8 +18,15 @@ class Parser(argparse.ArgumentParser):
     _given: Sequence[str] = ()
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """As argparse's; the words are kept for what may have to be said of them."""
+        """As argparse's; the words are kept for what may have to be said of them.
+
+        Whoever asks a command for help has it at once, whatever else the line says: what its words mean is looked up
+        in the library, which takes seconds.
+        """
         self._given = sys.argv[1:] if args is None else list(args)
+        if not self._commands() and not {"-h", "--help"}.isdisjoint(self._given):
+            self.print_help()
+            self.exit()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

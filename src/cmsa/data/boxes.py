@@ -34,7 +34,7 @@ def usable_boxes(given: Iterable[object], height: int, width: int) -> tuple[dict
     """Tell the boxes that a crop can be cut for from the others.
 
     Args:
-        given: boxes, each a :class:`Box` or four numbers x, y, width, height, in pixels.
+        given: boxes, each a ``Box`` or four numbers x, y, width, height, in pixels.
         height: of the picture.
         width: of the picture.
 

@@ -123,8 +123,8 @@ def store_loader(
         workers: processes that read.
         shard: number of this process and how many there are; each gets another part of the same shuffled epoch.
         seed: of that shuffling.
-        fraction: of the samples that training sees, see :class:`EpochSampler`.
-        repeats: of each sample in training, see :class:`EpochSampler`.
+        fraction: of the samples that training sees, see ``EpochSampler``.
+        repeats: of each sample in training, see ``EpochSampler``.
 
     Raises:
         ValueError: there is no store, the stores differ, or training has fewer crops than one batch.

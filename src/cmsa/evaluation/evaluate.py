@@ -84,7 +84,7 @@ def evaluate_opened(
 
     Args:
         evaluation: the network, and how it is fed.
-        store: as for :func:`evaluate_store`, and so ``flip_test``, ``batch_size``, ``advance`` and ``score``.
+        store: as for ``evaluate_store``, and so ``flip_test``, ``batch_size``, ``advance`` and ``score``.
         exported: takes the network's place, on the CPU.
     """
     return evaluate_store(

@@ -35,7 +35,7 @@ def deploy(model: BaseNetwork) -> nn.Module:
     and those without spatial fusion or with an additive cascade, are fused only.
 
     Raises:
-        ValueError: a BatchNorm cannot be folded, see :func:`fuse`.
+        ValueError: a BatchNorm cannot be folded, see ``fuse``.
     """
     fused = fuse(model)
     if not isinstance(fused, CMSA):

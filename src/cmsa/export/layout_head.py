@@ -28,7 +28,7 @@ from cmsa.models.windows import pad_map
 
 
 class DeployedMixer(nn.Module):
-    """A fused :class:`MixerFusion`, summing what each map brings to the mixed one."""
+    """A fused ``MixerFusion``, summing what each map brings to the mixed one."""
 
     def __init__(self, head: MixerFusion) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class DeployedMixer(nn.Module):
 
 
 class DeployedSimCC(nn.Module):
-    """A fused :class:`SimCCHead` on such a mixer."""
+    """A fused ``SimCCHead`` on such a mixer."""
 
     def __init__(self, head: SimCCHead) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def to_cells(x: Tensor, levels: int) -> Tensor:
 
 
 def from_cells(x: Tensor, batch: int, levels: int) -> Tensor:
-    """Inverse of :func:`to_cells` for a batch of so many images."""
+    """Inverse of ``to_cells`` for a batch of so many images."""
     columns, channels = x.shape[1], x.shape[3]
     x = x.reshape(-1, columns, *[2] * 2 * levels, channels)
     down, across = range(2, 2 + 2 * levels, 2), range(3, 3 + 2 * levels, 2)

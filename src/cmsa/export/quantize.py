@@ -38,7 +38,7 @@ def calibration_pixels(store: CropStore, size: tuple[int, int], count: int = CAL
 
 
 def comparison_pixels(store: CropStore, size: tuple[int, int], count: int = COMPARED_CROPS) -> Tensor:
-    """As :func:`calibration_pixels`, others of the same store, to compare on."""
+    """As ``calibration_pixels``, others of the same store, to compare on."""
     return _pixels(store, size, count, held_out=True)
 
 

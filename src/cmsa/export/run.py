@@ -85,7 +85,7 @@ def export(
 def export_formats(
     model: BaseNetwork, paths: Mapping[Format, Path], options: ExportOptions | None = None
 ) -> list[Exported]:
-    """As :func:`export`, several formats of one model; the graph is traced once."""
+    """As ``export``, several formats of one model; the graph is traced once."""
     options = options or ExportOptions()
     # Files are traced and compared on the CPU, wherever the model is.
     if any(parameter.device.type != "cpu" for parameter in model.parameters()):

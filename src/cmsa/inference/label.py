@@ -179,7 +179,7 @@ def fill_labels(
         The annotations with the filled-in keypoints as v=1, and pictures that could not be read.
 
     Raises:
-        ValueError: as :func:`label_photos`; or a person has another number of keypoints than the set.
+        ValueError: as ``label_photos``; or a person has another number of keypoints than the set.
     """
     if not 1 <= len(teachers) <= 2:
         raise ValueError(f"labelling takes one or two teachers, got {len(teachers)}")

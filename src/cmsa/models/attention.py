@@ -131,7 +131,7 @@ class WindowAttention(nn.Module):
 
 
 class FusedWindowAttention(nn.Module):
-    """A :class:`WindowAttention` whose bias is laid out once and for all; its window cannot be changed any more."""
+    """A ``WindowAttention`` whose bias is laid out once and for all; its window cannot be changed any more."""
 
     bias: Tensor
 
@@ -141,7 +141,7 @@ class FusedWindowAttention(nn.Module):
         self.register_buffer("bias", attention.relative_position_bias().detach().clone())
 
     def forward(self, q: Tensor, kv: Tensor) -> Tensor:
-        """As :meth:`WindowAttention.forward`."""
+        """As ``WindowAttention.forward``."""
         return attend_in_windows(q, kv, self.bias, self.window, self.heads, self.key_dim)
 
 

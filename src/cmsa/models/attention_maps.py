@@ -151,7 +151,7 @@ def _groups(network: nn.Module) -> Iterator[tuple[int, int, int, nn.Module]]:
 
 
 def _parts(module: WindowAttention | FusedWindowAttention, q: Tensor, kv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, H, W, h·D), (B, H/r, W/r, h·(D+V)) -> query, key and bias as :class:`AttentionMap` has them."""
+    """(B, H, W, h·D), (B, H/r, W/r, h·(D+V)) -> query, key and bias as ``AttentionMap`` has them."""
     window, heads, width = module.window, module.heads, module.key_dim
     query = window_partition(q, window.grid, window.size, heads) * width**-0.5
     key = window_partition(kv, window.grid, window.key_size, heads)[..., :width]

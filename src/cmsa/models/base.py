@@ -98,7 +98,7 @@ class BaseNetwork(HubModel):
         """What the head makes of the maps.
 
         Args:
-            features: of :meth:`forward_features`.
+            features: of ``forward_features``.
             pre_logits: give what the classifier's last layer takes, (B, head_hidden_size); of other heads the mean
                 of the last map.
         """

@@ -42,7 +42,7 @@ def create_model(
             paper's parameter counts) or ``deconvolution`` (the others' default; SimpleBaseline's), ``num_keypoints``
             (17), and ``head``, ``heatmap`` (default) or ``simcc`` with ``split`` bins per pixel (2); for head pose
             ``head``, ``ssr`` (default), ``bins`` or ``rotation_6d``; for classification ``num_classes`` (100). All
-            others are arguments of :class:`CMSA`, or of :class:`TimmNetwork`, such as ``working_size``.
+            others are arguments of ``CMSA``, or of ``TimmNetwork``, such as ``working_size``.
 
     Raises:
         ValueError: there is no such name, task, option, fusion or head, the size is not (H, W), or no weights of these
@@ -140,7 +140,7 @@ def load_weights(path: Path | str, input_size: Size | None = None) -> BaseNetwor
     """Rebuild a network from its weights file, in float32 and eval mode.
 
     Args:
-        path: a file of :func:`save_weights`.
+        path: a file of ``save_weights``.
         input_size: another (H, W) than the file's, see ``set_input_size``.
 
     Raises:

@@ -24,7 +24,7 @@ class HubModel(
 ):
     """A module that goes to and comes from a local folder or the Hugging Face hub.
 
-    The folder holds ``model.safetensors``, a weights file of :func:`cmsa.save_weights`, and its description again as
+    The folder holds ``model.safetensors``, a weights file of ``cmsa.save_weights``, and its description again as
     ``config.json`` for people to read.
     """
 

@@ -40,11 +40,11 @@ def load_released(source: Mapping[str, Any] | str | Path, input_size: Size | Non
     """The network of a checkpoint in the authors' format, with its weights, float32, in eval mode.
 
     Args:
-        source: a state dict, or the path of a ``.pth`` or ``.safetensors`` file; see :func:`read_released`.
+        source: a state dict, or the path of a ``.pth`` or ``.safetensors`` file; see ``read_released``.
         input_size: (H, W) to resize the bias tables to; by default the size that the network was trained at.
 
     Returns:
-        A CMSA whose head is a :class:`MixerFusion`.
+        A CMSA whose head is a ``MixerFusion``.
 
     Raises:
         ReleasedFormatError: keys are missing, unexpected or of a wrong shape, all listed; the index buffers fit no
@@ -78,12 +78,12 @@ def convert_released(
     """Write a checkpoint of the authors' format as a weights file, which ``load_weights`` reads.
 
     Args:
-        source, input_size: as for :func:`load_released`.
+        source, input_size: as for ``load_released``.
         destination: the ``.safetensors`` file to write.
-        changes: fields of the :class:`Description` to set, e.g. ``decoding``: the checkpoint does not say them.
+        changes: fields of the ``Description`` to set, e.g. ``decoding``: the checkpoint does not say them.
 
     Raises:
-        ReleasedFormatError: as :func:`load_released`.
+        ReleasedFormatError: as ``load_released``.
     """
     save_weights(destination, load_released(source, input_size), **changes)
 
@@ -92,7 +92,7 @@ def to_released(model: CMSA) -> State:
     """The model's state dict in the authors' format, index buffers and second stem included.
 
     Raises:
-        ReleasedFormatError: the model is fused, has another head than :class:`MixerFusion`, lacks a part of the
+        ReleasedFormatError: the model is fused, has another head than ``MixerFusion``, lacks a part of the
             attention (Table 5), or pads its windows: the format has no place for such a network.
     """
     if not isinstance(model.head, MixerFusion) or model.attention != TABLE_5["cmsa"]:

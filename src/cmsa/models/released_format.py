@@ -121,7 +121,7 @@ def released_name(key: str) -> str:
 
 
 def released_configuration(state: State) -> dict[str, Any]:
-    """:class:`CMSA`'s arguments, read from a state dict that :func:`read_released` returned.
+    """``CMSA``'s arguments, read from a state dict that ``read_released`` returned.
 
     Windows are left to the default where they are the default for the input size, so that they follow a change of it.
     The input size follows from the first group's window, which spans the whole map.

@@ -27,7 +27,7 @@ class TimmNetwork(BackboneNetwork):
     Args:
         name: as timm has it, e.g. ``resnet50`` or ``vit_base_patch16_224``.
         input_size: (H, W) of the images.
-        working_size, interpolation: see :class:`BackboneNetwork`.
+        working_size, interpolation: see ``BackboneNetwork``.
         out_indices: which of timm's maps the head takes, fine to coarse; one may stand several times.
         stem_stride: 1 makes the first convolution one of 3x3 pixels and stride 1, and drops a max pooling after it
             (for CIFAR, arXiv 1512.03385, section 4.2); the first layer's own stride by default.

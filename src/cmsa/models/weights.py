@@ -67,7 +67,7 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
 
 @contextmanager
 def _opened(path: Path | str) -> Iterator[tuple[Any, Description]]:
-    """A weights file and its description; errors are those of :func:`read_weights`."""
+    """A weights file and its description; errors are those of ``read_weights``."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no weights file {path}")
     try:
@@ -78,7 +78,7 @@ def _opened(path: Path | str) -> Iterator[tuple[Any, Description]]:
 
 
 def read_description(path: Path | str) -> Description:
-    """What a weights file says of itself, its tensors left unread. Errors are those of :func:`read_weights`."""
+    """What a weights file says of itself, its tensors left unread. Errors are those of ``read_weights``."""
     with _opened(path) as (_, description):
         return description
 

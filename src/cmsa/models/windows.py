@@ -99,7 +99,7 @@ def window_partition(
 
 
 def window_reverse(x: Tensor, grid: tuple[int, int], size: tuple[int, int], map_size: tuple[int, int]) -> Tensor:
-    """Inverse of :func:`window_partition`, padding dropped: (B·windows, heads, s·t, d) -> (B, H, W, heads·d)."""
+    """Inverse of ``window_partition``, padding dropped: (B·windows, heads, s·t, d) -> (B, H, W, heads·d)."""
     (down, across), (rows, columns) = grid, size
     heads, dim = x.shape[1], x.shape[3]
     x = x.reshape(-1, down, across, heads, rows, columns, dim).permute(0, 1, 4, 2, 5, 3, 6)

@@ -1,6 +1,6 @@
 """What a task is: everything about a model that depends on what it is for, in one class.
 
-A new task is a class that derives from :class:`Task`, one line in ``cmsa.tasks.TASKS``, and one in
+A new task is a class that derives from ``Task``, one line in ``cmsa.tasks.TASKS``, and one in
 ``cmsa.models.heads.table.HEADS`` for the network's head; ``docs/extend.md`` has one. Whoever writes it says ``name``,
 ``monitored``, ``output``, ``decoded``, ``columns`` and ``result_name``, and writes ``encode``, ``loss``, ``decode``,
 ``values`` and ``score``; the rest has defaults.

@@ -21,7 +21,7 @@ class MetricsFile(Logger):
     """One row for each time that something is logged, one column for each name; a new name makes the file anew.
 
     Args:
-        path: the file. One that is there already is replaced at the first row, unless :meth:`go_on` comes before.
+        path: the file. One that is there already is replaced at the first row, unless ``go_on`` comes before.
     """
 
     def __init__(self, path: Path) -> None:

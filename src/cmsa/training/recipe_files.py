@@ -26,7 +26,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     """The entries of a recipe, as they are written.
 
     Args:
-        name: a YAML file; ``FILE:ROW`` of a table; or a recipe that came with the package, see :func:`recipe_path`.
+        name: a YAML file; ``FILE:ROW`` of a table; or a recipe that came with the package, see ``recipe_path``.
 
     Raises:
         FileNotFoundError: there is no such file, recipe or row.
@@ -48,7 +48,7 @@ def read_recipe(name: str) -> dict[str, Any]:
 
 
 def rows_of(name: str) -> list[str]:
-    """The names of a table's rows; none of a single recipe, or of one row. Errors are those of :func:`read_recipe`."""
+    """The names of a table's rows; none of a single recipe, or of one row. Errors are those of ``read_recipe``."""
     path, row = _place(name)
     rows = _entries(path).get(ROWS) if row is None else None
     return [str(key) for key in rows] if isinstance(rows, dict) else []

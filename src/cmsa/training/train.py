@@ -163,7 +163,7 @@ def train(
 def check_options(
     devices: int | str, accelerator: str, limit_batches: int | None, max_time: str | None, checkpoint_minutes: float
 ) -> None:
-    """Refuse options of :func:`train` that are out of range, as it does itself."""
+    """Refuse options of ``train`` that are out of range, as it does itself."""
     if devices != "auto" and (not isinstance(devices, int) or devices < 1):
         raise ValueError(f"devices must be auto or at least 1, got {devices!r}")
     if accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
@@ -197,7 +197,7 @@ def _fit(trainer: Trainer, module: TrainingModule, checkpoint: Path | None) -> N
 
 
 def build_module(recipe: Recipe) -> TrainingModule:
-    """The recipe's network, task and stores, ready for a Trainer. Errors are those of :func:`train`."""
+    """The recipe's network, task and stores, ready for a Trainer. Errors are those of ``train``."""
     stores = training_stores(recipe)
     check_antialiasing(recipe, stores[0])
     description = description_of(recipe, stores[0])

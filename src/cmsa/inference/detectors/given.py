@@ -76,12 +76,12 @@ def given_boxes(
 
 
 def listed_boxes(boxes: Any, format: BoxFormat = "xywh", size: tuple[int, int] | None = None) -> list[object]:
-    """Boxes as :func:`given_boxes` takes them, one by one: where some cannot be used, the others can.
+    """Boxes as ``given_boxes`` takes them, one by one: where some cannot be used, the others can.
 
     Args:
-        boxes: as for :func:`given_boxes`, a single box too, or ``Detections``.
+        boxes: as for ``given_boxes``, a single box too, or ``Detections``.
         format: of the four numbers; ``Box`` and what has ``xyxy`` say it themselves.
-        size: as for :func:`given_boxes`.
+        size: as for ``given_boxes``.
 
     Returns:
         The entries in their order, as x, y, width, height; what is no four, five or six numbers is left as it is.

@@ -97,10 +97,10 @@ def make_detector(text: str, **defaults: Any) -> Detector:
 
 
 def as_detector(given: object) -> Detector:
-    """A detector from one, or from what :func:`make_detector` takes.
+    """A detector from one, or from what ``make_detector`` takes.
 
     Raises:
-        DetectorError: it is neither, and as for :func:`make_detector`.
+        DetectorError: it is neither, and as for ``make_detector``.
 
     Examples:
         >>> as_detector(3)
