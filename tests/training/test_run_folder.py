@@ -68,3 +68,14 @@ def test_curves(tmp_path):
     with Image.open(tmp_path / "both.png") as both, Image.open(tmp_path / "one.png") as one:
         assert both.width == 2 * one.width
         assert len(both.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_a_score_that_repeats_another_is_drawn_once(tmp_path):
+    """``val/`` stands for the first validation store, whose scores are there under its own name too."""
+    for name, columns in (("once", ["val/AP"]), ("twice", ["val/AP", "zoo/AP"])):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["step", *columns])
+            writer.writeheader()
+            writer.writerows({"step": step, **dict.fromkeys(columns, 0.1 * step)} for step in (1, 2))
+        draw_curves(tmp_path / f"{name}.csv", tmp_path / f"{name}.png", "AP")
+    assert (tmp_path / "once.png").read_bytes() == (tmp_path / "twice.png").read_bytes()

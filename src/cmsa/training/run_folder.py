@@ -118,8 +118,12 @@ def draw_curves(metrics: Path, out: Path, monitored: str) -> None:
 
     figure = Figure(figsize=(5.0 * len(panels), 3.5), layout="constrained")
     for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        drawn: list[list[tuple[float, float]]] = []
         for name in names:
             points = [(float(row["step"]), float(row[name])) for row in rows if row[name] and row["step"]]
+            if points in drawn:  # ``val/`` repeats the first validation store, and would hide it
+                continue
+            drawn.append(points)
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 50 else None, label=name)
         axes.set_xlabel("steps")
         axes.legend()
