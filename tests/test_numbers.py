@@ -80,6 +80,37 @@ def test_cards_and_the_table_of_weights(name: str) -> None:
     assert f"coco-mini val, 49 people of COCO | AP {average}, AP50 {average_50}, PCK@0.2 {correct} |" in rows
 
 
+def test_every_score_of_the_table_of_weights_is_in_a_card() -> None:
+    lines = lines_of("README.md", "| ")
+    begin = next(number for number, line in enumerate(lines) if line.startswith("| name | parameters | MB |"))
+    name, told = "", 0
+    for line in lines[begin + 1 :]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not cells[0].startswith(("`cmsa_", "the same")):
+            break
+        name = cells[0].split("`")[1] if "`" in cells[0] else name
+        tables = " ".join(lines_of(f"src/cmsa/weights/{name}.md", "|"))
+        numbers = re.findall(r"\d+\.\d+", cells[-1])
+        assert numbers
+        assert all(number in tables for number in numbers), line
+        told += 1
+    assert told >= len(WEIGHTS)
+
+
+def test_what_is_said_of_limits() -> None:
+    text = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
+    row = COCO_MINI["cmsa_n_pose_32x24", (32, 24)]
+    assert f"places {100 * row['PCK']:.0f} % of the keypoints" in text
+    assert f"its AP is {100 * row['AP']:.0f}:" in text
+
+
+def test_what_fine_tuning_is_compared_with() -> None:
+    (shipped,) = lines_of("docs/own_people.md", "| for comparison: as shipped, people upright")
+    (line,) = [line for line in lines_of("src/cmsa/weights/cmsa_n_pose_32x24.md", "| people val") if "| no |" in line]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert shipped.endswith(f"| {cells[3]} | {cells[4]} | {cells[-1]} |")
+
+
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
 def test_the_score_that_is_told_first_is_in_a_table_of_the_card(path: Path) -> None:
     (told,) = lines_of(f"src/cmsa/weights/{path.stem}.md", "**Score.** ")
