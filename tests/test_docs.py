@@ -22,8 +22,8 @@ from cmsa.training.recipe_files import rows_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-RUN = [page for page in PAGES if any(kind == "bash" for kind, _ in blocks_of(page))]
-PYTHON = ["camera", "five_minutes"]
+PYTHON = ["camera", "edge", "export", "five_minutes"]
+FOLLOWED = [page for page in PAGES if page.stem in PYTHON or any(kind == "bash" for kind, _ in blocks_of(page))]
 ELSEWHERE = ["extend.md"]  # its test brings the data set that its commands name
 CARDS = sorted((ROOT / "src" / "cmsa" / "weights").glob("*.md"))
 RECIPES = sorted((ROOT / "src" / "cmsa" / "recipes").glob("*.yaml"))
@@ -76,30 +76,29 @@ def test_options_in_the_text_exist(page):
         assert options <= told_options()[command], text
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_every_command_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(furnish(tmp_path))
-    commands = [command for kind, text in blocks_of(page) if kind == "bash" for command in commands_of(text)]
-    for command in commands:
-        words = shlex.split(f"{command} {shorter(command)}")
-        if words[0] == "cmsa":
-            assert main(words[1:]) == 0, command
-        elif words[0] == "python":
-            subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, check=True, capture_output=True)
-        else:
-            where = ROOT if words[0] == "pip" else tmp_path
-            subprocess.run([sys.executable, "-m", *words], cwd=where, check=True, capture_output=True)
+def follow(command: str, folder: Path) -> None:
+    """Run what a reader would paste."""
+    words = shlex.split(f"{command} {shorter(command)}")
+    if words[0] == "cmsa":
+        assert main(words[1:]) == 0, command
+        return
+    line = [sys.executable, *words[1:]] if words[0] == "python" else [sys.executable, "-m", *words]
+    subprocess.run(line, cwd=ROOT if words[0] == "pip" else folder, check=True, capture_output=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PYTHON)
-def test_every_piece_of_python_runs(page, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)
+def test_a_page_can_be_followed(page, tmp_path, monkeypatch, capsys):
+    """Its commands and pieces of Python, in the order in which a reader meets them."""
     monkeypatch.chdir(furnish(tmp_path))
-    pieces = [text for kind, text in blocks_of(ROOT / "docs" / f"{page}.md") if kind == "python"]
-    for text in pieces:
-        exec(compile(text, page, "exec"), {})
-    assert len(capsys.readouterr().out.splitlines()) > 5
+    for kind, text in blocks_of(page):
+        if kind == "bash":
+            for command in commands_of(text):
+                follow(command, tmp_path)
+        elif kind == "python" and page.stem in PYTHON:
+            capsys.readouterr()
+            exec(compile(text, page.name, "exec"), {})
+            assert "print(" not in text or capsys.readouterr().out
 
 
 @pytest.mark.slow
