@@ -97,7 +97,7 @@ def test_smoothing_is_of_keypoints(capsys, weights, tmp_path):
 @pytest.mark.parametrize(
     ("detector", "told"),
     [
-        ("motion", "motion compares the frames of a video or camera, and the inputs are photos"),
+        ("motion", "motion compares each picture with those before it, and here each is taken alone"),
         ("head:none", "the detector finds faces, and pose of these weights is of whole people"),
         ("head:", "head: needs a detector of people behind it, e.g. head:nanodet.onnx"),
     ],
@@ -114,13 +114,24 @@ def test_a_folder_with_a_video_in_it_takes_all_of_them(weights, photo, tmp_path)
     assert code == 1
 
 
+def test_motion_takes_the_pictures_of_a_folder_for_frames(weights, tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        picture = np.full((60, 90, 3), 90, np.uint8)
+        picture[20:44, 10 * number + 8 : 10 * number + 22] = rng.integers(150, 255, (24, 14, 3))
+        Image.fromarray(picture).save(tmp_path / f"{number:04}.png")
+    predictor = Predictor.from_pretrained(weights / "pose.safetensors")
+    frames = list(cmsa.stream(tmp_path, predictor=predictor, detector="motion"))
+    assert [bool(frame.people) for frame in frames] == [False, True, True, True]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "told"),
     [
         ({"smooth": True}, ValueError, "smooth is for videos and cameras, and the inputs are photos"),
         ({"every": 3}, ValueError, "every is for videos and cameras"),
         ({"selection": Selection(maximum=2)}, ValueError, "max_people is for boxes of a detector or of a file"),
-        ({"detector": "motion"}, DetectorError, "motion compares the frames"),
+        ({"detector": "motion"}, DetectorError, "motion compares each picture"),
         ({"detector": "head:none"}, DetectorError, "the detector finds faces"),
     ],
 )

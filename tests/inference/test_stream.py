@@ -83,6 +83,7 @@ def test_the_arguments_are_the_command_s(predictor, video, tmp_path):
     ours = {"source", "predictor", "selection", "tracker", "retry"}
     theirs = {"help", "task", "inputs", "boxes", "box", "threshold", "min_size", "max_people", "expand", "give_up"}
     theirs |= {"out", "resume", "save_pictures", "save_video", "track", "top", "cube", "quiet"}
+    theirs |= {"engine", "workers", "shard_size"}
     assert set(own) - ours == set(options) - theirs
 
 

@@ -24,10 +24,17 @@ def may_move(sources: Iterable[Source | Notice]) -> bool:
     return not kinds or any(kind != "picture" for kind in kinds)
 
 
+def may_follow(sources: Iterable[Source | Notice]) -> bool:
+    """Whether there may be pictures that follow on one another: a fixed camera's frames may be files of a folder."""
+    alone = isinstance(sources, list) and sum(isinstance(source, Source) for source in sources) == 1
+    return may_move(sources) or not alone
+
+
 def refuse_idle(
     asked: Mapping[str, bool],
     *,
     moving: bool,
+    following: bool,
     detector: Detector | None,
     task: Task,
     spell: Callable[[str], str] = str,
@@ -37,6 +44,7 @@ def refuse_idle(
     Args:
         asked: options by name, and whether they were asked for.
         moving: whether there is a video or camera among the inputs.
+        following: whether pictures are read one after the other, and may follow on one another.
         detector: where boxes come from.
         task: what is predicted.
         spell: an option's name as its user writes it.
@@ -53,8 +61,8 @@ def refuse_idle(
         if name in _OF_TASKS and name not in task.options:
             raise ValueError(f"{spell(name)} is for {_OF_TASKS[name]}, and the task is {task.command}")
     found_by = [] if detector is None else detector.source.split(", ")
-    if "motion" in found_by and not moving:
-        raise DetectorError("motion compares the frames of a video or camera, and the inputs are photos")
+    if "motion" in found_by and not following:
+        raise DetectorError("motion compares each picture with those before it, and here each is taken alone")
     of_faces = any(source.startswith(("face:", "head of keypoints")) for source in found_by)
     if of_faces and any("shoulder" in name for name in task.label_names):
         raise DetectorError(f"the detector finds faces, and {task.command} of these weights is of whole people")

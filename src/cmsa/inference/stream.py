@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cmsa.inference.applies import may_move, refuse_idle
+from cmsa.inference.applies import may_follow, may_move, refuse_idle
 from cmsa.inference.chosen import chosen_detector
 from cmsa.inference.detectors import Detector, Selection, as_detector
 from cmsa.inference.detectors.selection import SelectiveDetector
@@ -132,7 +132,13 @@ def stream(
     # One program for photos and cameras alike may well drop and retry.
     asked = reading.asked() | {"smooth": smooth, "drop": False, "give_up": False}
     chosen = selection or Selection()
-    refuse_idle(asked | chosen.asked(), moving=may_move(sources), detector=found, task=predictor.task)
+    refuse_idle(
+        asked | chosen.asked(),
+        moving=may_move(sources),
+        following=may_follow(sources),
+        detector=found,
+        task=predictor.task,
+    )
     if found is not None and selection is not None:
         found = SelectiveDetector(found, selection)
     own = None if isinstance(tracker, bool) else tracker

@@ -315,8 +315,12 @@ class Task(ABC):
         return {name: round(getattr(value, name), 4) for name in self.columns}
 
     def rows(self, record: Mapping[str, Any]) -> list[list[Any]]:
-        """A record's rows of the CSV file, a cell for each of ``columns``. Without ``columns`` there is no CSV file."""
+        """A record's rows of the CSV file."""
         return [[record[name] for name in self.columns]]
+
+    def row_headings(self) -> tuple[str, ...]:
+        """Of the columns of ``rows``. Without any there is no CSV file."""
+        return self.columns
 
     def headings(self) -> tuple[str, ...]:
         """Of the columns of ``cells``."""

@@ -60,6 +60,9 @@ def in_shards(task: str, inputs: list[str], out: Path, told: io.StringIO | None 
     return predict_on_ray(Plan(task, **options), inputs, out=out, **{"shard_size": 8, **run, **consoles})
 
 
+FILES = ["keypoints.csv", "keypoints.json", "results.jsonl"]
+
+
 def same(first: Path, second: Path, *names: str) -> bool:
     return all((first / name).read_bytes() == (second / name).read_bytes() for name in ("results.jsonl", *names))
 
@@ -70,8 +73,8 @@ def test_rows_and_files_are_those_of_a_plain_run(options: dict[str, Any], worker
     assert plain("pose", inputs, tmp_path / "plain", **options) == 1
     assert in_shards("pose", inputs, tmp_path / "bulk", **options) == 1
     assert workers.done == [5, 4, 3, 2, 1, 0]
-    assert same(tmp_path / "plain", tmp_path / "bulk", "keypoints.json")
-    assert sorted(path.name for path in (tmp_path / "bulk").iterdir()) == ["keypoints.json", "results.jsonl"]
+    assert same(tmp_path / "plain", tmp_path / "bulk", *FILES[:2])
+    assert sorted(path.name for path in (tmp_path / "bulk").iterdir()) == FILES
 
 
 def test_tables_are_those_of_a_plain_run(workers: Workers, tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_a_run_that_was_cut_goes_on(error: BaseException, workers: Workers, tmp_
     workers.stop = None
     assert in_shards("pose", ["photos"], tmp_path / "bulk", told, resume=True, **POSE) == 1
     assert workers.done == [4, 3, 2, 1, 0]
-    assert same(tmp_path / "plain", tmp_path / "bulk", "keypoints.json")
+    assert same(tmp_path / "plain", tmp_path / "bulk", *FILES[:2])
 
 
 def test_a_finished_run_takes_what_is_new(workers: Workers, tmp_path: Path) -> None:
@@ -121,7 +124,7 @@ def test_a_finished_run_takes_what_is_new(workers: Workers, tmp_path: Path) -> N
     ("inputs", "options", "message"),
     [
         (["photos"], {"boxes": "boxes.json", "box": ((0, 0, 9, 9),)}, "not two of them"),
-        (["photos"], {"detector": "motion"}, "motion compares the frames of a video"),
+        (["photos"], {"detector": "motion"}, "motion compares each picture with those before it"),
         (["photos"], {"top": 3}, "--top is for tasks that give classes"),
         (["photos"], {"selection": Selection(score=0.5)}, "--threshold is for boxes of a detector"),
         (["photos/007.png"], {"boxes": "boxes.json"}, "boxes.json: names none of the 1 pictures, but"),

@@ -54,7 +54,7 @@ def test_people_are_coco_results(tmp_path):
     person = Keypoints(np.arange(34).reshape(17, 2), scores, COCO.names, BOX)
     results = Written(tmp_path, "pose")
     results.add("café.jpg", 5, [person], [0.5])
-    assert results.write() == [tmp_path / "keypoints.json"]
+    assert results.write() == [tmp_path / "keypoints.json", tmp_path / "keypoints.csv"]
     (record,) = json.loads((tmp_path / "keypoints.json").read_text(encoding="utf-8"))
     assert record["keypoints"][:6] == [0, 1, 0.4, 2, 3, 0.8]
     assert len(record["keypoints"]) == 51
@@ -67,6 +67,17 @@ def test_people_are_coco_results(tmp_path):
         "file_name": "café.jpg",
     }
     assert "frame" not in record
+
+
+def test_people_are_a_table_with_the_columns_of_a_row(tmp_path):
+    person = Keypoints(np.arange(34).reshape(17, 2), np.full(17, 0.5), COCO.names, BOX)
+    results = Written(tmp_path, "pose")
+    results.add("a.jpg", 5, [person, person], [1.0, 0.5])
+    assert results.write() == [tmp_path / "keypoints.json", tmp_path / "keypoints.csv"]
+    heads, *table = rows(tmp_path / "keypoints.csv")
+    assert heads == ["image_id", "file_name", *person.row()]
+    assert [float(cell) for cell in table[0][2:]] == list(person.row().values())
+    assert [row[6] for row in table] == ["0.5", "0.25"]
 
 
 def test_people_are_read_by_the_evaluation(tmp_path):
@@ -143,7 +154,7 @@ def test_nobody_is_an_empty_line_and_nothing_half_written_stays(tmp_path):
     results.lines.write(notice_line(Notice("c.mp4", "stops", number=7)))
     results.write()
     assert json.loads((tmp_path / "keypoints.json").read_text()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["keypoints.json", "results.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keypoints.csv", "keypoints.json", "results.jsonl"]
     lines = [json.loads(line) for line in results.path.read_text().splitlines()]
     assert (lines[0]["predictions"], lines[0]["skipped"]) == ([], [{"box": 0, "reason": "no area"}])
     assert lines[1:] == [

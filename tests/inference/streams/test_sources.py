@@ -98,6 +98,14 @@ def test_linked_folders_are_followed_once_and_the_second_time_told(folder):
     ]
 
 
+def test_a_loop_of_links_gives_each_picture_once(folder):
+    (folder / "pics" / "sub" / "back").symlink_to(folder / "pics")
+    assert names("pics/**/*.png") == ["pics/b.png", "pics/sub/d.png"]
+    assert names("pics") == ["pics/a.JPG", "pics/b.png", "pics/c.mp4", "pics/sub/d.png"]
+    (told,) = [item for item in found("pics") if isinstance(item, Notice)]
+    assert (told.source, told.text) == ("pics/sub/back", "leads to the same folder as pics, and is left out")
+
+
 def test_own_annotated_pictures_are_not_predicted(folder):
     out = folder / "pics" / "out"
     for place in (out, folder / "pics"):

@@ -85,6 +85,7 @@ class Plan:
         refuse_idle(
             {"top": self.top is not None} | self.selection.asked(),
             moving=False,
+            following=False,
             detector=detector,
             task=predictor.task,
             spell=lambda name: f"--{name.replace('_', '-')}",

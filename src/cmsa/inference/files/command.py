@@ -14,7 +14,7 @@ from torch import nn
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.export.converted import fastest_at_hand
 from cmsa.files.whole import error_text, refuse_unwritable
-from cmsa.inference.applies import may_move, refuse_idle
+from cmsa.inference.applies import may_follow, may_move, refuse_idle
 from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
 from cmsa.inference.detectors import Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
@@ -69,7 +69,7 @@ def predict_files(
     """Predict pictures, videos and cameras; write results, and annotated pictures where asked for.
 
     ``results.jsonl`` grows line by line while it runs. At the end ``keypoints.json`` (COCO's result format, with
-    file_name and bbox), ``head_pose.json`` and ``.csv``, or ``classes.json`` and ``.csv`` are written from it; also if
+    file_name and bbox), ``head_pose.json`` or ``classes.json``, and a ``.csv`` of the same are written from it; also if
     the run is interrupted.
 
     Args:
@@ -132,6 +132,7 @@ def predict_files(
         refuse_idle(
             asked | (reading or Reading()).asked() | (selection or Selection()).asked(),
             moving=may_move(sources),
+            following=may_follow(sources),
             detector=found,
             task=predictor.task,
             spell=lambda name: f"--{name.replace('_', '-')}",

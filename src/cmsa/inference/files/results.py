@@ -24,13 +24,13 @@ def write_results(lines: Path, task: Task) -> list[Path]:
     """Write the files that a task has, each whole or not at all, beside the lines.
 
     ``keypoints.json`` is a COCO result file with the picture's name and the box added to each entry;
-    ``head_pose.json`` and ``classes.json`` hold one entry for each box, and beside them is a CSV of the same numbers,
-    for classes one row for each of the most likely ones. Entries of videos also have the frame and its time, and the
-    id where people were tracked.
+    ``head_pose.json`` and ``classes.json`` hold one entry for each box. Beside each is a CSV of the same numbers, for
+    classes one row for each of the most likely ones. Entries of videos also have the frame and its time, and the id
+    where people were tracked.
 
     Args:
         lines: of the ``results.jsonl``.
-        task: decides which files, and what is in them: a CSV file if the task has columns.
+        task: decides which files, and what is in them: a CSV file if its rows have headings.
 
     Returns:
         The paths of the files.
@@ -42,7 +42,7 @@ def write_results(lines: Path, task: Task) -> list[Path]:
     written = [base.with_suffix(".json")]
     with _whole_text(written[0]) as file:
         _write_entries(file, lines)
-    if task.columns:
+    if task.row_headings():
         written.append(base.with_suffix(".csv"))
         with _whole_text(written[1]) as file:
             _write_table(file, lines, task)
@@ -86,7 +86,7 @@ def _write_table(file: TextIO, lines: Path, task: Task) -> None:
     of_video = any("frame" in line for line in read_results(lines))
     more = ("frame", "time", "id") if of_video else ()
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["image_id", "file_name", *more, "x", "y", "width", "height", *task.columns])
+    rows.writerow(["image_id", "file_name", *more, "x", "y", "width", "height", *task.row_headings()])
     for entry in entries(lines):
         start = [entry["image_id"], entry["file_name"], *(entry.get(name, "") for name in more), *entry["bbox"]]
         rows.writerows([*start, *row] for row in task.rows(entry))

@@ -105,10 +105,11 @@ class SourceFinder:
             if text.isdecimal():
                 yield Source("camera", text, f"camera {int(text)}", Path(f"camera-{int(text)}"))
             elif glob.has_magic(text):
-                found = sorted(glob.glob(str(path), recursive=True))
+                longest_first = sorted(glob.glob(str(path), recursive=True), key=len, reverse=True)
+                found = {_one_way(Path(name)): name for name in longest_first}
                 if not found:
                     yield Notice(public_name(text), "no file fits this pattern", missing=True)
-                for name in found:
+                for name in sorted(found.values()):
                     yield from self._path(Path(name), name)
             else:
                 yield Notice(public_name(text), "there is no such file or folder", missing=True)
@@ -136,15 +137,16 @@ class SourceFinder:
         return text.lstrip().startswith("#") and not any(os.path.lexists(path) for path in (text, base / text))
 
     def _file(self, path: Path, place: Path) -> Iterator[Source | Notice]:
-        absolute = os.path.abspath(path)
-        if absolute not in self._seen:
-            self._seen.add(absolute)
+        one_way = _one_way(path)
+        if one_way not in self._seen:
+            self._seen.add(one_way)
             kind: Kind = "video" if path.suffix.lower() in VIDEOS else "picture"
             yield Source(kind, os.fspath(path), public_name(path), place)
 
     def _folder(self, folder: Path) -> Iterator[Source | Notice]:
         count = 0
-        walked: dict[tuple[int, int], str] = {}
+        here = folder.stat()
+        walked = {(here.st_dev, here.st_ino): public_name(folder)}
         for root, subfolders, files in os.walk(folder, followlinks=True):
             kept = []
             for name in sorted(subfolders) if self.recursive else ():
@@ -170,3 +172,8 @@ class SourceFinder:
         if folder.name == _OUTPUT and any((folder.parent / name).exists() for name in _RESULTS):
             return True
         return any(os.path.abspath(folder) == os.path.abspath(other) for other in self.exclude)
+
+
+def _one_way(path: Path) -> str:
+    """The way to a file without links to folders, which lead there on many; a link to a file is a name of its own."""
+    return os.path.join(os.path.realpath(path.parent), path.name)

@@ -220,6 +220,14 @@ class PoseTask(Task):
             "score": round(entry["score"], 6),
         }
 
+    def rows(self, record: Mapping[str, Any]) -> list[list[Any]]:
+        """As ``Task.rows``."""
+        return [[record["score"], *record["keypoints"]]]
+
+    def row_headings(self) -> tuple[str, ...]:
+        """As ``Task.row_headings``: the names of ``Keypoints.row``."""
+        return "score", *(f"{name}_{part}" for name in self.label_names for part in ("x", "y", "score"))
+
     def headings(self) -> tuple[str, ...]:
         """As ``Task.headings``."""
         return "score", f"keypoints above {COUNTED_SCORE}"
