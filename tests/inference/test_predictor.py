@@ -175,6 +175,14 @@ def test_bad_boxes_are_named_and_left_out(predictor, noise, caplog):
     assert predictor.skipped == []
 
 
+def test_a_loop_of_calls_logs_a_few_bad_boxes_only(predictor, noise, caplog):
+    with caplog.at_level(logging.WARNING):
+        for _ in range(40):
+            assert predictor(noise, [[500, 500, 10, 10]]) == []
+            assert predictor.skipped_count == 1
+    assert [record.getMessage().count("left out:") for record in caplog.records] == [1] * 20 + [0]
+
+
 def test_unreadable_picture_and_boxes_are_errors(predictor, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"bad.jpg: cannot be decoded"):

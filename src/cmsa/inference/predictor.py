@@ -145,7 +145,7 @@ class Predictor:
         self._computed = f"{where} in {precision}" if exported is None else str(exported)
         self.skipped: list[Skipped] = []
         self.skipped_count = 0
-        self._told_of_whole = False
+        self._told_of_whole, self._logged = False, 0
 
     @classmethod
     def from_pretrained(
@@ -370,10 +370,13 @@ class Predictor:
         self.skipped_count += 1
         self.skipped.append(Skipped(item, box, reason))
         del self.skipped[:-_MOST_SKIPPED]
-        if self.skipped_count <= _MOST_LOGGED:
-            where = f"picture {item}" if box is None else f"picture {item}, box {box}"
-            logger.warning("%s left out: %s", where, reason)
-        if self.skipped_count == _MOST_LOGGED:
+        # Of all calls together: a loop over frames is as long as a stream.
+        if self._logged == _MOST_LOGGED:
+            return
+        self._logged += 1
+        where = f"picture {item}" if box is None else f"picture {item}, box {box}"
+        logger.warning("%s left out: %s", where, reason)
+        if self._logged == _MOST_LOGGED:
             logger.warning("what else is left out is counted (Predictor.skipped_count) and not logged")
 
     def _region(self, picture: Picture, box: Box, whole: bool) -> Region:
