@@ -67,6 +67,7 @@ def test_unknown_and_wrong_entries_are_named_in_one_line(override: list[str], na
         (["--optimizer.learning_rate", "0"], "optimizer.learning_rate must be above 0, got 0"),
         (["--optimizer.learning_rate", "nan"], ".*optimizer.learning_rate.* nan"),
         (["--optimizer.learning_rate", "1e400"], "optimizer.learning_rate must be a finite number, got inf"),
+        (["--optimizer.batch_size", "1" + "0" * 400], "optimizer.batch_size must be a finite number, got 1000"),
         (["--optimizer.final_learning_rate", "-1"], "optimizer.final_learning_rate must be at least 0, got -1"),
         (["--optimizer.epochs", "0"], "optimizer.epochs must be at least 1, got 0"),
         (["--optimizer.epochs", "-1"], "optimizer.epochs must be at least 1, got -1"),

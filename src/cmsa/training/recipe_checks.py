@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ def check_recipe(recipe: Any) -> None:
         wanted = [
             text
             for text, fine in (
-                ("a finite number", math.isfinite(value)),
+                ("a finite number", abs(value) <= sys.float_info.max),
                 (f"at least {LEAST.get(name)}", value >= LEAST.get(name, -math.inf)),
                 (f"at most {MOST.get(name)}", value <= MOST.get(name, math.inf)),
                 (f"above {ABOVE.get(name)}", name not in ABOVE or value > ABOVE[name]),

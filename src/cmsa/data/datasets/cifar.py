@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cmsa.data.datasets.array_pickle import load_array_pickle
 from cmsa.data.datasets.class_images import ClassDataError, ClassImages
 from cmsa.data.image import ImageError, read_image
 from cmsa.data.samples import Samples
@@ -24,32 +23,10 @@ _NAMES = {"cifar10": ("batches.meta", b"label_names"), "cifar100": ("meta", b"fi
 _TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 _FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 
-_ALLOWED = {
-    (module, name)
-    for module, names in {
-        "numpy.core.multiarray": ("_reconstruct",),
-        "numpy._core.multiarray": ("_reconstruct",),
-        "numpy": ("ndarray", "dtype"),
-        "_codecs": ("encode",),
-    }.items()
-    for name in names
-}
-"""All that arrays, lists, dictionaries and strings need."""
-
 _IMAGE_COLUMNS = ("image", "img")
 MOST_CLASSES = 1_000_000
 """Without names; a label above is a mistake."""
 _LABEL_COLUMNS = ("fine_label", "label", "labels")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads arrays and nothing that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """As ``pickle.Unpickler.find_class``, for what is allowed."""
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a file of arrays")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def read_array_pickle(path: Path) -> dict[Any, Any]:
@@ -59,7 +36,7 @@ def read_array_pickle(path: Path) -> dict[Any, Any]:
         ClassDataError: the file is missing, damaged, holds something else, or would run code.
     """
     try:
-        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        content = load_array_pickle(path.read_bytes())
     except OSError as error:
         raise ClassDataError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # damaged pickles raise whatever the bytes happen to mean
