@@ -234,3 +234,10 @@ def test_where_the_numbers_came_from_is_no_option_of_the_weights(monkeypatch: py
     assert "pretrained_backbone" not in model.description.options
     # These weights of timm want another normalisation than ImageNet's.
     assert model.description.mean == model.description.std == (0.5, 0.5, 0.5)
+
+
+def test_a_network_that_is_coarser_inside_than_its_maps_is_padded_for_that() -> None:
+    options = {"out_indices": [1], "fusion": "linear", "backbone_options": {"feature_location": ""}}
+    model = create_model("timm/hrnet_w18_small", "pose", (16, 12), **options).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, 16, 12)).shape[:2] == (1, 17)

@@ -120,12 +120,13 @@ def _build(name: str, options: Mapping[str, Any], pretrained: bool = False) -> n
 def _multiple_of(name: str, seen: Size, fixed: bool, options: Mapping[str, Any]) -> tuple[int, int]:
     """What sides must be multiples of, and how many maps there are.
 
-    One, where the network takes the size as it is and covers it with its maps; else its largest stride.
+    One, where the network takes the size as it is and covers it with its maps; else its largest stride; else 32, for
+    inside a network may be coarser than the maps that it gives (HRNet).
     """
     with torch.device("meta"):
         model: Any = _build(name, options)
     strides: list[int] = model.feature_info.reduction()
-    for multiple in (1, max(strides)):
+    for multiple in (1, max(strides), 32):
         size = round_up(seen, multiple)
         try:
             if fixed:
