@@ -50,6 +50,9 @@ def test_read_gives_tensors_in_the_order_asked(sources: list[CropSource], tmp_pa
 def test_missing_and_damaged_stores_say_what_to_do(sources: list[CropSource], tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"absent\.crops: there is no crop store; prepare one first"):
         CropStore.open(tmp_path / "absent.crops")
+    with pytest.raises(StoreError, match=r"not a crop store .*prepare one in another folder") as refused:
+        CropStore.open(tmp_path)
+    assert "delete" not in str(refused.value)  # it may be the folder of the photos
     folder = tmp_path / "s.crops"
     build(folder, sources)
     crops = (folder / "crops.npy").read_bytes()

@@ -237,7 +237,7 @@ def test_a_folder_of_something_else_is_never_touched(sources: list[CropSource], 
     folder = tmp_path / "s.crops"
     folder.mkdir()
     (folder / "thesis.txt").write_text("irreplaceable")
-    with pytest.raises(StoreError, match="not a crop store"):
+    with pytest.raises(StoreError, match="not a crop store; choose another folder"):
         build(folder, sources)
     assert (folder / "thesis.txt").read_text() == "irreplaceable"
 

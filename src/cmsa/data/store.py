@@ -74,6 +74,8 @@ class CropStore:
                 raise StoreError(f"{folder}: its preparation was interrupted; prepare it again and it will go on")
             raise StoreError(f"{folder}: there is no crop store; prepare one first")
         try:
+            if not (folder / "meta.json").exists():  # a user's own folder, which nobody must be told to delete
+                raise StoreError(f"{folder}: not a crop store (it holds no meta.json); prepare one in another folder")
             content = read_json(folder / "meta.json")
             if content["format"] not in READABLE_FORMATS:
                 raise StoreError(f"{folder}: store format {content['format']}, expected {FORMAT}; prepare it again")

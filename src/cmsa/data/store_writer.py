@@ -222,11 +222,13 @@ def _update(digest: hashlib._Hash, name: str, values: NDArray[Any]) -> None:
 def _refuse_another(existing: Path, folder: Path, fingerprint: Callable[[int], str]) -> None:
     if not existing.exists() or (existing != folder and not (existing / "meta.json").exists()):
         return
+    if not (existing / "meta.json").exists():  # a user's own, which nobody must be told to delete
+        raise StoreError(f"{existing}: not a crop store; choose another folder")
     try:
         content = read_json(existing / "meta.json")
         found, format = content["fingerprint"], content["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{existing}: not a crop store; delete it, or choose another folder than {folder}") from error
+        raise StoreError(f"{existing}: the store is damaged; delete it, or choose another folder") from error
     if format not in READABLE_FORMATS or found != fingerprint(format):
         earlier = ", or by an earlier version of cmsa" if format != FORMAT else ""
         raise StoreError(

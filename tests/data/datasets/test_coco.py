@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_ids_that_no_64_bits_hold_are_listed(folder: Folder) -> None:
     folder.content["images"].append({"id": 2**63, "file_name": "000007.jpg", "height": 5, "width": 5})
     folder.content["annotations"] += [annotation(2**70), annotation(2, image_id=2**63)]
     assert folder.load().problems.wrong == {
-        "picture id of more than 64 bits": ["images[2]"],
+        "picture id is not a whole number of 64 bits": ["images[2]"],
         "annotation without an id": [str(2**70)],
         "picture id is not among the pictures": ["2"],
     }
@@ -368,12 +369,30 @@ def test_annotations_in_other_encodings(encoding: str, folder: Folder) -> None:
     assert len(load_people(folder.annotations, folder.images)) == 1
 
 
-def test_picture_ids_written_as_text_are_the_numbers(folder: Folder) -> None:
-    for picture in folder.content["images"]:
-        picture["id"] = str(picture["id"])
+@pytest.mark.parametrize("written", [str, float])
+@pytest.mark.parametrize("keys", [("id",), ("id", "image_id", "category_id")])
+def test_ids_written_as_text_or_floats_are_the_numbers(
+    written: Callable[[int], object], keys: tuple[str, ...], folder: Folder
+) -> None:
+    for entries in folder.content.values():
+        for entry in entries:
+            entry |= {key: written(entry[key]) for key in keys if key in entry}
+    detection = {"image_id": 8, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}
+    detection |= {key: written(detection[key]) for key in keys if key in detection}
     people = folder.load()
-    assert [person.image_id for person in people.people] == [7]
+    assert [(person.image_id, person.annotation_id) for person in people.people] == [(7, 1)]
+    assert people.truth["image_id"].tolist() == [7]
     assert people.truth["pictures"].tolist() == [7, 8]
+    assert people.keypoint_set.category_id == 1
+    assert [person.image_id for person in folder.load([detection]).people] == [8]
+
+
+def test_a_picture_id_between_two_numbers_is_neither(folder: Folder) -> None:
+    folder.content["images"][0]["id"] = 7.5
+    assert folder.load([]).problems.wrong == {
+        "picture id is not a whole number of 64 bits": ["images[0]"],
+        "picture id is not among the pictures": ["1"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -385,8 +404,12 @@ def test_picture_ids_written_as_text_are_the_numbers(folder: Folder) -> None:
         ({"keypoints": None}, 0),
         ({"area": 10**400}, 0),
         ({"bbox": [1, 2, 3]}, 0),
-        ({"image_id": "7"}, 0),
+        ({"image_id": "7"}, 1),
         ({"image_id": 7.5}, 0),
+        ({"image_id": "seven"}, 0),
+        ({"category_id": 1.0}, 1),
+        ({"iscrowd": "0"}, 0),
+        ({"iscrowd": False}, 1),
     ],
 )
 def test_one_odd_entry_is_read_or_listed_alike_for_crops_and_score(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.data.datasets.coco_entries import EntryReader, Person, Picture, Truth, is_identity
+from cmsa.data.datasets.coco_entries import EntryReader, Person, Picture, Truth, identity_of
 from cmsa.data.problems import Problems
 from cmsa.data.samples import Sample, Samples
 from cmsa.files.read_json import JsonError, read_json
@@ -197,7 +197,8 @@ def _keypoint_set(
 ) -> KeypointSet:
     """The keypoints of the one category that has any, or of the one that is asked for."""
     entries = _list(path, content, "categories")
-    named = [entry for entry in entries if isinstance(entry, dict) and is_identity(entry.get("id"))]
+    objects = [entry | {"id": identity_of(entry.get("id"))} for entry in entries if isinstance(entry, dict)]
+    named = [entry for entry in objects if entry["id"] is not None]
     marked = [entry for entry in named if entry.get("keypoints")]
     # The file that lists the test pictures names the categories only.
     suitable = marked or [entry for entry in named if entry.get("name") == "person"]
@@ -218,7 +219,7 @@ def _keypoint_set(
         raise CocoError(f"{path}: 'keypoints' of category {name!r} must be a list of names, got {points}")
     skeleton = () if "skeleton" in changes else _skeleton(path, entry, len(points))
     try:
-        return keypoint_set(points, skeleton, changes, category=name, category_id=int(entry["id"]))
+        return keypoint_set(points, skeleton, changes, category=name, category_id=entry["id"])
     except KeypointSetError as error:
         raise CocoError(f"{path}: category {name!r}: {error}") from error
 
@@ -256,13 +257,14 @@ def _pictures(
     pictures: dict[int, Picture | None] = {}
     for place, entry in enumerate(entries):
         try:
-            identity, name = int(entry["id"]), str(entry["file_name"] if folder else entry.get("file_name", ""))
+            identity, name = entry["id"], str(entry["file_name"] if folder else entry.get("file_name", ""))
             height, width = int(entry["height"]), int(entry["width"])
         except (KeyError, TypeError, ValueError, OverflowError):
             problems.add("picture without id, file_name, height or width", f"images[{place}]")
             continue
-        if not is_identity(identity):
-            problems.add("picture id of more than 64 bits", f"images[{place}]")
+        identity = identity_of(identity)
+        if identity is None:
+            problems.add("picture id is not a whole number of 64 bits", f"images[{place}]")
             continue
         if identity in pictures:
             problems.add("picture id repeats", identity)

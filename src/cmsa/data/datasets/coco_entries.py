@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,14 +119,15 @@ class EntryReader:
         return None
 
     def _annotation(self, entry: Any) -> Person:
-        picture = self._picture(entry)
-        identity = entry.get("id")
-        if not is_identity(identity):
+        image_id, picture = self._picture(entry)
+        identity = identity_of(entry.get("id"))
+        if identity is None:
             raise _WrongError("annotation without an id")
         if identity in self._seen:
             raise _WrongError("annotation id repeats")
         self._seen.add(identity)
-        image_id = entry["image_id"]
+        if entry.get("iscrowd") not in (None, 0, 1):  # the text "0" would count as true
+            raise _WrongError("iscrowd is not 0 or 1")
         if entry.get("iscrowd"):
             self.truth.append(self._crowd(image_id, entry))
             raise _LeftOutError("crowd")
@@ -157,7 +158,7 @@ class EntryReader:
         return Truth(image_id, keypoints, box.xywh, area, crowd=True)
 
     def _detection(self, entry: Any, place: int) -> Person:
-        picture = self._picture(entry)
+        image_id, picture = self._picture(entry)
         box = _box(entry)
         try:
             box.clip(picture.height, picture.width)
@@ -165,20 +166,20 @@ class EntryReader:
             raise _WrongError("box lies outside its picture") from error
         if not picture.present:
             raise _LeftOutError("detection in a picture whose file is missing")
-        return Person(entry["image_id"], place, picture, box, None, box.width * box.height, _number(entry, "score"))
+        return Person(image_id, place, picture, box, None, box.width * box.height, _number(entry, "score"))
 
-    def _picture(self, entry: Any) -> Picture:
+    def _picture(self, entry: Any) -> tuple[int, Picture]:
         if not isinstance(entry, dict):
             raise _WrongError("entry is not an object")
-        if entry.get("category_id") != self.category:
+        if identity_of(entry.get("category_id")) != self.category:
             raise _LeftOutError(f"another category than {self.category}")
-        identity = entry.get("image_id")
-        if not is_identity(identity) or identity not in self.pictures:
+        identity = identity_of(entry.get("image_id"))
+        if identity is None or identity not in self.pictures:
             raise _WrongError("picture id is not among the pictures")
         picture = self.pictures[identity]
         if picture is None:
             raise _LeftOutError("entry of a picture that is left out")
-        return picture
+        return identity, picture
 
     def _keypoints(self, entry: dict[str, Any]) -> NDArray[np.float64]:
         values = _numbers(entry, "keypoints", 3 * self.keypoint_count)
@@ -219,6 +220,13 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def is_identity(value: object) -> TypeGuard[int]:
-    """Whether it can be an id: a whole number that 64 bits hold."""
-    return isinstance(value, int) and -(2**63) <= value < 2**63
+def identity_of(value: object) -> int | None:
+    """The id that is meant: a whole number that 64 bits hold, also written as text or as 7.0; None for others."""
+    if isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
