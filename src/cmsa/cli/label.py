@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.tasks.pose.foreign import ForeignOptions
     from cmsa.tasks.pose.trained import open_pose
 
-    refuse_own_input(options.out, options.boxes, options.fill)
+    refuse_own_input(options.out, options.boxes, options.fill, *options.photos, *map(Path, options.teacher))
     refuse_unwritable(options.out)
     rule = LabelRule(tuple(options.thresholds), options.agreement, options.least, not options.no_flip_test)
     teachers = [open_pose(name, ForeignOptions(anchor=options.anchor)) for name in options.teacher]

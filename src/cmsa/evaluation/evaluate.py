@@ -157,7 +157,7 @@ def evaluate_recipe(
         check_samples_path(samples)
     evaluation = open_evaluation(recipe, weights, device)
     for file in filter(None, (out, samples)):
-        refuse_own_input(file, evaluation.file, *exported)
+        refuse_own_input(file, *evaluation.read_files, *exported)
         refuse_unwritable(file)
     galleries = gallery_files(gallery, evaluation) if gallery else {}
     networks: dict[str, Network | None] = {"": None}

@@ -44,6 +44,11 @@ class Evaluation:
     stores: dict[str, CropStore]
     device: str
 
+    @property
+    def read_files(self) -> list[Path]:
+        """What must not be overwritten: the weights and the files of the stores."""
+        return [self.file, *(file for store in self.stores.values() for file in store.folder.iterdir())]
+
 
 def open_evaluation(recipe: Recipe, weights: str, device: str = "cpu") -> Evaluation:
     """Open weights and the validation stores of a recipe.

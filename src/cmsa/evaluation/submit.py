@@ -37,7 +37,7 @@ def submit(
     from rich.progress import Progress
 
     evaluation = open_evaluation(recipe, weights, device)
-    refuse_own_input(out, evaluation.file)
+    refuse_own_input(out, *evaluation.read_files)
     refuse_unwritable(out)
     if len(evaluation.stores) != 1:
         raise ValueError(f"a submission is of one store, data.validate names {len(evaluation.stores)}")

@@ -61,6 +61,8 @@ class LabelRule:
             raise ValueError(f"label thresholds must lie in 0..1, got {self.thresholds}")
         if not self.agreement > 0:
             raise ValueError(f"agreement must be positive, got {self.agreement}")
+        if self.least < 1:
+            raise ValueError(f"the least number of keypoints must be 1 or more, got {self.least}")
 
 
 @dataclass
