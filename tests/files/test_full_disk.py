@@ -21,7 +21,7 @@ from cmsa.inference.files.results import write_results
 from cmsa.inference.label import Labels, write_labels
 from cmsa.models import create_model
 from cmsa.models.weights import save_weights
-from cmsa.tasks import TASKS
+from cmsa.tasks.pose.task import PoseTask
 from cmsa.training.recipe import Recipe
 from cmsa.training.train import train
 
@@ -56,7 +56,7 @@ def result_files(folder: Path) -> None:
     lines = folder / "results.jsonl"
     if not lines.exists():
         lines.write_text(line)
-    write_results(lines, TASKS["pose"])
+    write_results(lines, PoseTask((32, 24), (32, 24)))
 
 
 KINDS = {"weights": weights, "exported": graph, "labels": labels, "results": result_files}
@@ -153,7 +153,7 @@ def test_where_nothing_can_be_written_is_told_before_the_work(
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
     (tmp_path / "boxes.json").write_text("[]")
-    line = f"label folder --boxes boxes.json --teacher none.onnx --out {out}"
+    line = f"label photos --boxes boxes.json --teacher none.onnx --out {out}"
     assert main(line.split()) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from every_variant import EVERY_VARIANT
-from torch import nn
+from torch import Tensor, nn
 
 from cmsa.models import CMSA, create_model, fuse
 from cmsa.models.attention import WindowAttention
 from cmsa.models.attention_parts import TABLE_5
+from cmsa.models.fuse import _check_answer
 from cmsa.models.reparam import ConvNorm
 from cmsa.models.variants import VARIANTS
 
@@ -167,6 +168,30 @@ def test_a_copy_that_answers_otherwise_is_not_given_out(network, monkeypatch):
     monkeypatch.setattr(ConvNorm, "fuse", doubled)
     with pytest.raises(ValueError, match="the fused network answers otherwise than the network: by"):
         fuse(model)
+
+
+class Imprecise(nn.Module):
+    """Answers one in float64, and in float32 ``error`` beside it, as a network does that magnifies rounding."""
+
+    input_size = (8, 8)
+
+    def __init__(self, error: float) -> None:
+        super().__init__()
+        self.error = error
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scale + (0 if images.dtype == torch.float64 else self.error)
+
+
+def test_a_copy_may_be_as_imprecise_as_the_network_itself():
+    model = Imprecise(0.02)
+    expected = torch.tensor(1.02, dtype=torch.float64)
+    _check_answer(torch.tensor(1.05, dtype=torch.float64), expected, model)
+    with pytest.raises(ValueError, match=r"otherwise than the network: by 0\.08, where the largest number is 1"):
+        _check_answer(torch.tensor(1.10, dtype=torch.float64), expected, model)
+    with pytest.raises(ValueError, match="otherwise"):
+        _check_answer(torch.tensor(1.05, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64), Imprecise(0.0))
 
 
 @pytest.mark.parametrize("precision", [torch.float64, torch.float32, torch.bfloat16])
