@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -128,3 +129,16 @@ def test_parameters_and_megabytes_of_weights(path: Path) -> None:
     assert name.startswith(f"`{path.stem}`")
     assert megabytes == f"{path.stat().st_size / 1e6:.1f}"
     assert parameters == f"{count / 1e6:.1f} M"
+
+
+def test_the_contest_is_what_its_runs_said() -> None:
+    with (ROOT / "docs" / "measured" / "contest_pose_32x24.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    page = (ROOT / "docs" / "contest.md").read_text(encoding="utf-8").replace("`", "")
+    for row in rows:
+        people, lspet, coco = (
+            f"{row[f'{name} AP']} · {row[f'{name} PCK@0.2']}" for name in ("people", "LSPET", "coco-mini")
+        )
+        shown = f"{lspet} | {coco}" if " " in row["recipe"] else f"{people} | {lspet} | {coco}"
+        assert f"| {row['recipe']} | {row['seed']} | {shown} |" in page
+    assert len(rows) == 8
