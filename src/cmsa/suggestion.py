@@ -1,4 +1,4 @@
-"""What was probably meant by a word that is not known."""
+"""Words of the command line: how an option is written, and what was probably meant by one that is not known."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ def did_you_mean(words: Iterable[str], known: Iterable[str]) -> str:
     near = [get_close_matches(word, known, n=1, cutoff=0.7) for word in words if word not in known]
     found = dict.fromkeys(name for names in near for name in names)
     return f"; did you mean {', '.join(found)}?" if found else ""
+
+
+def as_option(name: str) -> str:
+    """A parameter's name as it is written on the command line.
+
+    Examples:
+        >>> as_option("give_up")
+        '--give-up'
+    """
+    return f"--{name.replace('_', '-')}"
 
 
 def options_of(words: Iterable[str]) -> list[str]:

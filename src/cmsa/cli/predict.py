@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmsa.cli.arguments import parse_box, parse_count, parse_positive, parse_task_command
+from cmsa.suggestion import as_option
 
 if TYPE_CHECKING:
     from cmsa.inference.detectors import Selection
@@ -162,7 +163,7 @@ def _here(options: argparse.Namespace) -> int:
 
     for name in ("workers", "shard_size"):
         if getattr(options, name) is not None:
-            raise ValueError(f"--{name.replace('_', '-')} is for --engine ray")
+            raise ValueError(f"{as_option(name)} is for --engine ray")
     return predict_files(
         options.task,
         options.inputs,
@@ -198,7 +199,7 @@ def _on_ray(options: argparse.Namespace) -> int:
     drawn = {name: bool(getattr(options, name)) for name in ("save_pictures", "save_video", "track", "smooth", "cube")}
     idle = [name for name, asked in (drawn | _reading(options).asked()).items() if asked]
     if idle:
-        raise ValueError(f"--{idle[0].replace('_', '-')}: --engine ray predicts pictures, and draws none")
+        raise ValueError(f"{as_option(idle[0])}: --engine ray predicts pictures, and draws none")
     plan = Plan(
         options.task,
         weights=options.weights,

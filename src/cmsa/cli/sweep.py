@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cmsa.cli.arguments import parse_count, parse_workers
 from cmsa.cli.train import TRAINING_OPTIONS, add_training_options
+from cmsa.suggestion import as_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +115,7 @@ def _training_options(options: argparse.Namespace) -> list[str]:
     words = []
     for name, value in given.items():
         if value is not None and value is not False:
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+            words += [as_option(name), *([] if value is True else [str(value)])]
     return words
 
 

@@ -19,6 +19,7 @@ from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.models.base import BaseNetwork
 from cmsa.runtime.sessions import Precision, Runtime, available_runtimes
+from cmsa.suggestion import as_option
 from cmsa.tasks import Task
 from cmsa.version import __version__
 
@@ -88,7 +89,7 @@ class Plan:
             following=False,
             detector=detector,
             task=predictor.task,
-            spell=lambda name: f"--{name.replace('_', '-')}",
+            spell=as_option,
         )
         if detector is not None:
             detector = SelectiveDetector(detector, self.selection)

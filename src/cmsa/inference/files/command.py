@@ -26,6 +26,7 @@ from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Notice, Reading, Source, SourceFinder, read_frames
 from cmsa.runtime.sessions import Precision, Runtime
+from cmsa.suggestion import as_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,7 +136,7 @@ def predict_files(
             following=may_follow(sources),
             detector=found,
             task=predictor.task,
-            spell=lambda name: f"--{name.replace('_', '-')}",
+            spell=as_option,
         )
         if selection is not None and found is not None:
             found = SelectiveDetector(found, selection)
