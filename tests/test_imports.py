@@ -15,8 +15,9 @@ PACKAGE = SOURCE / "cmsa"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"extras", "files", "suggestion", "version"},
-    {"structures", "shipped"},
+    {"files", "version"},
+    {"guidance"},
+    {"structures"},
     {"geometry"},
     {"models", "data", "visualization"},
     {"runtime", "metrics", "edge"},

@@ -48,7 +48,7 @@ def show_app(path: Path, port: int = 7861) -> None:
     from cmsa.app.serve import launch
     from cmsa.app.uploads import Limits
     from cmsa.app.viewer import viewers_by_task
-    from cmsa.shipped import DEFAULT_WEIGHTS
+    from cmsa.guidance.shipped import DEFAULT_WEIGHTS
 
     limits = Limits()
     page = build(Settings(viewers_by_task(list(DEFAULT_WEIGHTS.values())), examples=ROOT / "examples", limits=limits))

@@ -6,7 +6,7 @@ import pytest
 
 from cmsa.app.viewer import Viewer
 from cmsa.data.image import read_image
-from cmsa.shipped import DEFAULT_WEIGHTS
+from cmsa.guidance.shipped import DEFAULT_WEIGHTS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -9,8 +9,8 @@ import pytest
 
 from cmsa.benchmark.serve import ServeRow, benchmark_serve, make_questions
 from cmsa.benchmark.serve_client import Misuse, Question, distance, misuses
+from cmsa.guidance.shipped import DEFAULT_WEIGHTS
 from cmsa.inference.predictor import Predictor
-from cmsa.shipped import DEFAULT_WEIGHTS
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from tiny_people import SIZE, TINY, tiny_recipe, write_people
 from cmsa.cli.arguments import parse_size
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
+from cmsa.guidance.shipped import list_shipped
 from cmsa.models.create import create_model
 from cmsa.models.weights import save_weights
-from cmsa.shipped import list_shipped
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ TOKEN = "a-token-of-twenty-letters"
 
 
 def test_a_missing_extra_is_named(monkeypatch, capsys):
-    monkeypatch.setattr("cmsa.extras.find_spec", lambda name: None if name in ("fastapi", "uvicorn") else name)
+    monkeypatch.setattr("cmsa.guidance.extras.find_spec", lambda name: None if name in ("fastapi", "uvicorn") else name)
     assert main(["serve", "pose"]) == 2
     assert capsys.readouterr().err == (
         "cmsa serve: the server needs fastapi, uvicorn, not installed here: pip install 'cmsa[serve]'\n"

@@ -11,7 +11,7 @@ def shipped(tmp_path, monkeypatch):
     """An empty folder in place of the shipped weights'."""
     folder = tmp_path / "shipped"
     folder.mkdir()
-    monkeypatch.setattr("cmsa.shipped.SHIPPED", folder)
+    monkeypatch.setattr("cmsa.guidance.shipped.SHIPPED", folder)
     return folder
 
 

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmsa.extras import EXTRAS
+from cmsa.guidance.extras import EXTRAS
+from cmsa.guidance.shipped import DEFAULT_WEIGHTS
 from cmsa.inference.predictor import Predictor
-from cmsa.shipped import DEFAULT_WEIGHTS
 
 if not all(map(find_spec, EXTRAS["serve"])):
     collect_ignore_glob = ["test_*.py"]

@@ -182,7 +182,7 @@ def test_a_package_that_cannot_be_loaded_is_named(package):
 
 TABLES = {
     "models/heads/table.py": "the table of heads",
-    "shipped.py": "the table of default weights",
+    "guidance/shipped.py": "the table of default weights",
     "models/released.py": "the authors' checkpoints are of pose",
     "models/create.py": "the default of create_model",
     "data/datasets/__init__.py": "the table of data sets, each made for a task",

@@ -19,7 +19,7 @@ from cmsa.app.viewer import Viewer
 from cmsa.data.boxes import BoxesError
 from cmsa.data.image import read_image
 from cmsa.data.untrusted import FORMATS
-from cmsa.extras import load
+from cmsa.guidance.extras import load
 from cmsa.inference.detectors import Detector, DetectorError
 
 STEP, USUAL = 4, 32

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cmsa.benchmark.engines import Engine
 from cmsa.benchmark.measure import Work
-from cmsa.extras import load
+from cmsa.guidance.extras import load
 from cmsa.models.cost import Cost
 from cmsa.runtime.sessions import Runtime, has_bf16, onnxruntime_session, openvino_model
 

@@ -23,8 +23,8 @@ from PIL import Image
 from cmsa.benchmark.measure import machine
 from cmsa.benchmark.serve_client import Load, Question, ask_many, misuses
 from cmsa.benchmark.written import write_rows
+from cmsa.guidance.shipped import DEFAULT_WEIGHTS
 from cmsa.inference.predictor import Predictor
-from cmsa.shipped import DEFAULT_WEIGHTS
 
 PATIENCE = 2.0
 """Seconds that the measured server gives a client to send its request; its own default is longer."""

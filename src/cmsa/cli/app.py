@@ -41,8 +41,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.app.serve import serve
     from cmsa.app.uploads import Limits
     from cmsa.app.viewer import viewers_by_task
+    from cmsa.guidance.shipped import DEFAULT_WEIGHTS, shipped_names
     from cmsa.inference.detectors import make_detector
-    from cmsa.shipped import DEFAULT_WEIGHTS, shipped_names
 
     import_gradio()
     torch.set_num_threads(options.threads)

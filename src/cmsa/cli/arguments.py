@@ -9,7 +9,7 @@ import argparse
 import math
 from collections.abc import Iterable
 
-from cmsa.suggestion import did_you_mean
+from cmsa.guidance.suggestion import did_you_mean
 
 Size = tuple[int, int]
 LARGEST_SIDE = 4096

@@ -27,8 +27,8 @@ from cmsa.cli import (
     view,
 )
 from cmsa.cli.parser import HelpFormatter, Parser
-from cmsa.extras import load, pip_line
 from cmsa.files.whole import error_text
+from cmsa.guidance.extras import load, pip_line
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     Raises:
         ValueError: there are no weights of this name.
     """
-    from cmsa.shipped import list_shipped, shipped_card
+    from cmsa.guidance.shipped import list_shipped, shipped_card
 
     if options.name:
         print(shipped_card(options.name).rstrip())

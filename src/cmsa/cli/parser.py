@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from cmsa.suggestion import did_you_mean, options_of
+from cmsa.guidance.suggestion import did_you_mean, options_of
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmsa.cli.arguments import parse_box, parse_count, parse_positive, parse_task_command
-from cmsa.suggestion import as_option
+from cmsa.guidance.suggestion import as_option
 
 if TYPE_CHECKING:
     from cmsa.inference.detectors import Selection

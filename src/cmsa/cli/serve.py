@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from cmsa.cli.arguments import parse_count, parse_positive, parse_task_command
-from cmsa.extras import require
+from cmsa.guidance.extras import require
 
 TEXT = (
     "Answer over HTTP: a picture and boxes to keypoints, head pose or classes. Needs the extra serve: "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cmsa.cli.arguments import parse_count, parse_workers
 from cmsa.cli.train import TRAINING_OPTIONS, add_training_options
-from cmsa.suggestion import as_option
+from cmsa.guidance.suggestion import as_option
 
 if TYPE_CHECKING:
     from rich.console import Console

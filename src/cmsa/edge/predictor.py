@@ -15,10 +15,10 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.image import ImageSource, read_image
 from cmsa.edge.constants import KEY, from_text
 from cmsa.edge.crops import cut_upright_crop
-from cmsa.extras import load
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.crops import region_center
 from cmsa.geometry.face_margins import FaceMargin
+from cmsa.guidance.extras import load
 from cmsa.structures import Box, ClassScores, FloatArray, HeadPose, Keypoints
 
 Value = Keypoints | HeadPose | ClassScores

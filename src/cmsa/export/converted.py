@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cmsa.export.formats import read_constants
-from cmsa.extras import missing
+from cmsa.guidance.extras import missing
 from cmsa.models.base import BaseNetwork
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse

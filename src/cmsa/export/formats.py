@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cmsa.edge.constants import KEY, from_text
 from cmsa.export.metadata import to_text
-from cmsa.extras import load
+from cmsa.guidance.extras import load
 from cmsa.runtime.sessions import check_archive
 
 Format = Literal["onnx", "openvino", "torch"]

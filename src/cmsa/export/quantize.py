@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import warp
-from cmsa.extras import load
 from cmsa.geometry.affine import invert_affine
+from cmsa.guidance.extras import load
 
 CALIBRATION_CROPS = 300
 """More of them hardly move the ranges (NNCF's own default)."""

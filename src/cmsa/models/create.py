@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cmsa.guidance.shipped import shipped_weights
 from cmsa.models.attention_parts import check_strides
 from cmsa.models.backbones import BackboneNetwork, Builder, Interpolation, backbone_names, find_backbone
 from cmsa.models.base import BaseNetwork, Size
@@ -18,7 +19,6 @@ from cmsa.models.network import CMSA
 from cmsa.models.pretrained import weights_name
 from cmsa.models.variants import VARIANTS
 from cmsa.models.weights import load_tensors, read_weights
-from cmsa.shipped import shipped_weights
 
 PREFIX = "timm/"
 PRETRAINED_BACKBONE = "pretrained_backbone"

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cmsa.guidance.shipped import DEFAULT_WEIGHTS, shipped_names, shipped_weights
 from cmsa.models.weights import read_description
-from cmsa.shipped import DEFAULT_WEIGHTS, shipped_names, shipped_weights
 
 Size = tuple[int, int]
 

@@ -11,9 +11,9 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
+from cmsa.guidance.shipped import shipped_names
 from cmsa.models.network import CMSA
 from cmsa.models.variants import VARIANTS
-from cmsa.shipped import shipped_names
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD
 
 _DEFAULT_CONFIG = {

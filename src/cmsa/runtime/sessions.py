@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cmsa.extras import load
+from cmsa.guidance.extras import load
 from cmsa.runtime.forks import about_to_compute
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cmsa.extras import load
+from cmsa.guidance.extras import load
 from cmsa.structures.keypoint_set import COCO, KeypointSet
 from cmsa.structures.keypoints import COUNTED_SCORE, Keypoints
 from cmsa.structures.values import Box, FloatArray

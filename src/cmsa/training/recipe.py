@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from cmsa.suggestion import did_you_mean, options_of
+from cmsa.guidance.suggestion import did_you_mean, options_of
 from cmsa.training.protocols import with_protocol
 from cmsa.training.recipe_checks import check_recipe
 from cmsa.training.recipe_files import read_recipe

@@ -183,7 +183,7 @@ def test_options_of_ray_are_for_ray(option: str, capsys: pytest.CaptureFixture[s
 
 
 def test_without_ray_its_extra_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("cmsa.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("cmsa.guidance.extras.find_spec", lambda name: None)
     assert main(["predict", "pose", "photos", "--engine", "ray"]) == 2
     assert "--engine ray needs ray, not installed here: pip install 'cmsa[scale]'" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cmsa.data.image import is_picture_name
 from cmsa.data.problems import Problems
 from cmsa.data.samples import Sample, Samples
-from cmsa.extras import load
+from cmsa.guidance.extras import load
 
 WHOLE = "whole images"
 """The box source of a classification store."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmsa.data.boxes import BoxesError, DetectionFile
-from cmsa.extras import require
 from cmsa.files.lock import only_process_in
 from cmsa.files.whole import error_text, refuse_unwritable
+from cmsa.guidance.extras import require
 from cmsa.inference.bulk.join import join
 from cmsa.inference.bulk.on_ray import LostShardsError, run_on_ray
 from cmsa.inference.bulk.plan import Plan

@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from cmsa.extras import load
+from cmsa.guidance.extras import load
 from cmsa.inference.bulk.plan import Plan
 from cmsa.inference.bulk.shards import Shard
 from cmsa.inference.bulk.worker import ShardWorker

@@ -10,6 +10,7 @@ from typing import Any
 
 from cmsa.data.boxes import DetectionFile
 from cmsa.export.converted import fingerprint
+from cmsa.guidance.suggestion import as_option
 from cmsa.inference.applies import refuse_idle
 from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
 from cmsa.inference.detectors import Detector, Selection
@@ -19,7 +20,6 @@ from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.models.base import BaseNetwork
 from cmsa.runtime.sessions import Precision, Runtime, available_runtimes
-from cmsa.suggestion import as_option
 from cmsa.tasks import Task
 from cmsa.version import __version__
 

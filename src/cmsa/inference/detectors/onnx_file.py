@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.extras import missing
+from cmsa.guidance.extras import missing
 from cmsa.inference.detectors.detections import Detections, DetectorError, Picture, from_corners
 from cmsa.inference.detectors.layouts import LAYOUTS, Layout
 from cmsa.inference.detectors.layouts.candidates import Output

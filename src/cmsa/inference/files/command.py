@@ -14,6 +14,7 @@ from torch import nn
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.export.converted import fastest_at_hand
 from cmsa.files.whole import error_text, refuse_unwritable
+from cmsa.guidance.suggestion import as_option
 from cmsa.inference.applies import may_follow, may_move, refuse_idle
 from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
 from cmsa.inference.detectors import Selection
@@ -26,7 +27,6 @@ from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Notice, Reading, Source, SourceFinder, read_frames
 from cmsa.runtime.sessions import Precision, Runtime
-from cmsa.suggestion import as_option
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,11 +16,11 @@ from cmsa.data.datasets.class_images import read_digits
 from cmsa.edge import EdgePredictor
 from cmsa.export.quantize import quantize
 from cmsa.export.run import export
-from cmsa.extras import EXTRAS, OTHERS, load, pip_line
+from cmsa.guidance.extras import EXTRAS, OTHERS, load, pip_line
 from cmsa.models.create import create_model
 from cmsa.structures import to_supervision
 
-PACKAGE = Path(__file__).resolve().parents[1] / "src" / "cmsa"
+PACKAGE = Path(__file__).resolve().parents[2] / "src" / "cmsa"
 
 
 def exported(path: Path) -> object:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cmsa.files.read_json import parse_json
 
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parents[1] / "weights"
 
 DEFAULT_WEIGHTS: dict[str, str] = {
     "pose": "cmsa_n_pose_32x24",
