@@ -178,6 +178,12 @@ WRONG = [
     f"{TRAIN} --model.input_size [16,16,3]",
     f"{TRAIN} --optimizer.batch_size 0",
     f"{TRAIN} --optimizer.batch_size 1.5",
+    f"train digits --optimizer.batch_size {10**20}",
+    f"train digits --optimizer.epochs {10**20}",
+    f"train digits --data.workers {10**20}",
+    "train digits --precision half",
+    "sweep digits --precision half",
+    "sweep digits --max-time tomorrow",
     f"{TRAIN} --optimizer.epochs 1e400",
     f"{TRAIN} --augment.jitter nan",
     f"{TRAIN} --augment.scale_limits [2,1]",
@@ -422,6 +428,12 @@ def test_errors_of_predict_are_in_our_words(files, capsys, monkeypatch, rest, to
     said = capsys.readouterr().err
     assert said.startswith(f"cmsa predict: {told}")
     assert "Errno" not in said
+
+
+def test_a_precision_is_told_with_those_that_there_are(capsys):
+    assert main(["train", "digits", "--precision", "half"]) == 2
+    told = "precision must be one of 32-true, bf16-mixed, bf16-true, 16-mixed, 16-true, 64-true, got 'half'"
+    assert told in capsys.readouterr().err
 
 
 def test_a_value_that_begins_with_a_minus_gets_a_hint(capsys):

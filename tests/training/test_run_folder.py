@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cmsa.training.recipe import load_recipe
-from cmsa.training.run_folder import command_line, draw_curves, git_commit, note_start
+from cmsa.training.run_folder import command_line, draw_curves, git_commit, note_start, refuse_other_run
 
 
 def test_a_start_is_written_down(tmp_path, monkeypatch):
@@ -79,3 +79,29 @@ def test_a_score_that_repeats_another_is_drawn_once(tmp_path):
             writer.writerows({"step": step, **dict.fromkeys(columns, 0.1 * step)} for step in (1, 2))
         draw_curves(tmp_path / f"{name}.csv", tmp_path / f"{name}.png", "AP")
     assert (tmp_path / "once.png").read_bytes() == (tmp_path / "twice.png").read_bytes()
+
+
+def test_a_recipe_that_says_the_same_keeps_its_remarks(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("# mine\ntitle: näher\n", encoding="utf-8")
+    recipe = load_recipe(str(file))
+    refuse_other_run(recipe, tmp_path)
+    note_start(recipe, tmp_path, resumed=False)
+    assert file.read_text(encoding="utf-8").startswith("# mine")
+
+
+@pytest.mark.parametrize("left", ["recipe.yaml", "best.safetensors", "last.safetensors"])
+def test_what_another_run_left_is_not_written_over(tmp_path, left):
+    (tmp_path / "recipe.yaml").write_text("title: theirs\n")
+    (tmp_path / left).touch()
+    if left != "recipe.yaml":
+        (tmp_path / "starts.jsonl").touch()
+    with pytest.raises(FileExistsError, match=f"{left}: is no run's of this recipe, and would be overwritten"):
+        refuse_other_run(load_recipe("digits"), tmp_path)
+    refuse_other_run(load_recipe(str(tmp_path / "recipe.yaml")), tmp_path)
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("title: mine\n")
+    (tmp_path / "starts.jsonl").touch()
+    refuse_other_run(load_recipe("digits"), tmp_path)

@@ -110,6 +110,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--requests", type=parse_count, help="of the long run; 20000")
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes."""
+    name = "benchmark" if options.kind == "inference" else options.kind
+    return [options.out / f"{name}{suffix}" for suffix in (".json", ".png")]
+
+
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Measure, show the table, write JSON and, of inference, a plot.
 

@@ -22,12 +22,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH to resize the bias tables to")
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes."""
+    return [options.out]
+
+
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from cmsa.files.whole import refuse_own_input
     from cmsa.models.released import convert_released
 
-    refuse_own_input(options.out, options.released)
     convert_released(options.released, options.out, input_size=options.size)
     print(f"wrote {options.out}")
     return 0

@@ -16,6 +16,8 @@ examples:
   cmsa evaluate pose_coco_cmsa_s_32x24 --weights cmsa_s_pose_32x24 --flip-test --submit results.json
 """
 TAKES_OVERRIDES = True
+ROBUSTNESS, CURVES = "robustness.json", "robustness.png"
+"""In the folder of --robustness."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +36,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exported", type=Path, nargs="*", default=[], help="exported files to score beside them")
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes; what it draws into folders is called after the stores."""
+    curves = [options.out / ROBUSTNESS, options.out / CURVES] if options.out else []
+    return [*filter(None, (options.json, options.samples, options.submit, options.gallery)), *curves]
+
+
 def run(options: argparse.Namespace, rest: list[str]) -> int:
     """Run the command; returns the exit code."""
     from cmsa.cli.prepare import make_missing
+    from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.evaluation.evaluate import evaluate_recipe
     from cmsa.training.recipe import load_recipe
 
@@ -46,6 +55,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     if options.submit and (given := [f"--{name}" for name in beside if getattr(options, name)]):
         raise ValueError(f"--submit scores nothing, so there is nothing for {', '.join(given)}")
     recipe = load_recipe(options.recipe, rest)
+    refuse_overwriting(written(options), files_of_recipe(recipe))
     make_missing(recipe.data.prepare, recipe.data.validate)
     if options.submit:
         from cmsa.evaluation.submit import submit

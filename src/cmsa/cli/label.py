@@ -52,19 +52,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes."""
+    return [options.out]
+
+
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; the exit code is 1 where a photo could not be read or nobody was labelled."""
     from rich.console import Console
     from rich.progress import track
 
     from cmsa.data.boxes import DetectionFile
-    from cmsa.files.whole import refuse_own_input, refuse_unwritable
+    from cmsa.files.whole import refuse_unwritable
     from cmsa.inference.label import LabelRule, label_photos, write_labels
     from cmsa.inference.streams import Notice, SourceFinder
     from cmsa.tasks.pose.foreign import ForeignOptions
     from cmsa.tasks.pose.trained import open_pose
 
-    refuse_own_input(options.out, options.boxes, options.fill, *options.photos, *map(Path, options.teacher))
     refuse_unwritable(options.out)
     rule = LabelRule(tuple(options.thresholds), options.agreement, options.least, not options.no_flip_test)
     teachers = [open_pose(name, ForeignOptions(anchor=options.anchor)) for name in options.teacher]

@@ -27,6 +27,7 @@ from cmsa.cli import (
     view,
 )
 from cmsa.cli.parser import HelpFormatter, Parser
+from cmsa.cli.written import named_files, refuse_overwriting
 from cmsa.files.whole import error_text
 from cmsa.guidance.extras import load, pip_line
 from cmsa.version import __version__
@@ -49,8 +50,9 @@ COMMANDS: dict[str, ModuleType] = {
     "serve": serve,
 }
 """Each has ``TEXT``, ``EXAMPLES``, ``add_options(parser)`` and ``run(options, rest) -> exit code``; one with
-``TAKES_OVERRIDES`` is given the entries of a recipe that are not options of its own. Help is shown at once: a module
-imports what is heavy in ``run``, and in the functions that read arguments."""
+``TAKES_OVERRIDES`` is given the entries of a recipe that are not options of its own; one that writes has
+``written(options)``, see ``cmsa.cli.written``. Help is shown at once: a module imports what is heavy in ``run``, and in
+the functions that read arguments."""
 EXAMPLES = """
 examples:
   cmsa predict pose photos --boxes boxes.json --save-pictures
@@ -86,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest and not options.takes_overrides:
         command.error(f"{UNKNOWN}: {' '.join(rest)}")
     try:
+        written = getattr(COMMANDS[options.command], "written", None)
+        if written is not None:
+            refuse_overwriting(written(options), named_files(options))
         return run(options, rest)
     except KeyboardInterrupt:
         return interrupted()

@@ -146,6 +146,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--quiet", action="store_true", help="say nothing but errors")
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files of results that it writes; pictures and videos never replace an input."""
+    from cmsa.tasks import commands
+
+    name = commands()[options.task].result_name
+    return [options.out / f"{name}{suffix}" for suffix in (".json", ".csv")]
+
+
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
     # Pillow's, of photos of more than 90 megapixels.

@@ -96,6 +96,13 @@ def make_store(options: argparse.Namespace) -> CropStore:
     )
 
 
+def parse_line(words: Sequence[str]) -> argparse.Namespace:
+    """The options that a line of a recipe's ``data.prepare`` gives."""
+    parser = argparse.ArgumentParser(prog="cmsa prepare", allow_abbrev=False)
+    add_options(parser)
+    return parser.parse_args(words)
+
+
 def make_missing(lines: Sequence[str], wanted: Sequence[str]) -> list[CropStore]:
     """Make the stores that a recipe wants, says how to make, and that are not there.
 
@@ -103,8 +110,6 @@ def make_missing(lines: Sequence[str], wanted: Sequence[str]) -> list[CropStore]
         lines: arguments of the command, one line for each store.
         wanted: folders of the stores.
     """
-    parser = argparse.ArgumentParser(prog="cmsa prepare", allow_abbrev=False)
-    add_options(parser)
-    parsed = [parser.parse_args(shlex.split(line)) for line in lines]
+    parsed = [parse_line(shlex.split(line)) for line in lines]
     missing = {Path(folder) for folder in wanted if not Path(folder).exists()}
     return [make_store(options) for options in parsed if options.out in missing]

@@ -21,13 +21,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", choices=["last", "best"], default="last", help="whose scores")
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes."""
+    return [options.out, options.out.with_suffix(".md")]
+
+
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code."""
     from cmsa.experiments.report import write_report
-    from cmsa.files.whole import refuse_own_input, refuse_unwritable
+    from cmsa.files.whole import refuse_unwritable
 
     refuse_unwritable(options.out)
-    refuse_own_input(options.out, options.benchmark)
     if options.out.suffix != ".html":
         raise ValueError(f"--out {options.out}: must end in .html")
     write_report(options.runs, options.out, benchmark=options.benchmark, kept=options.weights)

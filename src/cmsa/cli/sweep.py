@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmsa.cli.arguments import parse_count, parse_workers
-from cmsa.cli.train import TRAINING_OPTIONS, add_training_options
+from cmsa.cli.train import TRAINING_OPTIONS, add_training_options, checked_devices
 from cmsa.guidance.suggestion import as_option
 
 if TYPE_CHECKING:
@@ -53,6 +53,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_training_options(training)
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes of its own."""
+    return [_folder(options) / name for name in ("sweep.json", "table.csv", "table.json")]
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    if options.table:
+        return Path(options.recipe)
+    return options.out or Path("sweeps") / Path(options.recipe).stem
+
+
 def run(options: argparse.Namespace, rest: list[str]) -> int:
     """Run the command; returns the exit code, 1 if a training failed."""
     from rich.console import Console
@@ -62,12 +73,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 
     console = Console(soft_wrap=True)
     failed: list[str] = []
+    folder = _folder(options)
     if options.table:
-        folder = Path(options.recipe)
         if options.axes or options.seeds or options.rows or rest:
             raise ValueError("--table trains nothing: it takes the folder of a sweep, and no entries of a recipe")
     else:
-        folder = options.out or Path("sweeps") / Path(options.recipe).stem
         failed = _train(options, rest, folder, console)
     rows = rows_of(read_runs([folder], options.weights))
     if any(row.done for row in rows):
@@ -81,16 +91,19 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 
 def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: Console) -> list[str]:
     from cmsa.cli.prepare import make_missing
+    from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.experiments.grid import cells_of, parse_axis
     from cmsa.experiments.sweep import recipe_of, run_sweep
     from cmsa.training.recipe import load_recipe
     from cmsa.training.recipe_files import rows_of
 
+    checked_devices(options)
     rows = options.rows or rows_of(options.recipe)
     cells = cells_of([parse_axis(words) for words in options.axes], options.seeds, rows)
     # Processes that run side by side must not make the same store.
     for cell in cells:
         recipe = load_recipe(recipe_of(options.recipe, cell), [*rest, *cell.overrides])
+        refuse_overwriting(written(options), files_of_recipe(recipe))
         make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
     failed = run_sweep(
         options.recipe,

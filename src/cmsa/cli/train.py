@@ -43,7 +43,7 @@ def add_training_options(parser: argparse._ActionsContainer) -> None:
     """How a training runs, whatever it trains: ``TRAINING_OPTIONS``."""
     parser.add_argument("--devices", default="1", help="number of GPUs, or auto; torchrun's, under it")
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu"])
-    parser.add_argument("--precision", default="32-true", help="e.g. bf16-mixed")
+    parser.add_argument("--precision", default="32-true", help="32-true, bf16-mixed, bf16-true, 16-mixed, 16-true")
     parser.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm counts over all GPUs")
     parser.add_argument("--max-time", help="stop after DD:HH:MM:SS")
     parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
@@ -52,24 +52,53 @@ def add_training_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--checkpoint-minutes", type=float, default=10, help="how often to write the last checkpoint")
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes, but for the recipe: that of a run's folder may be the one that is trained."""
+    return [_folder(options) / name for name in ("best.safetensors", "last.safetensors", "last.ckpt")]
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    return options.out or Path("runs") / Path(options.recipe).stem
+
+
+def checked_devices(options: argparse.Namespace) -> int | str:
+    """The devices; all options of ``add_training_options`` are checked, before stores are made, which takes long.
+
+    Raises:
+        ValueError: one is out of its range.
+    """
+    from cmsa.training.train import check_options
+
+    if options.devices != "auto" and not options.devices.isdecimal():
+        raise ValueError(f"--devices must be a number or auto, got {options.devices!r}")
+    devices = options.devices if options.devices == "auto" else int(options.devices)
+    check_options(
+        devices,
+        options.accelerator,
+        options.limit_batches,
+        options.max_time,
+        options.checkpoint_minutes,
+        options.precision,
+    )
+    return devices
+
+
 def run(options: argparse.Namespace, rest: list[str]) -> int:
     """Run the command; returns the exit code."""
     import torch
 
     from cmsa.cli.prepare import make_missing
+    from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.training.launched import by_torchrun
     from cmsa.training.recipe import load_recipe
     from cmsa.training.starting_point import check_model
-    from cmsa.training.train import check_options, train
+    from cmsa.training.train import train
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    if options.devices != "auto" and not options.devices.isdecimal():
-        raise ValueError(f"--devices must be a number or auto, got {options.devices!r}")
-    devices = options.devices if options.devices == "auto" else int(options.devices)
-    # Before stores are made, which takes long.
-    check_options(devices, options.accelerator, options.limit_batches, options.max_time, options.checkpoint_minutes)
+    devices = checked_devices(options)
     recipe = load_recipe(options.recipe, rest)
+    refuse_overwriting(written(options), files_of_recipe(recipe))
     # Several processes must not make the same store; those of torchrun find it made.
     if not by_torchrun():
         if not all(Path(folder).exists() for folder in recipe.data.train + recipe.data.validate):
@@ -77,7 +106,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
     train(
         recipe,
-        options.out or Path("runs") / Path(options.recipe).stem,
+        _folder(options),
         resume=options.resume,
         devices=devices,
         accelerator=options.accelerator,

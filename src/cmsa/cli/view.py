@@ -28,6 +28,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="draws them; by default 0 for a store, the recipe's for a recipe")
 
 
+def written(options: argparse.Namespace) -> list[Path]:
+    """The files that it writes."""
+    return [options.out or DEFAULT_OUT]
+
+
 def run(options: argparse.Namespace, rest: list[str]) -> int:
     """Run the command; returns the exit code.
 
@@ -36,6 +41,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
             or none was given and view.png is there.
     """
     from cmsa.cli.prepare import make_missing
+    from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.data.store import CropStore
     from cmsa.files.whole import refuse_unwritable
     from cmsa.training.recipe import load_recipe
@@ -56,6 +62,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     else:
         seed = [] if options.seed is None else ["--seed", str(options.seed)]
         recipe = load_recipe(options.recipe, rest + seed)
+        refuse_overwriting(written(options), files_of_recipe(recipe))
         make_missing(recipe.data.prepare, recipe.data.train)
         sheet = view_recipe(recipe, options.count, options.recipe)
         try:

@@ -46,6 +46,11 @@ LEAST: dict[str, float] = {
 }
 MOST: dict[str, float] = {
     "seed": 2**32 - 1,
+    "data.workers": 1024,
+    "optimizer.epochs": 1_000_000_000,
+    "optimizer.samples": 10**15,
+    "optimizer.batch_size": 1_000_000,
+    "augment.repeats": 1000,
     "augment.rotation_limit": 180,
     "augment.rotation_probability": 1,
     "augment.flip_probability": 1,

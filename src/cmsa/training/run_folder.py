@@ -17,11 +17,34 @@ from typing import Any
 import yaml
 
 from cmsa.files.whole import whole_file
-from cmsa.training.recipe import Recipe
+from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.version import __version__
 
 RECIPE, STARTS, CURVES = "recipe.yaml", "starts.jsonl", "learning_curves.png"
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
+
+
+def refuse_other_run(recipe: Recipe, out: Path) -> None:
+    """What lies in a folder that has no checkpoint is written over only if it is of the very same recipe's run.
+
+    Raises:
+        FileExistsError: weights of another run are there, or a recipe that no run left.
+    """
+    there = out / RECIPE
+    if there.is_file() and _says(there, recipe):
+        return
+    left = [out / name for name in ("best.safetensors", "last.safetensors") if (out / name).exists()]
+    if there.is_file() and not (out / STARTS).is_file():
+        left.append(there)
+    if left:
+        raise FileExistsError(f"{left[0]}: is no run's of this recipe, and would be overwritten: choose another folder")
+
+
+def _says(file: Path, recipe: Recipe) -> bool:
+    try:
+        return load_recipe(str(file)) == recipe
+    except ValueError:
+        return False
 
 
 def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
@@ -33,8 +56,9 @@ def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
         more: further entries of the line.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with whole_file(out / RECIPE) as partial:
-        partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    if not (out / RECIPE).is_file() or not _says(out / RECIPE, recipe):  # which may be somebody's, with remarks
+        with whole_file(out / RECIPE) as partial:
+            partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
     line = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(sys.argv),

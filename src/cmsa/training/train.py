@@ -32,9 +32,12 @@ from cmsa.training.module import TrainingModule, training_stores
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
 from cmsa.training.recipe_checks import check_recipe
-from cmsa.training.run_folder import CURVES, draw_curves, note_start
+from cmsa.training.run_folder import CURVES, draw_curves, note_start, refuse_other_run
 from cmsa.training.starting_point import build_network, check_antialiasing, check_start, description_of
 
+PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
+SHORT_PRECISIONS = ("32", "bf16", "16", "64")
+"""Lightning's other names: mixed where there is a choice."""
 CHECKPOINT_MINUTES = 10.0
 LOG_EVERY = 20
 """Steps."""
@@ -65,7 +68,7 @@ def train(
         devices: number of GPUs (or processes on CPU); each takes batches of the recipe's size. Under torchrun as many
             as it has started, on all of its machines.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        precision: Lightning's name, e.g. ``32-true`` or ``bf16-mixed``. In ``bf16-true`` the network is in bfloat16,
+        precision: one of ``PRECISIONS``. In ``bf16-true`` the network is in bfloat16,
             labels and augmentation in float32.
         max_time: stop after DD:HH:MM:SS.
         compile_network: run the network through ``torch.compile``.
@@ -79,7 +82,7 @@ def train(
 
     Raises:
         FileNotFoundError: there is no checkpoint to resume from.
-        FileExistsError: ``out`` holds a run already and ``resume`` is off.
+        FileExistsError: ``out`` holds a run already, or weights or a recipe of another one, and ``resume`` is off.
         StoreError: a store is missing, unfinished or damaged.
         ValueError: the recipe names no store to learn from, a number of it or an option is out of its range, stores
             and model do not fit, ``sync_batchnorm`` is asked of several processes on CPU, or torchrun has started
@@ -102,7 +105,7 @@ def train(
         ['best.safetensors', 'last.safetensors']
     """
     check_recipe(recipe)
-    check_options(devices, accelerator, limit_batches, max_time, checkpoint_minutes)
+    check_options(devices, accelerator, limit_batches, max_time, checkpoint_minutes, precision)
     devices, nodes = devices_and_nodes(devices)
     last = out / "last.ckpt"
     if resume and not last.is_file():
@@ -111,6 +114,8 @@ def train(
     with quiet_lightning(), only_process_in(out) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext():
         if last.is_file() and not resume:
             raise FileExistsError(f"{out} holds a run already: resume it, or choose another folder")
+        if not resume:
+            refuse_other_run(recipe, out)
         seed_everything(recipe.seed, workers=True, verbose=False)
         module = build_module(recipe)
         if compile_network:
@@ -161,7 +166,12 @@ def train(
 
 
 def check_options(
-    devices: int | str, accelerator: str, limit_batches: int | None, max_time: str | None, checkpoint_minutes: float
+    devices: int | str,
+    accelerator: str,
+    limit_batches: int | None,
+    max_time: str | None,
+    checkpoint_minutes: float,
+    precision: str,
 ) -> None:
     """Refuse options of ``train`` that are out of range, as it does itself."""
     if devices != "auto" and (not isinstance(devices, int) or devices < 1):
@@ -174,6 +184,8 @@ def check_options(
         raise ValueError(f"max_time must be DD:HH:MM:SS, e.g. 00:06:30:00, got {max_time!r}")
     if not 0 <= checkpoint_minutes < math.inf:
         raise ValueError(f"checkpoint_minutes must be at least 0, got {checkpoint_minutes}")
+    if precision not in PRECISIONS + SHORT_PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
 
 
 def _set_length(trainer: Trainer, module: TrainingModule, limit_batches: int | None) -> None:

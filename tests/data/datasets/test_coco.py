@@ -284,6 +284,19 @@ def test_other_keypoint_sets(folder: Folder) -> None:
         folder.load(category="foot")
 
 
+def test_categories_of_one_name_are_told_by_their_ids(folder: Folder) -> None:
+    folder.content["categories"].append({"id": 5, "name": "person", "keypoints": ["wrist", "tip"]})
+    told = r"val2017\.json: the categories with the ids 1 and 5 have one name, 'person', so that none can be chosen"
+    for category in (None, "person"):
+        with pytest.raises(CocoError, match=told):
+            folder.load(category=category)
+    folder.content["categories"].append({"id": 6, "name": "hand", "keypoints": ["wrist", "tip"]})
+    with pytest.raises(CocoError, match=r"3 categories have keypoints, choose one with --category: person, person, hand"):
+        folder.load()
+    with pytest.raises(CocoError, match=told):
+        folder.load(category="person")
+
+
 def test_people_are_grouped_by_picture_with_labels_in_the_picture(folder: Folder) -> None:
     folder.content["annotations"] = [annotation(1), annotation(2, image_id=8), annotation(3, bbox=[1, 2, 4, 8])]
     sources = sources_of(folder.load().samples(), CropSpec.for_evaluation((32, 24)))

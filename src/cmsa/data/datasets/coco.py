@@ -209,6 +209,13 @@ def _keypoint_set(
         wanted = "with keypoints" if category is None else f"named {category!r} with keypoints"
         raise CocoError(f"{path}: 'categories' has no entry {wanted}, found {', '.join(names) or 'none'}")
     if len(suitable) > 1:
+        alike = [entry for entry in suitable if entry.get("name") == suitable[0].get("name")]
+        if len(alike) == len(suitable):
+            ids = " and ".join(str(entry["id"]) for entry in alike)
+            raise CocoError(
+                f"{path}: the categories with the ids {ids} have one name, {alike[0].get('name')!r}, so that none can "
+                "be chosen: give them different names in the file, or one id to both and to their annotations"
+            )
         raise CocoError(
             f"{path}: {len(suitable)} categories have keypoints, choose one with --category: {', '.join(names)}"
         )
