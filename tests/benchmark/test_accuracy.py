@@ -63,6 +63,7 @@ def test_table_and_file(people, weights, tmp_path, capsys):
     assert [row["resolution"] for row in content["rows"]] == [[16, 12], [32, 24]]
     assert all(row["people"] == 10 and row["low"] <= row["AP"] + 1e-9 for row in content["rows"])
     assert content["conditions"]["boxes"] == "ground truth"
+    assert (tmp_path / "b" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_annotations_are_asked_for(capsys):

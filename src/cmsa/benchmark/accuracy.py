@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cmsa.benchmark.accuracy_row import AccuracyRow, Size
 from cmsa.benchmark.measure import machine
+from cmsa.benchmark.resolution_curve import plot_resolutions
 from cmsa.benchmark.written import write_rows
 from cmsa.data.prepare import prepare
 from cmsa.data.store import CropStore
@@ -29,35 +30,8 @@ from cmsa.structures import COCO, FloatArray
 from cmsa.tasks.pose.foreign import ForeignOptions
 from cmsa.tasks.pose.trained import open_pose
 
-Size = tuple[int, int]
 Contender = Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]]
 """Crops (B, h, w, 3) uint8 RGB -> keypoints (B, K, 2) in their pixels and scores (B, K)."""
-
-
-@dataclass(frozen=True)
-class AccuracyRow:
-    """What one network makes of one resolution.
-
-    Attributes:
-        name: of the weights or the file.
-        input_size: (H, W) of the network.
-        resolution: (H, W) of what is left of each person.
-        flip_test: averaged with the mirrored crop.
-        AP, AP50, PCK: COCO's average precision by OKS, the one at 0.5, and PCK@0.2 by the torso; 0 to 1.
-        low, high: ends of the 95 % interval of AP, from resampling the pictures.
-        people: how many were scored.
-    """
-
-    name: str
-    input_size: Size
-    resolution: Size
-    flip_test: bool
-    AP: float
-    low: float
-    high: float
-    AP50: float
-    PCK: float
-    people: int
 
 
 def benchmark_accuracy(
@@ -65,7 +39,7 @@ def benchmark_accuracy(
     images: Path,
     weights: Sequence[str] = ("cmsa_n_pose_32x24", "cmsa_s_pose_32x24", "cmsa_n_pose_64x48"),
     peers: Sequence[Path] = (),
-    sizes: Sequence[Size] = ((16, 12), (32, 24), (64, 48)),
+    sizes: Sequence[Size] = ((16, 12), (32, 24), (64, 48), (128, 96)),
     *,
     flip_test: bool = False,
     anchor: str = "corner",
@@ -83,7 +57,7 @@ def benchmark_accuracy(
         flip_test: average with the mirrored crop, for all networks.
         anchor: of the peers' heatmaps, see ``ForeignOptions``.
         threads: of every runtime.
-        out: folder for ``accuracy.json``.
+        out: folder for ``accuracy.json`` and the plot ``accuracy.png``.
 
     Raises:
         ValueError: the anchor is unknown, or a peer's input or output is of no known kind.
@@ -124,6 +98,8 @@ def benchmark_accuracy(
     show_accuracy(rows, conditions)
     if out is not None:
         write_rows(out / "accuracy.json", rows, conditions)
+        if rows:
+            plot_resolutions(rows, conditions, out / "accuracy.png")
     return rows
 
 

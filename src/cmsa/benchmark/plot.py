@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cmsa.benchmark.row import Row
+from cmsa.benchmark.shades import shades
 
 
 def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None:
@@ -17,13 +18,12 @@ def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None
         conditions: under which they were measured.
         path: picture to write; its ending says the format.
     """
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     panels = list(dict.fromkeys((row.runtime, row.precision) for row in rows))
     names = list(dict.fromkeys(row.network for row in rows))
-    ours = [name for name in names if name.startswith("cmsa")]
+    colours = shades(names)
     figure = Figure(figsize=(max(6.0, 4.2 * len(panels)), 4.6), layout="constrained")
     # The same axes for all, so that panels can be compared.
     grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
@@ -31,13 +31,11 @@ def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None
         for row in rows:
             if (row.runtime, row.precision) == (runtime, precision):
                 name = row.network
-                family = ours if name in ours else [other for other in names if other not in ours]
-                shade = 0.45 + 0.5 * (family.index(name) + 1) / len(family)
                 axes.scatter(
                     row.latency,
                     row.parameters / 1e6,
-                    color=colormaps["Reds" if name in ours else "Blues"](shade),
-                    marker="o" if name in ours else "s",
+                    color=colours[name],
+                    marker="o" if name.startswith("cmsa") else "s",
                     s=60,
                     label=name,
                 )

@@ -72,7 +72,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     networks.add_argument(
         "--variants", nargs="*", choices=VARIANTS, help="all; of training cmsa_n and cmsa_s, of a profile cmsa_s"
     )
-    networks.add_argument("--sizes", nargs="+", type=parse_size, help="HEIGHTxWIDTH; 32x24, or the task's")
+    networks.add_argument(
+        "--sizes",
+        nargs="+",
+        type=parse_size,
+        help="HEIGHTxWIDTH; 32x24, or the task's; of accuracy four from 16x12 to 128x96",
+    )
     networks.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="all; int8 is not of training")
     inference = parser.add_argument_group("inference and pipeline")
     inference.add_argument("--runtimes", nargs="+", choices=RUNTIMES, help="all; of the pipeline the fastest")
