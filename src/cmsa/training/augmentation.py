@@ -10,7 +10,8 @@ from cmsa.data.transforms.augment import AffineRange, AffineSample, Augmentation
 from cmsa.data.transforms.degradation import Degradation
 from cmsa.data.transforms.mixup import Mixing
 from cmsa.data.transforms.randaugment import RandAugment
-from cmsa.geometry.affine import compose_affine
+from cmsa.data.transforms.truncation import truncate
+from cmsa.geometry.affine import apply_affine, compose_affine
 from cmsa.metrics.score import Batch
 from cmsa.runtime.preprocess import Preprocess
 from cmsa.tasks import Task
@@ -72,7 +73,7 @@ def mixing_of(recipe: Recipe) -> Mixing:
 
 
 def augment_labelled(
-    batch: Batch, augmentation: Augmentation, task: Task, generator: torch.Generator
+    batch: Batch, augmentation: Augmentation, task: Task, generator: torch.Generator, truncation: float = 0
 ) -> tuple[Tensor, dict[str, Tensor], AffineSample]:
     """What a step of training sees of a batch.
 
@@ -81,11 +82,39 @@ def augment_labelled(
         augmentation: of the recipe.
         task: says what half bodies are.
         generator: source of every random number.
+        truncation: the share of bodies of which a part is cut off, see ``truncate``.
 
     Returns:
         Normalised images (B, 3, H, W); the labels as ``Task.encode`` takes them, with ``matrices`` (B, 2, 3) from the
-        picture to the image and ``flipped`` (B,); and what was drawn, whose matrices begin in the stored crop.
+        picture to the image and ``flipped`` (B,), with ``crops`` and ``keypoints`` as the truncation left them; and
+        what was drawn, whose matrices begin in the stored crop.
+
+    Raises:
+        ValueError: bodies are to be cut, and the task has none.
     """
-    images, sample = augmentation(batch["crops"], generator, *task.body_points(batch))
+    (points, upper_body), regions = task.body_points(batch), None
+    if truncation:
+        if points is None:
+            raise ValueError(f"augment.truncation_probability: {task.name} has no keypoints that tell what is cut off")
+        batch, regions = _truncated(batch, points, truncation, augmentation, generator)
+        points = torch.cat([points[..., :2], batch["keypoints"][..., 2:]], dim=-1)
+    images, sample = augmentation(batch["crops"], generator, points, upper_body, regions)
     moved = {"matrices": compose_affine(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
     return images, dict(batch) | moved, sample
+
+
+def _truncated(
+    batch: Batch, points: Tensor, share: float, augmentation: Augmentation, generator: torch.Generator
+) -> tuple[Batch, Tensor]:
+    """The batch with parts of bodies cut off, and the regions (B, 3) of ``sample_affine`` around what is left."""
+    crops, matrix, box = batch["crops"], batch["matrix"].float(), batch["box"].float()
+    # Stored crops are neither turned nor mirrored: a box stays a box.
+    whole = torch.cat([apply_affine(matrix, box[:, None, :2])[:, 0], box[:, 2:] * matrix[:, [0, 1], [0, 1]]], dim=1)
+    left = truncate(crops, whole, points, share, generator)
+    height, width = augmentation.size
+    extents = [torch.maximum(boxes[:, 2] / width, boxes[:, 3] / height) for boxes in (left.boxes, whole)]
+    middle = torch.tensor([(crops.shape[2] - 1) / 2, (crops.shape[1] - 1) / 2], device=crops.device)
+    center = torch.where(left.cut[:, None], left.boxes[:, :2] + left.boxes[:, 2:] / 2, middle)
+    step = augmentation.density * torch.where(left.cut, extents[0] / extents[1], torch.ones_like(extents[0]))
+    keypoints = torch.where(left.seen[..., None], batch["keypoints"], torch.zeros_like(batch["keypoints"]))
+    return dict(batch) | {"crops": left.crops, "keypoints": keypoints}, torch.cat([center, step[:, None]], dim=1)

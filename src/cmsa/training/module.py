@@ -150,11 +150,13 @@ class TrainingModule(LightningModule):
         self.generator.manual_seed(seed)
         # Stochastic depth draws from PyTorch's own generator.
         torch.manual_seed(seed)
-        images, moved, sample = augment_labelled(batch, self.augmentation, self.task, self.generator)
+        images, moved, sample = augment_labelled(
+            batch, self.augmentation, self.task, self.generator, self.recipe.augment.truncation_probability
+        )
         mixing, state = mixing_of(self.recipe), self.generator.get_state() if self.teacher else None
         mixed, targets = self.task.mix(images, self.task.encode(moved), mixing, self.generator)
         if self.teacher is not None and state is not None:
-            taught = self.task.encode(self.teacher.labels(crops, sample.matrices))
+            taught = self.task.encode(self.teacher.labels(moved["crops"], sample.matrices))
             # Drawn as the labels were, the teacher's are blended with the same partners.
             self.generator.set_state(state)
             _, taught = self.task.mix(images, taught, mixing, self.generator)

@@ -83,6 +83,7 @@ class AugmentRecipe:
     Attributes:
         scale_std, rotation_std, rotation_limit, rotation_probability, flip_probability: of the affine map.
         half_body_probability: how often a half body replaces the whole.
+        truncation_probability: how often a part of a body is cut off, see ``truncate``; for poses (beyond the paper).
         translation: fraction of the sides; whole_pixels: shift by whole pixels only.
         jitter: brightness, contrast and saturation.
         degradation_probability: the share of images that each of blur, noise and JPEG is done to, see ``Degradation``.
@@ -103,6 +104,7 @@ class AugmentRecipe:
     rotation_probability: float = 0.6
     flip_probability: float = 0.5
     half_body_probability: float = 0.3
+    truncation_probability: float = 0.0
     translation: float = 0.0
     whole_pixels: bool = False
     jitter: float = 0.0

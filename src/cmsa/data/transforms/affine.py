@@ -21,7 +21,7 @@ from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.constants import constant
 
 STRONGEST_ZOOM = 4.0
-"""A half body is not magnified more than this against the plain crop: the store holds no finer detail."""
+"""A part of a body is not magnified more than this against the plain crop: the store holds no finer detail."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ def sample_affine(
     generator: torch.Generator,
     keypoints: Tensor | None = None,
     upper_body: Sequence[int] = (),
+    regions: Tensor | None = None,
 ) -> AffineSample:
     """Draw one affine map per sample.
 
@@ -132,6 +133,8 @@ def sample_affine(
         keypoints: (B, K, 3) of x, y in the store crop and visibility (above 0: visible); without them, whole
             bodies only.
         upper_body: indices of the keypoints of the upper half; the others are the lower half.
+        regions: (B, 3) of a region's centre x, y in the store crop and its store pixels per output pixel, in place of
+            the plain crop.
     """
     device = generator.device
 
@@ -158,6 +161,8 @@ def sample_affine(
 
     center = torch.stack([constant((store_size[1] - 1) / 2), constant((store_size[0] - 1) / 2)], dim=1)
     step = constant(density)
+    if regions is not None:
+        center, step = regions[:, :2], regions[:, 2].clamp(min=density / STRONGEST_ZOOM)
     half_body = torch.zeros(batch, dtype=torch.bool, device=device)
     if keypoints is not None and limits.half_body_probability > 0:
         upper = uniform(batch) < limits.upper_body_probability

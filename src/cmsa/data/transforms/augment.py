@@ -91,6 +91,7 @@ class Augmentation(nn.Module):
         generator: torch.Generator,
         keypoints: Tensor | None = None,
         upper_body: Sequence[int] = (),
+        regions: Tensor | None = None,
     ) -> tuple[Tensor, AffineSample]:
         """Augment crops (B, H_s, W_s, 3) uint8 RGB on the generator's device.
 
@@ -99,6 +100,7 @@ class Augmentation(nn.Module):
             generator: source of every random number.
             keypoints: (B, K, 3) of x, y in the store crop and visibility, for half bodies.
             upper_body: indices of the keypoints of the upper half.
+            regions: (B, 3) in place of the plain crops, see ``sample_affine``.
 
         Returns:
             Normalised images (B, 3, H, W) float32, and what was drawn.
@@ -111,7 +113,7 @@ class Augmentation(nn.Module):
         batch, store_height, store_width, _ = crops.shape
         store_size = (store_height, store_width)
         sample = sample_affine(
-            batch, store_size, self.size, self.density, self.affine, generator, keypoints, upper_body
+            batch, store_size, self.size, self.density, self.affine, generator, keypoints, upper_body, regions
         )
         images = warp(crops, sample.matrices, self.size, self.supersample)
         if self.randaugment is not None:
