@@ -291,7 +291,9 @@ def test_categories_of_one_name_are_told_by_their_ids(folder: Folder) -> None:
         with pytest.raises(CocoError, match=told):
             folder.load(category=category)
     folder.content["categories"].append({"id": 6, "name": "hand", "keypoints": ["wrist", "tip"]})
-    with pytest.raises(CocoError, match=r"3 categories have keypoints, choose one with --category: person, person, hand"):
+    with pytest.raises(
+        CocoError, match=r"3 categories have keypoints, choose one with --category: person, person, hand"
+    ):
         folder.load()
     with pytest.raises(CocoError, match=told):
         folder.load(category="person")
