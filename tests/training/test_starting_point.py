@@ -9,6 +9,7 @@ from torch import nn
 from cmsa.models import backbones
 from cmsa.models.create import create_model
 from cmsa.models.heads.heatmap import MixerFusion
+from cmsa.models.weights import save_weights
 from cmsa.training.recipe import Recipe
 from cmsa.training.starting_point import build_network
 
@@ -56,3 +57,20 @@ def test_a_head_that_can_starts_with_logits(fusion: str) -> None:
     recipe.model.name, recipe.model.options, recipe.model.input_size = "cmsa_n", {"fusion": fusion}, [16, 12]
     head = build_network(recipe).head
     assert not isinstance(head, MixerFusion) or (head.score.norm.weight == 1).all()
+
+
+def test_a_larger_network_grows_from_the_weights_of_a_smaller_one(tmp_path, caplog) -> None:
+    recipe = Recipe()
+    recipe.model.name, recipe.model.options, recipe.model.input_size = "cmsa_n", {"fusion": "linear"}, [16, 12]
+    torch.manual_seed(2)
+    small = build_network(recipe).eval()
+    save_weights(tmp_path / "small.safetensors", small)
+    recipe.model.init = str(tmp_path / "small.safetensors")
+    images = torch.randn(2, 3, 16, 12)
+    torch.testing.assert_close(build_network(recipe).eval()(images), small(images), rtol=0, atol=0)
+    assert not caplog.records
+    # Where all channels double, to the last digits.
+    recipe.model.options |= {"dims": [96, 192, 256], "heads": [[2, 1, 2], [3, 2], [2, 4]]}
+    grown = build_network(recipe).eval()
+    assert "small.safetensors is of a smaller network, and this one is grown from it" in caplog.text
+    torch.testing.assert_close(grown(images), small(images), rtol=1e-3, atol=1e-4)

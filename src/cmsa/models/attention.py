@@ -222,6 +222,7 @@ class CascadedMultiScaleAttention(nn.Module):
             raise ValueError(f"{len(heads)} groups of heads but {len(windows)} windows")
         self.parts = parts or AttentionParts()
         value_dim = key_dim * value_ratio
+        self.heads, self.key_dim, self.value_dim = tuple(heads), key_dim, value_dim
         self.query_channels = [count * key_dim for count in heads]
         self.kv_channels = [count * (key_dim + value_dim) for count in heads]
         out_channels = [count * value_dim for count in heads]

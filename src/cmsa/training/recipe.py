@@ -37,7 +37,8 @@ class ModelRecipe:
         input_size: [H, W].
         working_size: [H, W] that images are enlarged to inside the network; for other networks than CMSA.
         options: further arguments of ``create_model``, e.g. ``fusion`` of pose or ``head`` of head pose.
-        init: weights file to start from; bias tables are resized to ``input_size``, a differing head is left out.
+        init: weights file to start from; bias tables are resized to ``input_size``, a differing head is left out. From
+            the weights of a smaller CMSA with the same task and options the network is grown, see ``grow``.
     """
 
     name: str = "cmsa_s"

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import copy
+import logging
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from cmsa.data.store import CropStore
 from cmsa.models.base import BaseNetwork
-from cmsa.models.create import create_model
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
+from cmsa.models.grow import can_grow, grow
+from cmsa.models.network import CMSA
 from cmsa.models.pretrained import find_weights
+from cmsa.models.variants import VARIANTS
 from cmsa.models.weights import initialise, read_description
 from cmsa.runtime.feeding import check_crop
 from cmsa.tasks import task_named
 from cmsa.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def check_model(recipe: Recipe) -> None:
@@ -47,8 +54,24 @@ def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> Base
         start()
     freeze_unused(network)
     if model.init:
-        initialise(network, find_weights(model.init))
+        start_from(network, find_weights(model.init))
     return network
+
+
+def start_from(network: BaseNetwork, path: Path) -> None:
+    """Start from a weights file: grow from that of a smaller CMSA, else take the tensors that fit.
+
+    Raises:
+        ValueError: nothing fits, or it is not a weights file.
+        FileNotFoundError: there is no such file.
+    """
+    if isinstance(network, CMSA) and read_description(path).name in VARIANTS:
+        small = load_weights(path)
+        if isinstance(small, CMSA) and can_grow(network, small):
+            grow(network, small)
+            logger.warning("%s is of a smaller network, and this one is grown from it", path)
+            return
+    initialise(network, path)
 
 
 def freeze_unused(network: BaseNetwork) -> list[str]:
