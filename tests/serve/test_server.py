@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import socket
 import threading
 import time
+import warnings
 
 import pytest
+from PIL import Image
 
+from cmsa.data.untrusted import read_untrusted
+from cmsa.serve.form import read_form
 from cmsa.serve.limits import Limits
+from cmsa.serve.refusal import Refusal
 from cmsa.serve.server import address_of, listen, serve
 from cmsa.serve.service import Service
 
@@ -126,6 +132,37 @@ def test_who_is_refused_early_reads_why_and_may_ask_again(hasty, made):
     connection.close()
 
 
+def unread(server, wait_until) -> socket.socket:
+    """A client that asks for much at a time and reads none of it, once the server cannot write any more."""
+    (listening,) = server.server.servers[0].sockets
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # connections have it from there
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", server.port))
+    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+    wait_until(lambda: any(connection.flow.write_paused for connection in server.server.server_state.connections))
+    return client
+
+
+def test_who_does_not_read_keeps_neither_a_connection_nor_a_server(predictors, running, wait_until):
+    with running(Service(predictors["head-pose"], limits=Limits(body_seconds=1))) as server:
+        with unread(server, wait_until):
+            wait_until(lambda: not server.server.server_state.connections)
+        client = unread(server, wait_until)
+        began = time.monotonic()
+    assert time.monotonic() - began < 20
+    client.close()
+
+
+def test_who_reads_on_is_answered_on(hasty, wait_until):
+    with hasty.connect():
+        wait_until(lambda: hasty.server.server_state.connections)
+        (connection,) = hasty.server.server_state.connections
+        for act in (connection.pause_writing, connection.resume_writing):
+            connection.loop.call_soon_threadsafe(act)
+        wait_until(lambda: connection._unread is not None and connection._unread.cancelled())
+
+
 @pytest.mark.parametrize("sent", [b"hello\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00" * 70_000])
 def test_what_is_no_http_is_told_so(hasty, sent):
     with hasty.connect() as garbage:
@@ -236,6 +273,30 @@ def test_a_network_that_cannot_run_ends_the_server(predictors, monkeypatch):
         serve(service, port=0, tell=told.append)
     assert len(told) == 1
     assert told[0].startswith("http://127.0.0.1:")
+
+
+def test_what_is_sent_fills_no_log(predictors, form, made, monkeypatch, caplog):
+    """Readers that warn of each damaged file would let a stranger fill a disk, and Python's memory of warnings."""
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, "JPEG", exif=exif.tobytes()[:-6])
+
+    def run(self, sockets):
+        read_untrusted(picture.getvalue(), 1)
+        with pytest.raises(Refusal):
+            read_form(form(picture=made())[0], "multipart/form-data; boundary=another", ("picture",))
+        for entry in sockets:
+            entry.close()
+
+    monkeypatch.setattr("uvicorn.Server.run", run)
+    service = Service(predictors["head-pose"])
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        serve(service, port=0, tell=lambda text: None)
+    service.close()
+    assert [str(one.message) for one in warned] == []
+    assert caplog.text == ""
 
 
 def test_an_open_server_without_a_token_says_so(predictors, monkeypatch):

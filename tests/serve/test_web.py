@@ -60,6 +60,7 @@ def test_all_kinds_that_are_named(pose_server, made, kind):
     [
         ({"content_type": "application/json"}, 415, "header content-type", "image/jpeg.*got application/json"),
         ({"content_type": ""}, 415, "header content-type", "got none"),
+        ({"content_encoding": "gzip"}, 415, "header content-encoding", "must be identity, got gzip"),
         ({"body": b"\xff\xd8garbage"}, 415, "picture", "is no picture"),
         ({"body": b""}, 415, "picture", "is no picture"),
         ({"query": "?box=1,2,3,4"}, 422, "query", "no parameter 'box'; there are boxes, file, image_id"),
@@ -75,8 +76,7 @@ def test_all_kinds_that_are_named(pose_server, made, kind):
     ],
 )
 def test_what_is_wrong_is_said_and_where(pose_server, made, change, status, where, words):
-    given = {"body": made(), "query": "", "content_type": "image/png"} | change
-    reply = pose_server.predict(given["body"], given["query"], given["content_type"])
+    reply = pose_server.predict(**{"body": made(), "query": "", "content_type": "image/png"} | change)
     assert reply.status == status
     assert set(reply.json) == {"error", "where"}
     assert reply.json["where"] == where
@@ -106,6 +106,8 @@ def test_other_addresses_and_methods(pose_server):
     assert reply.status == 405
     assert reply.headers["allow"] == "POST"
     assert reply.json["error"] == "Method Not Allowed: GET /predict"
+    reply = pose_server.ask("POST", "/predict/", b"", host="elsewhere")
+    assert (reply.status, reply.json) == (404, {"error": "Not Found: POST /predict/", "where": None})
     # Its pages would load scripts from other hosts.
     assert pose_server.ask("GET", "/docs").status == 404
 

@@ -14,9 +14,14 @@ from cmsa.data.image import ImageError, read_image
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Pillow's names. Its other readers, some of which start other programs, are never tried."""
 
+LONGEST_SIDE = 65_535
+"""Pixels, as many as a JPEG can have. A PNG of a few kilobytes may have millions of rows, and each costs a call."""
+
 _SCAN = b"\xff\xda"
 _MOST_SCANS = 200
-"""Of a JPEG. Encoders write about ten; each costs a pass over all pixels, and a small file holds many thousands."""
+_MOST_PASSES = 20
+"""Scans of a JPEG of any size, and of one as large as is taken. Encoders write about ten; each costs a pass over all
+pixels, and a small file holds many thousands."""
 
 Fault = Literal["unknown", "large", "damaged"]
 
@@ -62,10 +67,21 @@ def read_untrusted(content: bytes, megapixels: float) -> NDArray[np.uint8]:
             "large",
             f"{height}x{width} (HxW) pixels are more than the {megapixels:g} megapixels that are taken here",
         )
-    if picture.format == "JPEG" and content.count(_SCAN) > _MOST_SCANS:
-        raise RefusedPicture("large", f"{content.count(_SCAN)} scans are more than the {_MOST_SCANS} that are decoded")
+    if max(width, height) > LONGEST_SIDE:
+        raise RefusedPicture("large", f"{height}x{width} (HxW): no side may have more than {LONGEST_SIDE:,} pixels")
+    if _is_jpeg(picture):
+        scans, most = content.count(_SCAN), min(_MOST_SCANS, int(_MOST_PASSES * megapixels * 1e6 / (width * height)))
+        if scans > most:
+            raise RefusedPicture(
+                "large", f"{scans} scans are more than the {most} that are decoded of {height}x{width} (HxW) pixels"
+            )
     try:
         # The picture that was looked at, and not its bytes again, which another reader might take for its own.
         return read_image(picture)
     except ImageError as error:
         raise RefusedPicture("damaged", "the picture is damaged and cannot be read") from error
+
+
+def _is_jpeg(picture: Image.Image) -> bool:
+    """Whether a JPEG decoder reads it: also several JPEGs in one file, and a TIFF that holds one."""
+    return picture.format in ("JPEG", "MPO") or picture.info.get("compression") == "jpeg"

@@ -59,7 +59,7 @@ def read_boxes(text: str, most: int) -> NamedBoxes:
     if len(text) > _LONGEST * (most + 1):
         raise Refusal(422, f"{len(text)} letters are more than {most} boxes need", "boxes")
     try:
-        given = json.loads(text, parse_constant=_no_constant)
+        given = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_each_name_once)
     except RecursionError as error:
         raise Refusal(422, "is nested too deeply", "boxes") from error
     except ValueError as error:
@@ -120,6 +120,13 @@ def _check_row(row: object, numbers: str, where: str) -> None:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"JSON has no {name}")
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise ValueError("a name is given twice")
+    return named
 
 
 def _short(value: object) -> str:

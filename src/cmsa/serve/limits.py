@@ -17,7 +17,7 @@ class Limits:
         waiting: requests that were read and are not answered yet.
         held_megabytes: of all requests that are being read or wait.
         connections: open at a time.
-        body_seconds: for a request's head, and again for its body, to arrive.
+        body_seconds: for a request's head, and again for its body, to arrive, and for a client to read on.
         seconds: from a whole request to its answer.
 
     Raises:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
@@ -102,7 +104,7 @@ def serve(
     tell(f"{address_of(listening)}  (Ctrl-C ends it)")
     if token is None and not ip_address(listening.getsockname()[0]).is_loopback:
         tell("Everybody who reaches this machine can ask: no token is set.")
-    with _signals_end_it():
+    with _signals_end_it(), _silent_readers():
         server.run(sockets=[listening])
     if service.failed is not None:
         raise RuntimeError(f"the network cannot run: {service.failed}") from service.failed
@@ -120,3 +122,19 @@ def _signals_end_it() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _silent_readers() -> Iterator[None]:
+    """What strangers send must not fill the log, nor Python's memory of warnings: they are told what is wrong."""
+    loggers = [logging.getLogger(name) for name in ("PIL", "python_multipart")]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)

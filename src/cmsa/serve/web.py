@@ -63,8 +63,10 @@ def build(service: Service, token: str | None = None, on_failure: Callable[[], N
             answer.update(answer_schema(service.example))
             return super().openapi()
 
-    # FastAPI's own pages would load scripts from other hosts.
-    app = Described(title="cmsa", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    # FastAPI's own pages would load scripts from other hosts, and it would send /predict/ to whatever host was named.
+    app = Described(
+        title="cmsa", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     _say_errors(app)
     guarded, unauthorised = _guard(token)
     description = service.predictor.description
@@ -168,6 +170,11 @@ async def _predict(request: Request, service: Service, admission: Admission, fil
             f"must be {', '.join(TAKEN)}; got {kind or 'none'}",
             "header content-type",
             {"Accept": ", ".join(TAKEN)},
+        )
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise Refusal(
+            415, f"must be identity, got {coding}", "header content-encoding", {"Accept-Encoding": "identity"}
         )
     try:
         with admission.holding() as held:
