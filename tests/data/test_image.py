@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmsa.data.image import ImageError, read_image
+from cmsa.data.image import ImageError, picture_size, read_image
 
 HEIGHT, WIDTH = 5, 8
 
@@ -211,3 +212,11 @@ def test_a_picture_that_may_fill_the_memory_is_told_by_its_limit(tmp_path, monke
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 250)
     with pytest.raises(ImageError, match=r"bomb\.png: has more than 500 pixels, and may be made to fill the memory$"):
         read_image(tmp_path / "bomb.png")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        for read in (read_image, picture_size):
+            with pytest.raises(ImageError, match=rf"{path.name}: cannot be read \(it is a pipe or a device"):
+                read(path)

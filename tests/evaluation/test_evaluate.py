@@ -173,3 +173,23 @@ def test_exported_files_are_scored_beside_the_weights(store: CropStore, folder: 
 def test_files_of_one_name_are_told_apart() -> None:
     paths = [Path("a/model.onnx"), Path("b/model.onnx"), Path("c/other.onnx")]
     assert names_of(paths) == ["a/model.onnx", "b/model.onnx", "other.onnx"]
+
+
+def test_what_is_not_finite_is_told_with_the_crop(store: CropStore) -> None:
+    seen = 0
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        nonlocal seen
+        output = torch.zeros(len(images), 17, *SIZE)
+        output[max(0, 5 - seen) :] = torch.nan
+        seen += len(images)
+        return output
+
+    told = rf"{store.folder.name}: what the network says of crop 5 is not finite: the weights or the exported file are"
+    with pytest.raises(ValueError, match=told):
+        evaluate_store(network, PoseTask(SIZE, SIZE), store, batch_size=3)
+
+
+def test_a_device_without_numbers_is_refused(store: CropStore, folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"device 'meta' cannot be used; PyTorch finds here: cpu"):
+        evaluate_recipe(tiny_recipe(store, store), str(folder / "model.safetensors"), device="meta")

@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -393,3 +394,14 @@ def test_bf16_moves_keypoints_little(weights, noise):
         Predictor.from_pretrained(weights, precision="int8")
     with pytest.raises(ValueError, match="onnxruntime does not compute in bf16"):
         Predictor.from_pretrained(weights, runtime="onnxruntime", precision="bf16")
+
+
+@pytest.mark.parametrize("task", ["pose", "head_pose", "classification"])
+def test_weights_that_are_no_numbers_are_told(task):
+    options = {"num_classes": 3} if task == "classification" else {}
+    model = create_model("cmsa_n", task, (32, 32), dims=(16, 16, 16), **options)
+    with torch.no_grad():
+        for value in model.head.parameters():
+            value.fill_(math.nan)
+    with pytest.raises(ValueError, match=r"what the network says is not finite: the weights or the exported file are"):
+        Predictor(model)(np.zeros((40, 30, 3), np.uint8))

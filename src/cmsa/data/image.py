@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ def picture_size(path: Path, *, apply_exif: bool = True) -> tuple[int, int]:
     Raises:
         ImageError: the file is missing, damaged or no picture.
     """
+    _refuse_device(path)
     try:
         with Image.open(path) as picture:
             width, height = picture.size
@@ -78,12 +80,27 @@ def read_image(source: ImageSource, *, apply_exif: bool = True) -> NDArray[np.ui
     if isinstance(source, bytes):
         return _decode(source, f"encoded image of {len(source)} bytes", apply_exif)
     if isinstance(source, str | Path):
+        _refuse_device(Path(source))
         try:
             content = Path(source).read_bytes()
         except (OSError, ValueError) as error:
             raise ImageError(f"{source}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
         return _decode(content, str(source), apply_exif)
     raise ImageError(f"an image is a path, bytes, an array or a PIL image, got {type(source).__name__}")
+
+
+def _refuse_device(path: Path) -> None:
+    """A pipe would be waited for, and a device may have no end.
+
+    Raises:
+        ImageError: it is neither a file nor a folder, which is told where it is read.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ImageError(f"{path}: cannot be read (it is a pipe or a device, and no file)")
 
 
 def _decode(content: bytes, name: str, apply_exif: bool) -> NDArray[np.uint8]:

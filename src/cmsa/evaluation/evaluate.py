@@ -18,6 +18,7 @@ from cmsa.export.converted import open_exported_of
 from cmsa.files.whole import refuse_own_input, refuse_unwritable
 from cmsa.metrics.score import Score
 from cmsa.metrics.table import Scores, score_table
+from cmsa.runtime.finite import NOT_FINITE, first_not_finite
 from cmsa.runtime.preprocess import Preprocess
 from cmsa.tasks import Task
 from cmsa.tasks.task import Network
@@ -50,6 +51,9 @@ def evaluate_store(
         score: an empty account to fill, for more than the result.
         preprocess: from crops to images; ImageNet's mean and spread by default.
 
+    Raises:
+        ValueError: the network says something that is not finite; the crop is named.
+
     Examples:
         >>> from pathlib import Path
         >>> from cmsa import create_model, fuse
@@ -62,10 +66,14 @@ def evaluate_store(
     """
     preprocess = (preprocess or Preprocess()).to(device)
     score = score or task.score(store)
+    done = 0
     for batch in store_loader([store], batch_size, training=False):
         images = preprocess(batch["crops"].to(device))
-        decoded = task.predict(network, images, flip_test)
-        score.update(batch, tuple(part.cpu() for part in decoded))
+        decoded = tuple(part.cpu() for part in task.predict(network, images, flip_test))
+        if (wrong := first_not_finite(decoded)) is not None:
+            raise ValueError(f"{store.folder}: what the network says of crop {done + wrong} {NOT_FINITE}")
+        score.update(batch, decoded)
+        done += len(images)
         advance(len(images))
     return score.compute()
 

@@ -11,6 +11,7 @@ from cmsa.models.base import BaseNetwork
 from cmsa.models.create import load_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
+from cmsa.runtime.devices import usable_device
 from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import Task, task_of
@@ -61,10 +62,12 @@ def open_evaluation(recipe: Recipe, weights: str, device: str = "cpu") -> Evalua
     Raises:
         FileNotFoundError: there are no such weights.
         StoreError: a store is missing or damaged.
-        ValueError: the recipe names no validation store, or a store does not fit the weights.
+        ValueError: the recipe names no validation store, the device cannot be used, or a store does not fit the
+            weights.
     """
     if not recipe.data.validate:
         raise ValueError("the recipe names no store in data.validate")
+    usable_device(device)
     file = find_weights(weights)
     trained = load_weights(file)
     task = task_of(trained.description, heatmap_size(trained))

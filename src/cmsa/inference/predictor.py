@@ -35,6 +35,7 @@ from cmsa.models.pretrained import find_weights
 from cmsa.models.weights import describe
 from cmsa.runtime.devices import usable_device
 from cmsa.runtime.feeding import crop_spec, face_margin_of, heatmap_size
+from cmsa.runtime.finite import NOT_FINITE, first_not_finite
 from cmsa.runtime.forks import about_to_compute
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.runtime.sessions import Precision, Runtime
@@ -393,7 +394,10 @@ class Predictor:
         about_to_compute("torch")
         images = self._images([region.crop for region, _ in batch])
         matrices, boxes = [region.matrix for region, _ in batch], [region.box for region, _ in batch]
-        values = self.task.values(self.task.predict(self.network, images, flip_test), matrices, boxes)
+        decoded = self.task.predict(self.network, images, flip_test)
+        if first_not_finite(decoded) is not None:
+            raise ValueError(f"what the network says {NOT_FINITE}")
+        values = self.task.values(decoded, matrices, boxes)
         for (_, found), value in zip(batch, values, strict=True):
             found.append(value)
         batch.clear()

@@ -48,3 +48,10 @@ def test_a_whole_picture_stays_whole():
     assert detector(picture).boxes == (Box(0, 0, 20, 10),)
     detector = SelectiveDetector(lambda picture, name: FOUND, Selection(minimum_size=20))
     assert detector(picture).labels == ("a", "c", "d")
+
+
+def test_negative_scores_count_unless_a_threshold_is_asked_for():
+    logarithms = Detections(BOXES[:2], (-3.0, -0.1), ("a", "b"), "test")
+    assert Selection()(logarithms) == logarithms
+    assert Selection(maximum=1)(logarithms).labels == ("b",)
+    assert len(Selection(score=0.1)(logarithms)) == 0

@@ -1,5 +1,7 @@
+import errno
 import io
 import os
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +129,28 @@ def test_what_gives_nothing_is_told(folder):
         "there is no such file or folder",
     ]
     assert all(notice.failed for notice in notices)
+
+
+def test_an_empty_name_is_not_the_current_folder():
+    (told,) = SourceFinder().find([""])
+    assert (told.text, told.missing) == ("is an empty name, of no file", True)
+
+
+def test_a_pipe_in_a_folder_and_a_closed_folder_are_told(tmp_path, monkeypatch):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "sub").mkdir()
+    os.mkfifo(tmp_path / "live.mp4")
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "sub":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    picture, *told = SourceFinder().find([tmp_path])
+    assert picture.target == str(tmp_path / "a.png")
+    assert [(Path(notice.source).name, notice.text) for notice in told] == [
+        ("live.mp4", "is a pipe or a device, and no file"),
+        ("sub", "cannot be looked into (Permission denied)"),
+    ]

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from cmsa.data.problems import Problems
 from cmsa.structures import Box
 
+FARTHEST = 10_000_000
+"""Pixels from the picture's corner; a keypoint that is farther away is a mistake, and crops hold no such numbers."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -186,6 +189,8 @@ class EntryReader:
         keypoints = np.array(values, dtype=np.float64).reshape(-1, 3)
         if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
             raise _WrongError("visibility of a keypoint is not 0, 1 or 2")
+        if np.abs(keypoints[:, :2]).max() > FARTHEST:
+            raise _WrongError(f"keypoint is more than {FARTHEST:,} pixels away")
         return keypoints
 
 
@@ -209,13 +214,13 @@ def _numbers(entry: dict[str, Any], key: str, count: int) -> list[float]:
     if not isinstance(values, list) or len(values) != count:
         raise _WrongError(f"{key} is not a list of {count} numbers")
     if not all(_is_number(value) for value in values):
-        raise _WrongError(f"{key} has a number that is not finite")
+        raise _WrongError(f"{key} has an entry that is no finite number")
     return values
 
 
 def _is_number(value: object) -> bool:
     try:
-        return isinstance(value, int | float) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number of some hundred digits
         return False
 
@@ -229,4 +234,6 @@ def identity_of(value: object) -> int | None:
             return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+    if isinstance(value, bool) or not isinstance(value, int):  # to Python, JSON's true is a whole number
+        return None
+    return value if -(2**63) <= value < 2**63 else None

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from cmsa.data.image import ImageError, picture_size
 from cmsa.data.problems import Problems
 from cmsa.data.samples import Sample, Samples
 from cmsa.geometry.face_margins import MarginName, face_margin
@@ -78,9 +78,8 @@ def check_face(face: Face) -> Face:
     if max(abs(angle) for angle in face.angles) > LARGEST_ANGLE:
         raise LeftOutError(f"angle beyond ±{LARGEST_ANGLE:g}°")
     try:
-        with Image.open(face.file) as picture:
-            width, height = picture.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        height, width = picture_size(face.file, apply_exif=False)
+    except ImageError as error:
         raise WrongFaceError("picture cannot be read") from error
     try:
         face.box.clip(height, width)

@@ -15,7 +15,7 @@ class Selection:
     """What to keep of a detector's findings.
 
     Attributes:
-        score: the least score, 0 to 1.
+        score: the least score, 0 to 1; with 0 all count, those of a detector with negative scores, too.
         minimum_size: the least longer side of a box, in pixels.
         maximum: how many to keep, the best scores first; None keeps all.
         expansion: by how much each side of a box grows about its centre: 1.1 adds a tenth.
@@ -60,7 +60,7 @@ class Selection:
         large = [
             place
             for place, box in enumerate(found.boxes)
-            if found.scores[place] >= self.score and max(box.width, box.height) >= self.minimum_size
+            if (not self.score or found.scores[place] >= self.score) and max(box.width, box.height) >= self.minimum_size
         ]
         best = sorted(large, key=lambda place: -found.scores[place])[: self.maximum]
         kept = found.take(sorted(best))

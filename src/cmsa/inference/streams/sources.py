@@ -78,7 +78,9 @@ class SourceFinder:
             yield from self._one(os.fspath(given))
 
     def _one(self, text: str, base: Path | None = None) -> Iterator[Source | Notice]:
-        if text == "-" and base is None:
+        if not text:
+            yield Notice("''", "is an empty name, of no file", missing=True)
+        elif text == "-" and base is None:
             yield from self._lines(self.stdin or sys.stdin.buffer, None)
         elif is_address(text):
             yield from self._address(text)
@@ -147,7 +149,8 @@ class SourceFinder:
         count = 0
         here = folder.stat()
         walked = {(here.st_dev, here.st_ino): public_name(folder)}
-        for root, subfolders, files in os.walk(folder, followlinks=True):
+        failed: list[OSError] = []
+        for root, subfolders, files in os.walk(folder, onerror=failed.append, followlinks=True):
             kept = []
             for name in sorted(subfolders) if self.recursive else ():
                 path = Path(root, name)
@@ -164,8 +167,13 @@ class SourceFinder:
                 if not name.startswith(".") and Path(name).suffix.lower() in PICTURES | VIDEOS:
                     count += 1
                     path = Path(root, name)
+                    if path.suffix.lower() in VIDEOS and path.exists() and not path.is_file():
+                        yield Notice(public_name(path), "is a pipe or a device, and no file")
+                        continue
                     yield from self._file(path, path.relative_to(folder).with_suffix(""))
-        if not count:
+        for error in failed:
+            yield Notice(public_name(error.filename), f"cannot be looked into ({error.strerror})")
+        if not count and not failed:
             yield Notice(public_name(folder), "the folder holds no picture and no video", missing=True)
 
     def _is_excluded(self, folder: Path) -> bool:

@@ -1,0 +1,24 @@
+"""What a network says must be numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+NOT_FINITE = "is not finite: the weights or the exported file are damaged, or the precision is too low"
+
+
+def first_not_finite(decoded: Sequence[Tensor]) -> int | None:
+    """The first image of a batch of which a network says NaN or infinity; None where all is well.
+
+    Args:
+        decoded: each (B, ...).
+
+    Examples:
+        >>> import torch
+        >>> first_not_finite([torch.tensor([[1.0], [torch.nan]])])
+        1
+    """
+    wrong = [int(place) for part in decoded for place in (~part.isfinite()).flatten(1).any(dim=1).nonzero()[:1]]
+    return min(wrong, default=None)
