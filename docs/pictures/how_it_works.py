@@ -27,7 +27,7 @@ from cmsa.visualization.annotate import annotate_crop
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = ROOT / "examples" / "people"
-PHOTO, PLACE = "park.jpg", 1
+PHOTO, PLACE = "park.jpg", 0
 """Which of the photo's boxes."""
 WEIGHTS = "cmsa_n_pose_32x24"
 LOOKING = ("left_shoulder", "left_knee", "right_ankle")

@@ -116,7 +116,7 @@ def visitor(browser, address):
 
 
 def test_the_first_example_is_shown_and_nothing_is_asked_of_other_hosts(visitor, browser, address):
-    assert len(visitor.all("#pose-examples img")) == 4
+    assert len(visitor.all("#pose-examples img")) == 3
     assert f"32{TIMES}24" in visitor.text("#pose-status")
     requests = [
         message["params"]["request"]["url"]

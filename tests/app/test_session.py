@@ -15,7 +15,7 @@ from cmsa.data.boxes import BoxesError
 from cmsa.inference.detectors import Detections
 from cmsa.structures import Box
 
-PEOPLE = (Box(260, 15, 106, 215), Box(662, 269, 88, 203))
+PEOPLE = (Box(318, 92, 56, 151), Box(384, 129, 50, 135))
 TAB = {tab.task: tab for tab in TABS}
 
 
@@ -27,8 +27,8 @@ def session(park):
 @pytest.mark.parametrize("task", TAB)
 def test_a_tab_shows_all_of_it(task, viewers, session):
     view = render(TAB[task], viewers[task], session)
-    assert view.result.shape == (497, 884, 3)
-    assert view.rows == [[260, 15, 106, 215], [662, 269, 88, 203]]
+    assert view.result.shape == (516, 774, 3)
+    assert view.rows == [[318, 92, 56, 151], [384, 129, 50, 135]]
     for picture in (view.crop, view.given, view.evidence, view.attention):
         assert picture.dtype == np.uint8
         assert picture.std() > 10
@@ -55,8 +55,8 @@ def test_without_boxes_it_says_what_was_done(viewers, park):
 
 
 def test_a_click_chooses_the_box_there(session):
-    assert session.click((700, 300), "choose").chosen == 1
-    assert replace(session, scale=2.0).click((350, 150), "choose").chosen == 1
+    assert session.click((410, 200), "choose").chosen == 1
+    assert replace(session, scale=2.0).click((205, 100), "choose").chosen == 1
     assert session.click((5, 5), "choose") is session
 
 

@@ -9,7 +9,7 @@ from cmsa.data.crops import cut_crop
 from cmsa.geometry.affine import apply_affine
 from cmsa.structures import Box
 
-PEOPLE = [Box(260, 15, 106, 215), Box(662, 269, 88, 203)]
+PEOPLE = [Box(318, 92, 56, 151), Box(384, 129, 50, 135)]
 
 
 def test_at_the_size_of_the_weights_it_is_what_the_predictor_says(viewers, park):
@@ -29,7 +29,7 @@ def test_at_the_size_of_the_weights_it_is_what_the_predictor_says(viewers, park)
 def test_without_a_box_the_whole_picture_is_looked_at(viewers, park):
     (sight,) = viewers["classification"].look(park, [], 32)
     expected = viewers["classification"].predictor(park)[0]
-    assert sight.box == Box(0, 0, 884, 497)
+    assert sight.box == Box(0, 0, 774, 516)
     np.testing.assert_allclose(sight.value.probabilities, expected.probabilities, rtol=1e-5)
 
 

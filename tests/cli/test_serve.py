@@ -79,7 +79,7 @@ def test_a_signal_ends_it_when_what_was_accepted_is_done(number):
         while ask(port, "GET", "/ready")[0] != 200:
             time.sleep(0.1)
         assert ask(port, "POST", "/predict")[0] == 401
-        boxes = json.dumps({"xywh": [[260, 15, 106, 215]] * 100}).replace(" ", "")
+        boxes = json.dumps({"xywh": [[318, 92, 56, 151]] * 100}).replace(" ", "")
         replies = []
         clients = [
             threading.Thread(target=lambda: replies.append(ask(port, "POST", f"/predict?boxes={boxes}")))

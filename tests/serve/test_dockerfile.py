@@ -95,7 +95,7 @@ def test_its_steps_make_a_server(tmp_path, packages):
                 assert server.poll() is None
                 time.sleep(0.2)
             subprocess.run(check, check=True, env=environment, cwd=tmp_path)
-            status, content = ask(port, "POST", "/predict?boxes=%7B%22xywh%22:[[260,15,106,215]]%7D")
+            status, content = ask(port, "POST", "/predict?boxes=%7B%22xywh%22:[[318,92,56,151]]%7D")
             assert status == 200
             assert len(json.loads(content)["predictions"][0]["keypoints"]) == 51
         finally:

@@ -15,7 +15,7 @@ from cmsa.serve.refusal import Refusal
 from cmsa.serve.service import Asked, Batching, Service, load_detector, load_predictor
 from cmsa.structures import Box
 
-BOXES = [[260.0, 15.0, 106.0, 215.0], [662.0, 269.0, 88.0, 203.0]]
+BOXES = [[318.0, 92.0, 56.0, 151.0], [384.0, 129.0, 50.0, 135.0]]
 
 
 def answers(service: Service, *asked: Asked):

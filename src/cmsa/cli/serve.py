@@ -19,8 +19,8 @@ examples:
   cmsa serve head-pose --detector face:yunet.onnx --port 8001
   CMSA_TOKEN=... cmsa serve classify --weights mine.safetensors --host 0.0.0.0
   curl -H 'Content-Type: image/jpeg' --data-binary @park.jpg \\
-      'http://127.0.0.1:8000/predict?boxes=\\{"xywh":\\[\\[260,15,106,215\\]\\]\\}'
-  curl -F picture=@park.jpg -F 'boxes={"xywh": [[260, 15, 106, 215]]}' http://127.0.0.1:8000/predict
+      'http://127.0.0.1:8000/predict?boxes=\\{"xywh":\\[\\[318,92,56,151\\]\\]\\}'
+  curl -F picture=@park.jpg -F 'boxes={"xywh": [[318, 92, 56, 151]]}' http://127.0.0.1:8000/predict
 """
 TOKEN = "CMSA_TOKEN"
 _LEAST_TOKEN = 16

@@ -68,7 +68,7 @@ def read_image(source: ImageSource, *, apply_exif: bool = True) -> NDArray[np.ui
     Examples:
         >>> import numpy as np
         >>> read_image("examples/people/park.jpg").shape
-        (497, 884, 3)
+        (516, 774, 3)
         >>> read_image(np.full((2, 3), 0.5)).tolist()[0]
         [[128, 128, 128], [128, 128, 128], [128, 128, 128]]
     """

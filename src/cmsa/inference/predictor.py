@@ -111,11 +111,11 @@ class Predictor:
 
     Examples:
         >>> predictor = Predictor.from_pretrained("cmsa_n_pose_32x24")
-        >>> people = predictor("examples/people/park.jpg", boxes=[[260, 15, 106, 215], [662, 269, 88, 203]])
+        >>> people = predictor("examples/people/park.jpg", boxes=[[318, 92, 56, 151], [384, 129, 50, 135]])
         >>> len(people), people[0].names[:2], people[0].xy.shape
         (2, ('nose', 'left_eye'), (17, 2))
         >>> predictor("examples/people/park.jpg", boxes=[[2000, 0, 10, 10]]), predictor.skipped[0].reason
-        ([], 'box (2000.0, 0.0, 10.0, 10.0) lies outside the picture of 497x884 (HxW) pixels')
+        ([], 'box (2000.0, 0.0, 10.0, 10.0) lies outside the picture of 516x774 (HxW) pixels')
     """
 
     def __init__(

@@ -93,7 +93,6 @@ def stream(
         >>> for frame in stream("examples/people/*.jpg", detector="examples/people/boxes.json"):
         ...     print(Path(frame.frame.source).name, len(frame.people))
         astronaut.jpg 1
-        laboratory.jpg 3
         park.jpg 2
         photographer.jpg 1
     """
