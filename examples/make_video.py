@@ -2,8 +2,8 @@
 
 python examples/make_video.py door.mp4
 
-It is a montage of one photo: people/park.jpg without him, over which the part that shows him moves up the path to his
-place. The other boy waits: who does not move is background to ``--detector motion``.
+It is a montage of one photo: people/park.jpg without him, over which the part that shows him moves up the path
+towards his place. The other boy waits: who does not move is background to ``--detector motion``.
 """
 
 import sys
@@ -14,12 +14,10 @@ import numpy as np
 
 PARK = Path(__file__).parent / "people" / "park.jpg"
 LEFT, TOP, WIDTH, HEIGHT = 308, 80, 76, 176  # where he is in the photo
-STEP, BESIDE = (
-    (5, -2.35),
-    (125, -59),
-)  # right and down: how he walks in a frame; where the path looks like that under him
-STEPS, EMPTY, RATE = 48, 12, 20  # frames in which he walks, frames before that, frames a second
-SIZE = 387, 258  # of the video, half the photo's
+BESIDE = 125, -59  # right and down of it, where the path looks alike
+STEP, SHORT = (5, -2.35), 17  # right and down, his step; how many of them before his place he is when the video ends
+STEPS, EMPTY, RATE = 44, 12, 20  # frames in which he walks, frames before that, frames a second
+SIZE = 386, 258  # of the video, half the photo's, even
 
 
 def place(right: float, down: float) -> tuple[slice, slice]:
@@ -43,7 +41,7 @@ if not video.isOpened():
 for number in range(-EMPTY, STEPS):
     frame = photo.copy()
     if number >= 0:
-        under = frame[place(*(side * (number + 1 - STEPS) for side in STEP))]
+        under = frame[place(*(side * (number - STEPS - SHORT) for side in STEP))]
         under += share * (walker - under)
     video.write(cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA).astype(np.uint8))
 video.release()

@@ -42,11 +42,11 @@ def test_one_person_walks_through_the_video(tmp_path):
     video, detect, found = cv2.VideoCapture(str(tmp_path / "door.mp4")), MotionDetector(), []
     while (frame := video.read())[0]:
         found.append(detect(frame[1]).boxes)
-    assert [len(boxes) for boxes in found] == [0] * 12 + [1] * 48
+    assert [len(boxes) for boxes in found] == [0] * 12 + [1] * 44
     walked = [box for (box,) in found[12:]]
-    assert all(55 < box.height < 85 and 23 < box.width < 38 for box in walked)
+    assert all(70 < box.height < 90 and 25 < box.width < 42 for box in walked)
     way = [box.x + box.width / 2 for box in walked]
-    assert way[-1] - way[0] == pytest.approx(5 * 47 / 2, abs=3)
+    assert way[-1] - way[0] == pytest.approx(5 * 43 / 2, abs=3)
 
 
 def test_a_video_that_cannot_be_written(tmp_path):
