@@ -58,6 +58,9 @@ def test_mean_deviation_and_number(rows: list[Row]) -> None:
     assert spread.deviation == pytest.approx(math.sqrt(0.02))
     assert str(spread) == "0.2000 ± 0.1414"
     assert str(rows[1].spread("val/AP")) == "0.2500"
+    assert str(Spread((359.0, 359.0))) == "359"
+    assert str(Spread((2.5, 2.5))) == "2.5000"
+    assert str(Spread((0.5, 0.5))) == "0.5000 ± 0.0000"
     # A score that one run lacks is that of the others.
     assert rows[0].spread("val/AR") == Spread((0.5,))
     assert str(rows[1].spread("val/AR")) == str(rows[1].spread("val/APL")) == "-"

@@ -3,7 +3,7 @@ from rich.console import Console
 from cmsa.metrics.table import score_table
 
 
-def shown(value: object) -> str:
+def cell(value: object) -> str:
     """The cell of a value."""
     console = Console(width=80)
     with console.capture() as capture:
@@ -13,14 +13,14 @@ def shown(value: object) -> str:
 
 
 def test_whole_numbers_are_counts_and_others_have_four_digits() -> None:
-    assert shown(0.123456) == "0.1235"
-    assert shown(1.0) == "1.0000"
-    assert shown(0.0) == "0.0000"
-    assert shown(2.0) == "2"
-    assert shown(1234.0) == "1234"
-    assert shown(-1.0) == "-1.0000"
-    assert shown(7) == "7"
-    assert shown("ground truth") == "ground truth"
+    assert cell(0.123456) == "0.1235"
+    assert cell(1.0) == "1.0000"
+    assert cell(0.0) == "0.0000"
+    assert cell(2.0) == "2"
+    assert cell(1234.0) == "1234"
+    assert cell(-1.0) == "-1.0000"
+    assert cell(7) == "7"
+    assert cell("ground truth") == "ground truth"
 
 
 def test_a_row_for_each_score_and_a_column_for_each_set() -> None:
@@ -32,3 +32,15 @@ def test_a_row_for_each_score_and_a_column_for_each_set() -> None:
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
     assert cells == [["AP", "0.5000", "0.2500"], ["mae", "", "3.5000"]]
     assert "[b]" in text
+
+
+def test_names_too_long_for_80_characters_stand_above_the_table() -> None:
+    console = Console(width=80)
+    names = [f"lspet-val-32x24, cmsa_n_pose_32x24_{kind}.onnx" for kind in ("float", "int8")]
+    with console.capture() as capture:
+        console.print(score_table({name: {"AP": 0.5, "AP (medium)": 0.25} for name in names}, "weights.safetensors"))
+    title, *told, head, heading = capture.get().splitlines()[:5]
+    assert title == "weights.safetensors"
+    assert told == [f"1: {names[0]}", f"2: {names[1]}"]
+    assert [cell.strip() for cell in heading.split("┃")[1:-1]] == ["", "1", "2"]
+    assert len(head) < 80

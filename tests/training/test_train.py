@@ -88,7 +88,7 @@ def test_it_says_where_it_goes_and_how_it_ended_and_nothing_else(
     captured = capfd.readouterr()
     first, *_, last = captured.out.strip().splitlines()
     assert first.startswith("training cmsa_n, ")
-    assert "8 crops: 1 epochs in batches of 4" in first
+    assert "8 crops: 1 epoch in batches of 4" in first
     assert first.endswith(str(tmp_path / "said[/x]"))
     assert "2 steps" in captured.out
     assert "AP50" in captured.out

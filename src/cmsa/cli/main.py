@@ -20,6 +20,7 @@ from cmsa.cli import (
     models,
     predict,
     prepare,
+    recipes,
     report,
     serve,
     sweep,
@@ -46,6 +47,7 @@ COMMANDS: dict[str, ModuleType] = {
     "export": export,
     "benchmark": benchmark,
     "models": models,
+    "recipes": recipes,
     "app": app,
     "serve": serve,
 }

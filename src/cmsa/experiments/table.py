@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from cmsa.experiments.runs import Run
 from cmsa.files.whole import whole_file, without_nan
+from cmsa.guidance.suggestion import there_are
+from cmsa.metrics.table import shown
 from cmsa.tasks import task_named
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Spread:
     def __str__(self) -> str:
         if not self.values:
             return NOTHING
+        if len(set(self.values)) == 1 and self.mean > 1:
+            return shown(self.mean)  # a count, the same for all
         return f"{self.mean:.4f}" if self.deviation is None else f"{self.mean:.4f} ± {self.deviation:.4f}"
 
 
@@ -101,7 +105,7 @@ def shown_scores(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
     names = score_names(rows)
     for name in wanted:
         if not any(name in (known, known.rpartition("/")[2]) for known in names):
-            raise ValueError(f"no run has a score {name!r}; there are {', '.join(names)}")
+            raise ValueError(f"no run has a score {name!r}; {there_are(name, names)}")
     done = [run for row in rows for run in row.done]
     chosen = set(wanted) or {_monitored(run) for run in done}
     firsts = {_first_store(run) for run in done}

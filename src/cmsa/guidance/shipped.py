@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cmsa.files.read_json import parse_json
+from cmsa.guidance.suggestion import there_are
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 
@@ -58,7 +59,7 @@ def shipped_weights(name: str) -> Path:
     """
     path = SHIPPED / f"{name}.safetensors"
     if not path.is_file():
-        raise ValueError(f"no weights {name!r} came with cmsa; there are {', '.join(shipped_names()) or 'none'}")
+        raise ValueError(f"no weights {name!r} came with cmsa; {there_are(name, shipped_names(), 'cmsa models')}")
     return path
 
 

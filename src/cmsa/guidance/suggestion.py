@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+FEW = 8
+"""Names that a message has room for."""
+
 
 def did_you_mean(words: Iterable[str], known: Iterable[str]) -> str:
     """What each word that is not known may have been, as the end of a message; nothing where nothing is near.
@@ -17,6 +20,28 @@ def did_you_mean(words: Iterable[str], known: Iterable[str]) -> str:
     near = [get_close_matches(word, known, n=1, cutoff=0.7) for word in words if word not in known]
     found = dict.fromkeys(name for names in near for name in names)
     return f"; did you mean {', '.join(found)}?" if found else ""
+
+
+def there_are(word: str, known: Iterable[str], listed_by: str = "") -> str:
+    """What there is in place of a name that is not known: all of a few names; of many the number, and the nearest.
+
+    Args:
+        word: the name that is not known.
+        known: all that there are.
+        listed_by: a command that lists them, where there are many.
+
+    Examples:
+        >>> there_are("smal", ["small", "large"])
+        'there are small, large'
+        >>> there_are("row_10", [f"row_{number}" for number in range(40)], "cmsa recipes FILE")
+        'there are 40 (cmsa recipes FILE lists them); did you mean row_10, row_1, row_0?'
+    """
+    known = list(known)
+    if len(known) <= FEW:
+        return f"there are {', '.join(known) or 'none'}"
+    near = get_close_matches(word, known, n=3, cutoff=0.7)
+    told = f"there are {len(known)}" + (f" ({listed_by} lists them)" if listed_by else "")
+    return told + (f"; did you mean {', '.join(near)}?" if near else "")
 
 
 def as_option(name: str) -> str:

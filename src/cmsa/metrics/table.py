@@ -6,25 +6,39 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
+
+WIDTH = 80
+"""Of a narrow terminal, in characters."""
 
 Scores = dict[str, Any]
 """Names and values, as an account of scores puts them together."""
 
 
-def score_table(scores: Mapping[str, Scores], title: str) -> Table:
-    """A table with a row for each score and a column for each data set, narrow enough for 80 characters."""
+def score_table(scores: Mapping[str, Scores], title: str) -> Group:
+    """The title, and a table with a row for each score and a column for each data set.
+
+    Names that make it wider than 80 characters stand above it, and their numbers over the columns.
+    """
+    from rich.console import Group
     from rich.markup import escape
     from rich.table import Column, Table
+    from rich.text import Text
 
-    columns = (Column(escape(name), justify="right", overflow="fold") for name in scores)
-    table = Table("", *columns, title=escape(title), title_justify="left")
-    for key in dict.fromkeys(key for row in scores.values() for key in row):
-        table.add_row(escape(key), *(escape(_shown(row.get(key, ""))) for row in scores.values()))
-    return table
+    keys = list(dict.fromkeys(key for row in scores.values() for key in row))
+    cells = {name: [shown(row.get(key, "")) for key in keys] for name, row in scores.items()}
+    wide = [max(map(len, (name, *column))) for name, column in cells.items()]
+    fits = max(map(len, keys), default=0) + sum(wide) + 3 * len(wide) + 4 <= WIDTH
+    headings = list(scores) if fits else [str(number) for number in range(1, len(scores) + 1)]
+    told = [] if fits else [f"{number}: {name}" for number, name in zip(headings, scores, strict=True)]
+    table = Table("", *(Column(escape(heading), justify="right", overflow="fold") for heading in headings))
+    for key, *row in zip(keys, *cells.values(), strict=True):
+        table.add_row(escape(key), *map(escape, row))
+    return Group(*(Text(line, overflow="fold") for line in (title, *told)), table)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A score with four digits behind the point; a whole number above one is a count, and has none."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:.0f}" if value.is_integer() and value > 1 else f"{value:.4f}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cmsa.guidance.shipped import DEFAULT_WEIGHTS, shipped_names, shipped_weights
+from cmsa.guidance.suggestion import there_are
 from cmsa.models.weights import read_description
 
 Size = tuple[int, int]
@@ -64,7 +65,7 @@ def find_weights(name: str | Path, **download: Any) -> Path:
         return _download(text, **download)
     raise FileNotFoundError(
         f"no weights {text!r}: neither a file, a folder nor a hub id (owner/name), and not among those that came "
-        f"with cmsa ({', '.join(shipped_names()) or 'none'})"
+        f"with cmsa; {there_are(text, shipped_names(), 'cmsa models')}"
     )
 
 

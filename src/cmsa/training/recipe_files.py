@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cmsa.guidance.suggestion import there_are
 from cmsa.training.recipe_checks import check_length
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
@@ -39,11 +39,11 @@ def read_recipe(name: str) -> dict[str, Any]:
         return entries
     if not isinstance(rows, dict):
         raise FileNotFoundError(f"{path}: is no table of recipes, there is no row {row!r} in it")
-    known = ", ".join(map(str, rows))
+    known = there_are(row or "", map(str, rows), f"cmsa recipes {name.partition(':')[0]}")
     if row is None:
-        raise ValueError(f"{path.name} is a table of recipes, name one of them as {name}:ROW; there are {known}")
+        raise ValueError(f"{path.name} is a table of recipes, name one of them as {name}:ROW; {known}")
     if not isinstance(rows.get(row), dict):
-        raise FileNotFoundError(f"{path}: has no row {row!r}; there are {known}")
+        raise FileNotFoundError(f"{path}: has no row {row!r}; {known}")
     return merged(entries, rows[row])
 
 
@@ -98,10 +98,8 @@ def _place(name: str) -> tuple[Path, str | None]:
         # Without reading all of the tables as YAML, which takes long.
         if shipped and f"\n  {shipped}:" in path.read_text(encoding="utf-8") and shipped in _names_in(path):
             return path, shipped
-    names = shipped_names()
-    near = get_close_matches(name, names, n=3, cutoff=0.75)
-    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise FileNotFoundError(f"no recipe {name!r}{hint}: neither a file nor one of {', '.join(names)}")
+    shown = there_are(name, shipped_names(), "cmsa recipes")
+    raise FileNotFoundError(f"no recipe {name!r}: neither a file nor one that came with cmsa; {shown}")
 
 
 def _names_in(path: Path) -> list[str]:

@@ -232,7 +232,7 @@ def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, e
     size = recipe.optimizer.batch_size
     Console(soft_wrap=True).print(
         f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
-        f"on {crops:,} crops: {epochs} epochs in batches of {size}, into {out}",
+        f"on {crops:,} crops: {epochs} epoch{'' if epochs == 1 else 's'} in batches of {size}, into {out}",
         highlight=False,
         markup=False,
     )
