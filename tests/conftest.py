@@ -41,21 +41,24 @@ def _refuse(host: object) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """Sockets of the test's process reach this machine only."""
-    connect, look_up = socket.socket.connect, socket.getaddrinfo
-
-    def guarded_connect(self: socket.socket, address: Any) -> None:
-        if isinstance(address, tuple):
-            _refuse(address[0])
-        connect(self, address)
-
-    def guarded_look_up(host: Any, *arguments: Any, **options: Any) -> Any:
-        if host:
-            _refuse(host)
-        return look_up(host, *arguments, **options)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", guarded_connect)
-        patch.setattr(socket, "getaddrinfo", guarded_look_up)
+
+        def guard(where: Any, name: str, host_of: Callable[[tuple[Any, ...]], object]) -> None:
+            original = getattr(where, name)
+
+            def guarded(*given: Any, **options: Any) -> Any:
+                _refuse(host_of(given or tuple(options.values())))
+                return original(*given, **options)
+
+            patch.setattr(where, name, guarded)
+
+        def last_host(given: tuple[Any, ...]) -> object:
+            return given[-1][0] if isinstance(given[-1], tuple) else None
+
+        for name in ("connect", "connect_ex", "sendto"):
+            guard(socket.socket, name, last_host)
+        for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+            guard(socket, name, lambda given: given[0] or None)
         yield
 
 
