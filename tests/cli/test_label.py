@@ -50,8 +50,37 @@ def test_nobody_is_labelled_where_the_teacher_is_unsure(folder, teacher, capsys)
     arguments = ["label", str(folder / "images"), "--boxes", str(folder / "boxes.json"), "--teacher", str(teacher)]
     assert main([*arguments, "--thresholds", "0.99", "--out", str(out)]) == 1
     said = capsys.readouterr()
-    assert "0 people" in said.out
+    assert f"0 people in 2 photos; {out} is not written" in said.out
+    assert not out.exists()
     assert "0 keypoints, 8 are asked for" in said.err
+
+
+def test_without_a_photo_earlier_labels_stay(folder, teacher, capsys):
+    out = folder / "people.json"
+    out.write_text("earlier")
+    arguments = ["--boxes", str(folder / "boxes.json"), "--teacher", str(teacher), "--out", str(out)]
+    assert main(["label", str(folder / "none"), *arguments]) == 2
+    assert "none: there is no such file or folder" in capsys.readouterr().err
+    assert main(["label", str(folder / "images"), *arguments, "--thresholds", "0.99"]) == 1
+    assert out.read_text() == "earlier"
+
+
+def test_a_teacher_that_says_no_numbers_is_told(folder, capsys):
+    model = create_model("cmsa_n", "pose", SIZE, **TINY)
+    with torch.no_grad():
+        for value in model.head.parameters():
+            value.fill_(torch.nan)
+    save_weights(folder / "nan.safetensors", model)
+    arguments = [
+        "label",
+        str(folder / "images"),
+        "--boxes",
+        str(folder / "boxes.json"),
+        "--out",
+        str(folder / "x.json"),
+    ]
+    assert main([*arguments, "--teacher", str(folder / "nan.safetensors")]) == 2
+    assert "what a teacher says is not finite" in capsys.readouterr().err
 
 
 def test_a_missing_teacher_is_named(folder, capsys):
@@ -71,3 +100,7 @@ def test_filling_in_takes_the_people_of_annotations(folder, teacher, capsys):
     assert "4 keypoints of 4 people filled in" in capsys.readouterr().out
     assert all(person["keypoints"][2] == 1 for person in json.loads(out.read_text())["annotations"])
     assert main([*arguments, str(folder), "--out", str(out)]) == 2
+    content["annotations"][0]["keypoints"][3] = float("inf")
+    (folder / "holes.json").write_text(json.dumps(content))
+    assert main([*arguments, "--out", str(out)]) == 1
+    assert "annotations[0]: has no image_id, or no list of numbers as keypoints" in capsys.readouterr().err

@@ -104,3 +104,31 @@ def test_a_run_by_itself(sweep: Path, tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text('{"cells": [{"name": 3}]}', encoding="utf-8")
     with pytest.raises(ValueError, match="is not the plan of a sweep"):
         read_runs([tmp_path])
+
+
+def named_run(folder: Path, seed: int, codec: str = "udp") -> Run:
+    recipe = Recipe(seed=seed, codec=codec).to_dict()
+    return Run(folder, {"run": folder.name}, seed, folder / "last.safetensors", recipe, {"val/AP": 0.5})
+
+
+def test_runs_of_one_name_are_one_cell_only_if_they_differ_in_the_seed_alone() -> None:
+    first, second, other = (Path(name, "mine") for name in ("one", "two", "three"))
+    rows = rows_of([named_run(first, 0), named_run(second, 1), named_run(other, 0, codec="dark")])
+    assert [(row.values, len(row.runs)) for row in rows] == [
+        ({"run": "mine", "folder": "one"}, 2),
+        ({"run": "mine", "folder": "three"}, 1),
+    ]
+
+
+def test_sweeps_of_other_recipes_are_other_cells_and_what_is_not_finished_belongs_to_its_sweep() -> None:
+    cells = [Run(Path("a", "seed=0"), {}, 0, Path("w"), Recipe().to_dict(), {}), Run(Path("a", "seed=1"), {}, 1)]
+    more = [Run(Path("b", "seed=0"), {}, 0, Path("w"), Recipe(codec="dark").to_dict(), {})]
+    assert [(row.values, len(row.runs)) for row in rows_of(cells + more)] == [
+        ({"folder": "a"}, 2),
+        ({"folder": "b"}, 1),
+    ]
+
+
+def test_a_run_that_is_named_twice_counts_once(sweep: Path) -> None:
+    assert read_runs([sweep, sweep / ".." / sweep.name]) == read_runs([sweep])
+    assert len(read_runs([sweep, sweep / "a-0"])) == 4

@@ -64,6 +64,14 @@ def test_a_run_leaves_weights_logs_and_a_checkpoint(run: Path, recipe: Recipe) -
     assert checkpoint["global_step"] == 4
 
 
+def test_a_run_that_may_last_no_time_does_not_claim_weights(
+    recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = train(recipe, tmp_path / "none", max_time="00:00:00:00", **OPTIONS)
+    assert not (run / "last.safetensors").exists()
+    assert "nothing was validated, no weights are kept" in " ".join(capfd.readouterr().out.split())
+
+
 def test_without_a_validation_store_the_last_weights_are_kept(
     recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,7 +58,7 @@ def written(options: argparse.Namespace) -> list[Path]:
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
-    """Run the command; the exit code is 1 where a photo could not be read or nobody was labelled."""
+    """Run the command; the exit code is 1 where something was left out or nobody was labelled."""
     from rich.console import Console
     from rich.progress import track
 
@@ -79,19 +79,24 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     found = list(SourceFinder(exclude=(options.out.parent / "annotated",)).find(options.photos))
     photos = [Path(source.target) for source in found if not isinstance(source, Notice) and source.kind == "picture"]
     missing = [(notice.source, notice.text) for notice in found if isinstance(notice, Notice)]
+    if not photos:
+        raise ValueError("; ".join(f"{name}: {text}" for name, text in missing) or "no photo was given")
     folders = [given for given in options.photos if given.is_dir()]
     # Several pictures may have one name in different folders.
     root = folders[0] if len(options.photos) == 1 and folders else None
     labels = label_photos(track(photos, "labelling", console=console, transient=True), boxes, teachers, rule, root=root)
-    write_labels(labels, options.out)
     _name(missing + labels.left_out, console)
     people = labels.content["annotations"]
+    if not people:  # what an earlier run found stays
+        print(f"0 people in {len(photos):,} photos; {options.out} is not written")
+        return 1
+    write_labels(labels, options.out)
     keypoints = sum(person["num_keypoints"] for person in people)
     print(
         f"{options.out}: {len(people):,} people in {len(labels.content['images']):,} photos, "
         f"{keypoints / max(1, len(people)):.1f} keypoints each"
     )
-    return 0 if people and not missing else 1
+    return 1 if missing else 0
 
 
 def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelRule, console: Console) -> int:
@@ -113,7 +118,7 @@ def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelR
     _name(labels.left_out, console)
     filled = [len(person.get("filled", ())) for person in labels.content["annotations"]]
     print(f"{options.out}: {sum(filled):,} keypoints of {sum(map(bool, filled)):,} people filled in")
-    return 0
+    return 1 if labels.left_out else 0
 
 
 def _name(left_out: Sequence[tuple[str, str]], console: Console) -> None:

@@ -43,13 +43,16 @@ def read_runs(folders: Sequence[Path], kept: Kept = "last") -> list[Run]:
     """The runs in folders, of ``cmsa train`` or ``cmsa sweep``. A sweep's cells that are not finished have no weights.
 
     Args:
-        folders: of runs, or of sweeps.
+        folders: of runs, or of sweeps; a run that is named twice is read once.
         kept: which weights' scores: the ``last``, or the ``best``, which the validation store has chosen.
 
     Raises:
         ValueError: a folder holds neither a run nor a sweep, or a file is damaged.
     """
-    return [run for folder in folders for run in _runs_in(folder, kept)]
+    runs: dict[Path, Run] = {}
+    for run in (run for folder in folders for run in _runs_in(folder, kept)):
+        runs.setdefault(run.folder.resolve(), run)
+    return list(runs.values())
 
 
 def _runs_in(folder: Path, kept: Kept) -> list[Run]:

@@ -76,11 +76,28 @@ class Row:
 
 
 def rows_of(runs: Sequence[Run]) -> list[Row]:
-    """Runs gathered by cell, in the order in which they come."""
+    """Runs gathered by cell, in the order in which they come.
+
+    Runs of one name that were trained by recipes which differ in more than the seed are cells of their own, told by
+    their folders.
+    """
     cells: dict[str, list[Run]] = {}
     for run in runs:
-        cells.setdefault(json.dumps(run.values), []).append(run)
-    return [Row(of_cell[0].values, tuple(of_cell)) for of_cell in cells.values()]
+        cells.setdefault(_cell(run, runs), []).append(run)
+    names = [json.dumps(of_cell[0].values) for of_cell in cells.values()]
+    return [
+        Row(values if names.count(name) == 1 else values | {"folder": str(first.folder.parent)}, tuple(of_cell))
+        for name, of_cell in zip(names, cells.values(), strict=True)
+        for first in of_cell[:1]
+        for values in [first.values]
+    ]
+
+
+def _cell(run: Run, runs: Sequence[Run]) -> str:
+    """What a run has in common with those of other seeds; one that is not finished is as those beside it."""
+    beside = (other for other in runs if (other.values, other.folder.parent) == (run.values, run.folder.parent))
+    recipe = next((other.recipe for other in (run, *beside) if other.recipe), {})
+    return json.dumps([run.values, recipe | {"seed": None}], default=str)
 
 
 def score_names(rows: Sequence[Row]) -> list[str]:

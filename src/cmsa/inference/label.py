@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cmsa.data.boxes import DetectionFile, usable_boxes
 from cmsa.data.crops import CropSpec, cut_crop
+from cmsa.data.datasets.coco_entries import FARTHEST
 from cmsa.data.image import ImageError, read_image
 from cmsa.files.whole import whole_file, without_nan
 from cmsa.geometry.affine import apply_affine, invert_affine
@@ -234,7 +235,10 @@ def _is_person(entry: Any) -> bool:
     if not (isinstance(entry, dict) and _is_id(entry.get("image_id"))):
         return False
     values = entry.get("keypoints", [])
-    return isinstance(values, list) and all(isinstance(value, int | float) for value in values)
+    numbers = isinstance(values, list) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FARTHEST for value in values
+    )
+    return numbers
 
 
 def _is_id(value: Any) -> bool:
@@ -253,7 +257,7 @@ def label_person(
     None counts that lies outside of the picture.
 
     Raises:
-        ValueError: a teacher puts out another number of keypoints than the set has.
+        ValueError: a teacher puts out another number of keypoints than the set has, or what is not finite.
     """
     places, scores = [], []
     for teacher in teachers:
@@ -263,6 +267,8 @@ def label_person(
         xy, score = teacher(crop[None], keypoint_set.flip_index if rule.flip_test else None)
         if xy.shape[1] != len(keypoint_set):
             raise ValueError(f"a teacher puts out {xy.shape[1]} keypoints, the set has {len(keypoint_set)}")
+        if not (np.isfinite(xy).all() and np.isfinite(score).all()):
+            raise ValueError("what a teacher says is not finite: its weights or its file are damaged")
         places.append(apply_affine(invert_affine(matrix), xy[0]))
         scores.append(np.clip(score[0], 0, None))
     thresholds = [rule.thresholds[min(number, len(rule.thresholds) - 1)] for number in range(len(teachers))]

@@ -73,6 +73,8 @@ MOST: dict[str, float] = {
 ABOVE: dict[str, float] = {"data.fraction": 0, "optimizer.learning_rate": 0}
 BELOW: dict[str, float] = {"label_smoothing": 1, "optimizer.ema_decay": 1}
 LARGEST_SIDE = 4096
+SIGMAS = (0.01, 1000)
+"""Pixels or bins; beyond them a target is nothing, or the same everywhere."""
 MOST_VALUES = 100_000
 """Of a recipe's file."""
 
@@ -107,8 +109,8 @@ def check_recipe(recipe: Any) -> None:
         size = getattr(recipe.model, name)
         if size is not None and (len(size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in size)):
             raise ValueError(f"model.{name} must be [height, width], each 1 to {LARGEST_SIDE}, got {size}")
-    if recipe.sigma is not None and recipe.sigma <= 0:
-        raise ValueError(f"sigma must be above 0, got {recipe.sigma}")
+    if recipe.sigma is not None and not SIGMAS[0] <= recipe.sigma <= SIGMAS[1]:
+        raise ValueError(f"sigma must be {SIGMAS[0]} to {SIGMAS[1]}, got {recipe.sigma}")
     if len(limits) != 2 or not 0 < limits[0] <= limits[1] < math.inf:
         raise ValueError(f"augment.scale_limits must be [least, most], above 0 and in this order, got {limits}")
     if any(epoch < 0 for epoch in recipe.optimizer.step_epochs):

@@ -242,15 +242,15 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
     from rich.console import Console
 
     console = Console(soft_wrap=True)
-    duration = timedelta(seconds=round(seconds))
+    told = f"{out}: {steps:,} steps, {timedelta(seconds=round(seconds))} since the last start"
     if module.latest:
-        console.print(score_table(module.latest, f"{out}: {steps:,} steps, {duration} since the last start"))
+        console.print(score_table(module.latest, told))
     else:
-        console.print(
-            f"{out}: {steps:,} steps, {duration} since the last start; nothing was validated, {out}/last.safetensors "
-            "is the last epoch's",
-            highlight=False,
-            markup=False,
+        kept = (
+            f"{out}/last.safetensors is the last epoch's"
+            if (out / "last.safetensors").is_file()
+            else "no weights are kept"
         )
+        console.print(f"{told}; nothing was validated, {kept}", highlight=False, markup=False)
     if best.file.is_file():
         console.print(f"best {best.key} {best.score:.4f}: {best.file}", highlight=False, markup=False)
