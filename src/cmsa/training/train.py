@@ -246,11 +246,8 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
     if module.latest:
         console.print(score_table(module.latest, told))
     else:
-        kept = (
-            f"{out}/last.safetensors is the last epoch's"
-            if (out / "last.safetensors").is_file()
-            else "no weights are kept"
-        )
+        last = out / "last.safetensors"
+        kept = f"{last} is the last epoch's" if last.is_file() else "no weights are kept"
         console.print(f"{told}; nothing was validated, {kept}", highlight=False, markup=False)
     if best.file.is_file():
         console.print(f"best {best.key} {best.score:.4f}: {best.file}", highlight=False, markup=False)
