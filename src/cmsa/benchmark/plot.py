@@ -47,6 +47,6 @@ def plot(rows: Sequence[Row], conditions: Mapping[str, Any], path: Path) -> None
         axes.grid(True, alpha=0.3)
     grid[0].set_ylabel("parameters [M]")
     handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
     figure.suptitle(f"{conditions['machine']}, {conditions['threads']} threads", fontsize=9)
     figure.savefig(path, dpi=120)
