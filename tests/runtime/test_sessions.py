@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 
-from cmsa.export import export
+from cmsa.export import converted, export
 from cmsa.export.converted import ConvertedNetwork, cache_folder, fingerprint, network_for
 from cmsa.inference.predictor import Predictor
 from cmsa.models import create_model
@@ -175,6 +178,28 @@ def test_a_predictor_computes_with_an_exported_file_of_its_model(picture, tmp_pa
         Predictor(model(size=(24, 16)), exported=path)
     with pytest.raises(FileNotFoundError, match=r"none\.onnx"):
         Predictor(network, exported=tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize(
+    ("changes", "differing"),
+    [
+        ({"names": ("cat", "dog")}, "names"),
+        ({"options": {"num_classes": 2}, "mean": (0.0, 0.0, 0.0)}, "options, mean"),
+        ({"training": {"epoch": 7, "scores": {"val/top1": math.nan}}}, "training"),
+        ({}, None),
+    ],
+)
+def test_a_file_of_other_weights_of_the_same_model_is_refused(monkeypatch, changes, differing):
+    network = model("classification", (16, 16))
+    network.description = replace(network.description, training={"epoch": 3, "scores": {"val/top1": math.nan}})
+    there = json.loads(json.dumps(asdict(replace(network.description, **changes))))
+    entries = {"model": there, "decoded_in_graph": True, "input": {"normalised_in_graph": False}}
+    monkeypatch.setattr(converted, "read_constants", lambda path: entries)
+    told = (
+        rf"x\.onnx: was exported from other weights than these: their {differing} differ$" if differing else "--decode"
+    )
+    with pytest.raises(ValueError, match=told):
+        converted.open_exported_of("x.onnx", network.description)
 
 
 def test_bf16_is_refused_where_the_machine_has_none(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import logging
 import os
 import threading
@@ -34,6 +35,8 @@ from cmsa.tasks.task import Network
 logger = logging.getLogger(__name__)
 
 SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "openvino": ".xml"}
+TOLD_APART_BY = ("options", "names", "mean", "std", "decoding", "crop", "keypoints", "training")
+"""What weights say of themselves besides model, task and size; two trainings never say the same of ``training``."""
 
 
 def network_for(
@@ -89,7 +92,7 @@ def open_exported_of(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of another model, or normalises or decodes by itself.
+        ValueError: it is of another model or of other weights of it, or normalises or decodes by itself.
     """
     entries = read_constants(Path(path))
     there, here = (
@@ -98,6 +101,13 @@ def open_exported_of(
     )
     if there != here:
         raise ValueError(f"{path}: was exported from {there}, the weights are {here}")
+    theirs, mine = entries["model"], asdict(description)
+    # As JSON, which knows no tuples, and takes NaN for NaN.
+    differing = [
+        name for name in TOLD_APART_BY if name in theirs and json.dumps(theirs[name]) != json.dumps(mine[name])
+    ]
+    if differing:
+        raise ValueError(f"{path}: was exported from other weights than these: their {', '.join(differing)} differ")
     if entries["decoded_in_graph"] or entries["input"]["normalised_in_graph"]:
         raise ValueError(f"{path}: was exported with --normalise or --decode; export it without them")
     return open_exported(path, threads, runtime)

@@ -41,7 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        raise OSError(f"{host}:{port} cannot be listened on ({error})") from error
+        raise OSError(f"{host}:{port} cannot be listened on ({getattr(error, 'strerror', None) or error})") from error
 
 
 def address_of(listening: socket.socket) -> str:
