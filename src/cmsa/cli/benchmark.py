@@ -11,10 +11,8 @@ from pathlib import Path
 from cmsa.cli.arguments import parse_count, parse_size, parse_task
 
 TEXT = (
-    "Time and memory, measured side by side: inference beside HRNet, ViT, ResNet, MobileNet and files of yours, "
-    "training steps beside a straightforward implementation, the packed store beside decoding each sample, the whole "
-    "job from files to results beside the network alone; accuracy beside other networks; or a server under load and "
-    "misuse."
+    "Time, memory and accuracy, measured side by side: networks, training steps, data, the whole job from files to "
+    "results, or a server under load."
 )
 EXAMPLES = """
 examples:
