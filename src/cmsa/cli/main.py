@@ -29,6 +29,7 @@ from cmsa.cli import (
 )
 from cmsa.cli.parser import HelpFormatter, Parser
 from cmsa.cli.written import named_files, refuse_overwriting
+from cmsa.files.visible import visible
 from cmsa.files.whole import error_text
 from cmsa.guidance.extras import load, pip_line
 from cmsa.version import __version__
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = error_text(error) or ("not enough memory" if isinstance(error, MemoryError) else type(error).__name__)
         if UNKNOWN in told and "did you mean" not in told:  # no entry of a recipe, so perhaps an option
             told += command.hint(rest)
-        print(f"cmsa {options.command}: {told}{how_to_install(error)}", file=sys.stderr)
+        print(f"cmsa {options.command}: {visible(told, keep=chr(10))}{how_to_install(error)}", file=sys.stderr)
         # What was told to end says so with the code that shells know.
         return int(getattr(error, "exit_code", USAGE_ERROR))
 

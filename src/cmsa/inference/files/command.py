@@ -13,6 +13,7 @@ from torch import nn
 
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.export.converted import fastest_at_hand
+from cmsa.files.visible import visible
 from cmsa.files.whole import error_text, refuse_unwritable
 from cmsa.guidance.suggestion import as_option
 from cmsa.inference.applies import may_follow, may_move, refuse_idle
@@ -202,7 +203,9 @@ def _threads_for(predictor: Predictor) -> Iterator[None]:
 
 def complain(console: Console, text: str) -> None:
     """Say what went wrong, as the command line does."""
-    console.print(f"cmsa predict: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"cmsa predict: {visible(text, keep=chr(10))}", style="red", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _sources(

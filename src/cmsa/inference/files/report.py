@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cmsa.files.visible import visible
 from cmsa.inference.files.summary import Some, Summary
 from cmsa.structures import Box
 from cmsa.tasks import Task
@@ -27,7 +28,7 @@ def progress(console: Console, count: int | None, quiet: bool = False) -> Iterat
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=count)
-        yield lambda done, name: bar.update(task, completed=done, description=escape(name))
+        yield lambda done, name: bar.update(task, completed=done, description=escape(visible(name)))
 
 
 def print_values(console: Console, task: Task, summary: Summary, top: int) -> None:
@@ -71,6 +72,7 @@ def print_summary(console: Console, summary: Summary, count: int | None, task: T
 def _print(console: Console, rows: Sequence[Sequence[str]], heading: bool = False) -> None:
     """Columns side by side. A line may be longer than the console: names stand at its end and are neither cut nor
     folded, for they are there to be found again."""
+    rows = [tuple(map(visible, row)) for row in rows]
     columns = list(zip(*rows, strict=True))
     widths = [max(map(cell_len, column)) for column in columns[:-1]]
     for place, row in enumerate(rows):
