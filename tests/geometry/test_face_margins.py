@@ -1,6 +1,6 @@
 import pytest
 
-from cmsa.geometry.face_margins import FACE_MARGINS, face_margin
+from cmsa.geometry.face_margins import FACE_MARGINS, face_margin, hopenet_margin
 from cmsa.structures import Box
 
 BOX = Box(100, 200, 50, 80)
@@ -34,7 +34,8 @@ def test_margins(name: str, region: tuple[float, ...]) -> None:
 
 
 def test_hopenet_by_hand() -> None:
-    assert face_margin("hopenet-aflw2000").widen(BOX).xywh == pytest.approx((94, 168, 62.72, 125.44))
+    for margin in (face_margin("hopenet-aflw2000"), hopenet_margin(0.2)):
+        assert margin.widen(BOX).xywh == pytest.approx((94, 168, 62.72, 125.44))
 
 
 def test_unknown_name_lists_the_known() -> None:
