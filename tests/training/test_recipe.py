@@ -118,9 +118,11 @@ def test_a_mistyped_path_is_not_taken_for_another_recipe(
     assert recipe_path("digits.yaml") == Path("digits.yaml")
 
 
-def test_a_missing_recipe_lists_those_that_exist() -> None:
-    with pytest.raises(FileNotFoundError, match=r"no recipe 'pose_coco'.*pose_coco_cmsa_s_32x24"):
+def test_a_missing_recipe_names_the_nearest() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no recipe 'pose_coco'.*there are \d+ \(cmsa recipes lists them\)"):
         load_recipe("pose_coco")
+    with pytest.raises(FileNotFoundError, match=r"did you mean pose_coco_cmsa_s_32x24"):
+        load_recipe("pose_coco_cmsa_s_32x42")
     assert recipe_path("recipes/pose_coco_cmsa_s_32x24.yaml") == SHIPPED / "paper_pose.yaml"
 
 

@@ -17,8 +17,8 @@ def first_not_finite(decoded: Sequence[Tensor]) -> int | None:
 
     Examples:
         >>> import torch
-        >>> first_not_finite([torch.tensor([[1.0], [torch.nan]])])
+        >>> first_not_finite([torch.tensor([[1.0], [torch.nan]]), torch.ones(2)])
         1
     """
-    wrong = [int(place) for part in decoded for place in (~part.isfinite()).flatten(1).any(dim=1).nonzero()[:1]]
-    return min(wrong, default=None)
+    wrong = [(~part.isfinite()).reshape(len(part), -1).any(dim=1).nonzero() for part in decoded]
+    return min((int(places[0]) for places in wrong if len(places)), default=None)

@@ -99,7 +99,7 @@ def train(
         >>> crops = prepare("digits", Path("stores/digits-test.crops"), training=False, progress=False)
         >>> recipe = load_recipe("digits", ["--optimizer.epochs", "1", "--optimizer.batch_size", "8"])
         >>> run = train(recipe, Path("run"), accelerator="cpu", limit_batches=1, progress=False)
-        training cmsa_n, ... parameters, on 1,438 crops: 1 epochs in batches of 8, into run
+        training cmsa_n, ... parameters, on 1,438 crops: 1 epoch in batches of 8, into run
         ...
         >>> sorted(path.name for path in run.glob("*.safetensors"))
         ['best.safetensors', 'last.safetensors']
@@ -244,7 +244,8 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
     console = Console(soft_wrap=True)
     told = f"{out}: {steps:,} steps, {timedelta(seconds=round(seconds))} since the last start"
     if module.latest:
-        console.print(score_table(module.latest, told))
+        # A title that is longer than the terminal is wide goes on below, where soft wrapping would cut it.
+        console.print(score_table(module.latest, told), soft_wrap=False)
     else:
         last = out / "last.safetensors"
         kept = f"{last} is the last epoch's" if last.is_file() else "no weights are kept"
