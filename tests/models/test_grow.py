@@ -14,6 +14,7 @@ SIZE = (16, 12)
 SMALL = {"dims": [8, 16, 12], "depths": [1, 2, 1], "heads": [[1, 2, 1], [1, 1], [2, 1]]}
 DOUBLE = {"dims": [16, 32, 24], "depths": [1, 2, 1], "heads": [[2, 4, 1], [2, 3], [3, 2]]}
 LARGE = {"dims": [16, 22, 13], "depths": [2, 3, 1], "heads": [[2, 2, 1], [1, 3], [2, 2]]}
+TWO_STAGES = {"dims": [8, 16], "depths": [1, 1], "heads": [[1], [1]], "kv_strides": [[1], [1]]}
 TASKS = {
     "linear": ("pose", {"fusion": "linear"}),
     "mixer": ("pose", {"fusion": "mixer"}),
@@ -99,6 +100,9 @@ def test_copies_part_ways():
         pytest.param(DOUBLE | {"fusion": "mixer"}, SMALL, id="another head"),
         pytest.param(DOUBLE | {"attention": "grouped"}, SMALL, id="other parts"),
         pytest.param(DOUBLE | {"in_chans": 4}, SMALL, id="other images"),
+        pytest.param(DOUBLE | {"key_dim": 24}, SMALL, id="other channels of a head"),
+        pytest.param(DOUBLE | {"mlp_ratio": 1}, SMALL, id="fewer hidden units"),
+        pytest.param(DOUBLE, TWO_STAGES, id="another number of stages"),
     ],
 )
 def test_what_cannot_grow(large: dict[str, Any], small: dict[str, Any]):
@@ -107,6 +111,19 @@ def test_what_cannot_grow(large: dict[str, Any], small: dict[str, Any]):
     assert not can_grow(new, old)
     with pytest.raises(ValueError, match="cannot grow"):
         grow(new, old)
+
+
+def test_a_stem_of_another_stride_and_windows_of_its_own():
+    """The tables are resized, and all else is what it would be without."""
+    small = network("pose", SMALL, fusion="linear")
+    windows = [[[8, 6], [4, 3], [4, 3]], [[4, 3], [2, 3]], [[2, 2], [2, 2]]]
+    large = network("pose", DOUBLE | {"stem_stride": 2, "windows": windows}, seed=1, fusion="linear")
+    grow(large, small)
+    alike = network("pose", SMALL | {"stem_stride": 2, "windows": windows}, fusion="linear")
+    alike.load_state_dict(small.state_dict(), strict=False)  # a stem of stride 2 has a branch less
+    images = torch.randn(2, 3, *SIZE, dtype=torch.float64)
+    torch.testing.assert_close(large(images), alike(images), rtol=1e-9, atol=1e-9)
+    grow(network("pose", DOUBLE, fusion="linear"), alike)
 
 
 def test_another_input_size_and_number_of_outputs():

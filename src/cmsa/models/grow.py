@@ -27,6 +27,7 @@ from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseH
 from cmsa.models.heads.heatmap import LinearFusion, MixerFusion
 from cmsa.models.network import CMSA
 from cmsa.models.reparam import RepConv
+from cmsa.models.windows import resize_bias
 
 SHIFT = 4.0
 """GELU(x + SHIFT) - SHIFT differs from x by less than 0.05 where x is above -2."""
@@ -59,27 +60,32 @@ def joined(parts: Sequence[Copies]) -> Copies:
 def can_grow(large: nn.Module, small: nn.Module) -> bool:
     """Whether ``large`` has all that ``small`` has, nowhere less and somewhere more.
 
-    Stages, groups of heads, parts of the attention and the kind of head must be the same.
+    Stages, groups of heads, channels of a head, parts of the attention and the kind of head must be the same.
     """
     if not (isinstance(large, CMSA) and isinstance(small, CMSA)) or large.attention != small.attention:
         return False
     if type(large.head) is not type(small.head) or not isinstance(large.head, HEADS):
         return False
-    if _image_channels(large) != _image_channels(small):
+    if _image_channels(large) != _image_channels(small) or len(large.dims) != len(small.dims):
         return False
     sizes = [*zip(large.dims, small.dims, strict=True)]
     for new, old in zip(large.stages, small.stages, strict=True):
         blocks: list[Any] = list(new.children())
         old_blocks: list[Any] = list(old.children())
-        groups, old_groups = blocks[0].attention.heads, old_blocks[0].attention.heads
-        if len(groups) != len(old_groups):
+        first, old_first = blocks[0].attention, old_blocks[0].attention
+        if _of_a_head(first) != _of_a_head(old_first) or len(first.heads) != len(old_first.heads):
             return False
-        sizes += [(len(blocks), len(old_blocks)), *zip(groups, old_groups, strict=True)]
+        sizes += [(len(blocks), len(old_blocks)), *zip(first.heads, old_first.heads, strict=True)]
+        sizes += [(blocks[0].mlp.fc1.out_features, old_blocks[0].mlp.fc1.out_features)]
     return all(new >= old for new, old in sizes) and any(new > old for new, old in sizes)
 
 
 def _image_channels(network: CMSA) -> int:
     return network.stem.embedding1.depthwise.conv.conv.in_channels
+
+
+def _of_a_head(attention: Any) -> tuple[int, int]:
+    return attention.key_dim, attention.value_dim
 
 
 def grow(large: CMSA, small: CMSA, seed: int = 0) -> None:
@@ -177,7 +183,8 @@ class Growth:
                 self.convolution(spatial.depthwise.branch, old_spatial.depthwise.branch, kv, kv)
                 self.convolution(spatial.pointwise, old_spatial.pointwise, kv, kv)
         for group, old_group, head in zip(new.groups, old.groups, heads, strict=True):
-            group.table.copy_(old_group.table[head.source])
+            # Stems of other strides and windows of one's own make other tables of the same input size.
+            group.table.copy_(resize_bias(old_group.table, tuple(group.table.shape[1:]))[head.source])
         self.dense(new.out, old.out, joined(outs), stream)
 
     def head(self, new: Any, old: Any, streams: Sequence[Copies]) -> None:
@@ -224,7 +231,7 @@ class Growth:
             for name in ("conv", "point"):
                 if getattr(new, name) is not None:
                     self.convolution(getattr(new, name), getattr(old, name), inputs, outputs)
-            if new.identity is not None:
+            if new.identity is not None and old.identity is not None:  # a stem of stride 2 has none
                 self.channels(new.identity, old.identity, outputs)
             return
         if new.conv.groups > 1:
