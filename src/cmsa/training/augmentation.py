@@ -12,6 +12,7 @@ from cmsa.data.transforms.mixup import Mixing
 from cmsa.data.transforms.randaugment import RandAugment
 from cmsa.data.transforms.truncation import truncate
 from cmsa.geometry.affine import apply_affine, compose_affine
+from cmsa.geometry.constants import constant
 from cmsa.metrics.score import Batch
 from cmsa.runtime.preprocess import Preprocess
 from cmsa.tasks import Task
@@ -109,11 +110,13 @@ def _truncated(
     """The batch with parts of bodies cut off, and the regions (B, 3) of ``sample_affine`` around what is left."""
     crops, matrix, box = batch["crops"], batch["matrix"].float(), batch["box"].float()
     # Stored crops are neither turned nor mirrored: a box stays a box.
-    whole = torch.cat([apply_affine(matrix, box[:, None, :2])[:, 0], box[:, 2:] * matrix[:, [0, 1], [0, 1]]], dim=1)
+    whole = torch.cat(
+        [apply_affine(matrix, box[:, None, :2])[:, 0], box[:, 2:] * matrix[..., :2].diagonal(dim1=1, dim2=2)], dim=1
+    )
     left = truncate(crops, whole, points, share, generator)
     height, width = augmentation.size
     extents = [torch.maximum(boxes[:, 2] / width, boxes[:, 3] / height) for boxes in (left.boxes, whole)]
-    middle = torch.tensor([(crops.shape[2] - 1) / 2, (crops.shape[1] - 1) / 2], device=crops.device)
+    middle = constant([(crops.shape[2] - 1) / 2, (crops.shape[1] - 1) / 2], matrix)
     center = torch.where(left.cut[:, None], left.boxes[:, :2] + left.boxes[:, 2:] / 2, middle)
     step = augmentation.density * torch.where(left.cut, extents[0] / extents[1], torch.ones_like(extents[0]))
     keypoints = torch.where(left.seen[..., None], batch["keypoints"], torch.zeros_like(batch["keypoints"]))

@@ -77,8 +77,7 @@ def truncate(
     cut = chance(probability) & enough
     ends = cut & chance(EDGE)
 
-    columns = torch.arange(crops.shape[2], device=device)[None] + 0.0
-    rows = torch.arange(crops.shape[1], device=device)[None] + 0.0
+    columns, rows = (torch.arange(crops.shape[axis], device=device)[None] for axis in (2, 1))
     in_x = (columns >= from_here[:, :1]) & (columns <= to_here[:, :1])
     in_y = (rows >= from_here[:, 1:]) & (rows <= to_here[:, 1:])
     shown = (in_y[:, :, None] & in_x[:, None, :]) | ~ends[:, None, None]
