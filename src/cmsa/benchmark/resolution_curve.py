@@ -26,7 +26,8 @@ def plot_resolutions(rows: Sequence[AccuracyRow], conditions: Mapping[str, Any],
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     precision, correct = figure.subplots(1, 2)
     for name, (height, width) in networks:
-        points = sorted((row for row in rows if row.name == name), key=lambda row: row.resolution)
+        of_network = (row for row in rows if (row.name, row.input_size) == (name, (height, width)))
+        points = sorted(of_network, key=lambda row: row.resolution)
         heights = [row.resolution[0] for row in points]
         colour, marker = colours[name], "o-" if name.startswith("cmsa") else "s-"
         label = f"{name} (sees {height}x{width})"

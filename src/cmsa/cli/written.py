@@ -54,13 +54,13 @@ def _reads(folder: Path, path: Path) -> bool:
 
 def named_files(options: argparse.Namespace) -> Iterator[Path]:
     """What a command's line names to be read, and is there."""
-    from cmsa.training.recipe_files import recipe_path
-
     for name, value in vars(options).items():
         if name in OUTPUTS:
             continue
         for given in value if isinstance(value, list | tuple) else [value]:
             if name in ("recipe", "recipes"):
+                from cmsa.training.recipe_files import recipe_path
+
                 try:
                     yield recipe_path(str(given))
                 except (FileNotFoundError, ValueError, OSError):

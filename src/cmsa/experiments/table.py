@@ -85,12 +85,11 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
     for run in runs:
         cells.setdefault(_cell(run, runs), []).append(run)
     names = [json.dumps(of_cell[0].values) for of_cell in cells.values()]
-    return [
-        Row(values if names.count(name) == 1 else values | {"folder": str(first.folder.parent)}, tuple(of_cell))
-        for name, of_cell in zip(names, cells.values(), strict=True)
-        for first in of_cell[:1]
-        for values in [first.values]
-    ]
+    rows = []
+    for name, (first, *others) in zip(names, cells.values(), strict=True):
+        told_apart = {"folder": str(first.folder.parent)} if names.count(name) > 1 else {}
+        rows.append(Row(first.values | told_apart, (first, *others)))
+    return rows
 
 
 def _cell(run: Run, runs: Sequence[Run]) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cmsa.data.boxes import DetectionFile, usable_boxes
 from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.data.datasets.coco_entries import FARTHEST
+from cmsa.data.datasets.coco_entries import FARTHEST, is_number
 from cmsa.data.image import ImageError, read_image
 from cmsa.files.whole import whole_file, without_nan
 from cmsa.geometry.affine import apply_affine, invert_affine
@@ -235,10 +235,7 @@ def _is_person(entry: Any) -> bool:
     if not (isinstance(entry, dict) and _is_id(entry.get("image_id"))):
         return False
     values = entry.get("keypoints", [])
-    numbers = isinstance(values, list) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FARTHEST for value in values
-    )
-    return numbers
+    return isinstance(values, list) and all(is_number(value) and abs(value) < FARTHEST for value in values)
 
 
 def _is_id(value: Any) -> bool:

@@ -20,5 +20,6 @@ def first_not_finite(decoded: Sequence[Tensor]) -> int | None:
         >>> first_not_finite([torch.tensor([[1.0], [torch.nan]]), torch.ones(2)])
         1
     """
-    wrong = [(~part.isfinite()).reshape(len(part), -1).any(dim=1).nonzero() for part in decoded]
-    return min((int(places[0]) for places in wrong if len(places)), default=None)
+    # All at once first, for in prediction it is asked of every batch.
+    wrong = [~part.isfinite() for part in decoded if not part.isfinite().all()]
+    return min((int(part.reshape(len(part), -1).any(dim=1).nonzero()[0]) for part in wrong), default=None)

@@ -157,7 +157,7 @@ class EntryReader:
         except _WrongError:
             # Where nothing is marked, the score looks at the box.
             keypoints = np.zeros((self.keypoint_count, 3))
-        area = float(entry["area"]) if _is_number(entry.get("area")) else box.width * box.height
+        area = float(entry["area"]) if is_number(entry.get("area")) else box.width * box.height
         return Truth(image_id, keypoints, box.xywh, area, crowd=True)
 
     def _detection(self, entry: Any, place: int) -> Person:
@@ -204,7 +204,7 @@ def _box(entry: dict[str, Any]) -> Box:
 
 def _number(entry: dict[str, Any], key: str) -> float:
     value = entry.get(key)
-    if not _is_number(value):
+    if not is_number(value):
         raise _WrongError(f"{key} is not a finite number")
     return float(value)  # type: ignore[arg-type]
 
@@ -213,12 +213,13 @@ def _numbers(entry: dict[str, Any], key: str, count: int) -> list[float]:
     values = entry.get(key)
     if not isinstance(values, list) or len(values) != count:
         raise _WrongError(f"{key} is not a list of {count} numbers")
-    if not all(_is_number(value) for value in values):
+    if not all(is_number(value) for value in values):
         raise _WrongError(f"{key} has an entry that is no finite number")
     return values
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of a JSON file is a finite number; true and false are none."""
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number of some hundred digits
