@@ -45,6 +45,19 @@ def test_labels_of_a_folder_are_annotations(folder, teacher, capsys):
     assert "4 people in 2 photos" in capsys.readouterr().out
 
 
+def test_one_is_not_told_as_many(folder, teacher, capsys):
+    boxes = json.loads((folder / "boxes.json").read_text())[:1]
+    (folder / "one.json").write_text(json.dumps(boxes))
+    photo, out = folder / "images" / boxes[0]["file_name"], folder / "one-labelled.json"
+    arguments = ["label", str(photo), "--boxes", str(folder / "one.json"), "--teacher", str(teacher)]
+    assert main([*arguments, "--thresholds", "0", "--least", "1", "--out", str(out)]) == 0
+    assert "1 person in 1 photo, " in capsys.readouterr().out
+    store = folder / "one.crops"
+    arguments = ["prepare", "--for", "train", "--annotations", str(out), "--images", str(photo.parent)]
+    assert main([*arguments, "--out", str(store)]) == 0
+    assert f"{store}: 1 crop, " in capsys.readouterr().out
+
+
 def test_nobody_is_labelled_where_the_teacher_is_unsure(folder, teacher, capsys):
     out = folder / "people.json"
     arguments = ["label", str(folder / "images"), "--boxes", str(folder / "boxes.json"), "--teacher", str(teacher)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -71,35 +72,40 @@ def test_options_that_are_wrong_are_told(options, words, capsys):
 def test_a_signal_ends_it_when_what_was_accepted_is_done(number):
     pytest.importorskip("fastapi")
     command = [sys.executable, "-m", "cmsa", "serve", "pose", "--runtime", "torch", "--port", "0", "--threads", "1"]
+    command += ["--timeout", "300", "--body-timeout", "300"]  # a busy machine is not what is tried here
     environment = os.environ | {serve.TOKEN: TOKEN}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with (
+        subprocess.Popen(command, text=True, env=environment, **pipes) as server,
+        contextlib.ExitStack() as ending,
+    ):
+        ending.callback(server.kill)  # what fails here must not leave the test waiting for the server
         port = int(server.stdout.readline().split()[0].rsplit(":", 1)[1])
         while ask(port, "GET", "/ready")[0] != 200:
             time.sleep(0.1)
         assert ask(port, "POST", "/predict")[0] == 401
         boxes = json.dumps({"xywh": [[318, 92, 56, 151]] * 100}).replace(" ", "")
         replies = []
-        clients = [
-            threading.Thread(target=lambda: replies.append(ask(port, "POST", f"/predict?boxes={boxes}")))
-            for _ in range(6)
-        ]
-        for client in clients:
-            client.start()
+        clients = []
+        # On a busy machine the first may be answered before the last has come: another one takes its place.
         while b"cmsa_waiting_requests 6.0" not in ask(port, "GET", "/metrics")[1]:
-            assert len(replies) < 6
+            if sum(client.is_alive() for client in clients) < 6:
+                clients.append(
+                    threading.Thread(target=lambda: replies.append(ask(port, "POST", f"/predict?boxes={boxes}")))
+                )
+                clients[-1].start()
+            assert len(clients) < 100
         server.send_signal(number)
         for client in clients:
             client.join()
-        assert server.wait(120) == 0
-        assert [status for status, _ in replies] == [200] * 6
+        assert server.wait(300) == 0
+        assert [status for status, _ in replies] == [200] * len(clients)
         assert all(len(json.loads(content)["predictions"]) == 100 for _, content in replies)
         assert server.stderr.read() == ""
 
 
 def ask(port: int, method: str, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     bearing = {} if method == "POST" and "?" not in path else {"Authorization": f"Bearer {TOKEN}"}
     body = PARK.read_bytes() if method == "POST" else None
     connection.request(method, path, body, {"Content-Type": "image/jpeg"} | bearing)

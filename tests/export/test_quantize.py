@@ -75,7 +75,7 @@ def test_a_store_of_another_size_is_refused(tmp_path):
     crops = np.zeros((2, 16, 24, 3), np.uint8)
     with pytest.raises(ValueError, match=r"crops for an input of \(16, 24\)"):
         calibration_pixels(store(CropSpec.for_evaluation((16, 24)), crops, tmp_path), (32, 24))
-    with pytest.raises(ValueError, match="1 crops, but one is needed to calibrate on and one to compare on"):
+    with pytest.raises(ValueError, match="1 crop, but one is needed to calibrate on and one to compare on"):
         calibration_pixels(store(CropSpec.for_evaluation((16, 24)), crops[:1], tmp_path), (16, 24))
 
 

@@ -14,7 +14,8 @@ TEXT = (
 EXAMPLES = """
 examples:
   cmsa app --examples photos
-  cmsa app --weights runs/mine/best.safetensors --detector nanodet.onnx --port 8000
+  cmsa app --weights runs/mine/best.safetensors \\
+      --detector nanodet.onnx --port 8000
 """
 PHOTOS = Path("examples")
 

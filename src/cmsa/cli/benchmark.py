@@ -18,10 +18,13 @@ EXAMPLES = """
 examples:
   cmsa benchmark --variants cmsa_n cmsa_s --batch 1 --threads 1
   cmsa benchmark --variants cmsa_n --runtimes openvino --peer mine.onnx
-  cmsa benchmark --recipes contest_pose_32x24 --variants --no-peers --runtimes openvino --precisions float32
+  cmsa benchmark --recipes contest_pose_32x24 --variants --no-peers \\
+      --runtimes openvino --precisions float32
   cmsa benchmark training --task head_pose --rounds 3
-  cmsa benchmark data --annotations coco/annotations/person_keypoints_val2017.json --images coco/val2017
-  cmsa benchmark accuracy --annotations people.json --images photos --peer tinypose.onnx --flip-test
+  cmsa benchmark data --images coco/val2017 \\
+      --annotations coco/annotations/person_keypoints_val2017.json
+  cmsa benchmark accuracy --annotations people.json --images photos \\
+      --peer tinypose.onnx --flip-test
 """
 VARIANTS = ("cmsa_n", "cmsa_s", "cmsa_b", "cmsa_l")
 RUNTIMES = ("torch", "onnxruntime", "openvino")

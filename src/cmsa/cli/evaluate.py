@@ -9,11 +9,16 @@ TEXT = "Score weights on the recipe's validation stores: one table, and JSON."
 EXAMPLES = """
 examples:
   cmsa evaluate runs/digits/recipe.yaml --weights runs/digits/best.safetensors
-  cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 --flip-test --json scores.json
-  cmsa evaluate digits --weights runs/digits/best.safetensors --json scores.json --samples samples.jsonl
-  cmsa evaluate digits --weights runs/digits/best.safetensors --exported digits.onnx --pictures out
-  cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 --robustness --out out/robustness
-  cmsa evaluate pose_coco_cmsa_s_32x24 --weights cmsa_s_pose_32x24 --flip-test --submit results.json
+  cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 \\
+      --flip-test --json scores.json
+  cmsa evaluate digits --weights runs/digits/best.safetensors \\
+      --json scores.json --samples samples.jsonl
+  cmsa evaluate digits --weights runs/digits/best.safetensors \\
+      --exported digits.onnx --pictures out
+  cmsa evaluate pose_people_cmsa_n_32x24 --weights cmsa_n_pose_32x24 \\
+      --robustness --out out/robustness
+  cmsa evaluate pose_coco_cmsa_s_32x24 --weights cmsa_s_pose_32x24 \\
+      --flip-test --submit results.json
 """
 TAKES_OVERRIDES = True
 ROBUSTNESS, CURVES = "robustness.json", "robustness.png"

@@ -13,7 +13,8 @@ TEXT = "Weights to files for other runtimes, each run and compared with PyTorch 
 EXAMPLES = """
 examples:
   cmsa export cmsa_n_pose_32x24 --normalise --decode --out exported
-  cmsa export cmsa_s_pose_32x24 --format onnx openvino --int8 --calibration stores/train-32x24.crops
+  cmsa export cmsa_s_pose_32x24 --format onnx openvino --int8 \\
+      --calibration stores/train-32x24.crops
 """
 LARGEST_BATCH = 1024
 FORMATS = ("onnx", "openvino", "torch")

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmsa.guidance.counts import count_of
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,8 +21,10 @@ TEXT = (
 )
 EXAMPLES = """
 examples:
-  cmsa label photos --boxes boxes.json --teacher rtmpose.onnx cmsa_s_pose_64x48.safetensors --out labels.json
-  cmsa label coco/train2017 --fill annotations.json --teacher cmsa_s_pose_32x24 --out filled.json
+  cmsa label photos --boxes boxes.json --out labels.json \\
+      --teacher rtmpose.onnx cmsa_s_pose_64x48.safetensors
+  cmsa label coco/train2017 --fill annotations.json \\
+      --teacher cmsa_s_pose_32x24 --out filled.json
 """
 SHOWN = 10
 
@@ -88,13 +92,13 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     _name(missing + labels.left_out, console)
     people = labels.content["annotations"]
     if not people:  # what an earlier run found stays
-        print(f"0 people in {len(photos):,} photos; {options.out} is not written")
+        print(f"0 people in {count_of(len(photos), 'photo')}; {options.out} is not written")
         return 1
     write_labels(labels, options.out)
     keypoints = sum(person["num_keypoints"] for person in people)
     print(
-        f"{options.out}: {len(people):,} people in {len(labels.content['images']):,} photos, "
-        f"{keypoints / max(1, len(people)):.1f} keypoints each"
+        f"{options.out}: {count_of(len(people), 'person', 'people')} in "
+        f"{count_of(len(labels.content['images']), 'photo')}, {keypoints / len(people):.1f} keypoints each"
     )
     return 1 if missing else 0
 
@@ -117,7 +121,8 @@ def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelR
     write_labels(labels, options.out)
     _name(labels.left_out, console)
     filled = [len(person.get("filled", ())) for person in labels.content["annotations"]]
-    print(f"{options.out}: {sum(filled):,} keypoints of {sum(map(bool, filled)):,} people filled in")
+    people = count_of(sum(map(bool, filled)), "person", "people")
+    print(f"{options.out}: {count_of(sum(filled), 'keypoint')} of {people} filled in")
     return 1 if labels.left_out else 0
 
 

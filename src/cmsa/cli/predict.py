@@ -25,31 +25,37 @@ EXAMPLES = """
 examples:
   cmsa predict pose photos --detector nanodet.onnx --save-pictures
   cmsa predict pose door.mp4 --detector motion --track --smooth --save-video
-  cmsa predict pose rtsp://10.0.0.7/live --detector motion --fps 5 --out runs/door
+  cmsa predict pose rtsp://10.0.0.7/live --detector motion --fps 5 --out door
   find photos -name '*.jpg' | cmsa predict classify - --quiet
 
-detectors: none, motion, torchvision:NAME (downloads its weights), face:FILE.onnx (OpenCV's YuNet), head:DETECTOR
-(the head part of the keypoints of whom it finds), FILE.onnx (torchvision, YOLO, NanoDet), FILE.json (COCO);
+detectors: none, motion, torchvision:NAME (downloads its weights),
+face:FILE.onnx (OpenCV's YuNet), head:DETECTOR (the head part of the keypoints
+of whom it finds), FILE.onnx (torchvision, YOLO, NanoDet), FILE.json (COCO);
 options as in yolo.onnx?layout=yolov8&classes=0&score=0.4
 
-exit codes: 0 all done; 1 something was left out, and is named; 2 nothing was done, an argument is wrong, or the disk is
-full; 130 stopped by Ctrl-C or SIGTERM. What was done is kept, and --resume goes on
+exit codes: 0 all done; 1 something was left out, and is named; 2 nothing was
+done, an argument is wrong, or the disk is full; 130 stopped by Ctrl-C or
+SIGTERM. What was done is kept, and --resume goes on
 """
 # Of each group of options, an example.
 WHERE = """
-cmsa predict pose photos --boxes boxes.json --threshold 0.5 --min-size 16 --max-people 10 --expand 1.1
+cmsa predict pose photos --boxes boxes.json --threshold 0.5 --min-size 16 \\
+    --max-people 10 --expand 1.1
 cmsa predict head-pose photos --detector head:nanodet.onnx
 """
 WHAT = """
 cmsa predict pose door.mp4 --start 60 --end 90 --every 5
-cmsa predict pose rtsp://10.0.0.7/live --detector motion --fps 10 --drop --give-up 600
+cmsa predict pose rtsp://10.0.0.7/live --detector motion --fps 10 \\
+    --drop --give-up 600
 """
 MADE = """
-cmsa predict pose door.mp4 --detector motion --smooth --save-video --out runs/door --resume
+cmsa predict pose door.mp4 --detector motion --smooth --save-video \\
+    --out runs/door --resume
 cmsa predict classify photos --top 3 --flip-test --save-pictures png
 """
 HOW = """
-cmsa predict pose photos --runtime openvino --precision bf16 --threads 1 --batch-size 64
+cmsa predict pose photos --runtime openvino --precision bf16 \\
+    --threads 1 --batch-size 64
 cmsa predict pose photos --weights cmsa_n_pose_64x48 --device cuda --quiet
 cmsa predict pose photos --engine ray --workers 8 --out runs/photos --resume
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cmsa.cli.arguments import parse_data_set, parse_positive, parse_size, parse_workers
+from cmsa.guidance.counts import count_of
 
 if TYPE_CHECKING:
     from cmsa.data.store import CropStore
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 TEXT = "Cut a data set into a packed store of low-resolution crops."
 EXAMPLES = """
 examples:
-  cmsa prepare --for train --annotations people.json --images photos --out stores/train-32x24.crops
-  cmsa prepare --dataset biwi --for evaluate --images faces_0 --size 32x32 --out stores/biwi-32x32.crops
+  cmsa prepare --for train --annotations people.json --images photos \\
+      --out stores/train-32x24.crops
+  cmsa prepare --dataset biwi --for evaluate --images faces_0 --size 32x32 \\
+      --out stores/biwi-32x32.crops
   cmsa prepare --dataset digits --for train --out stores/digits-train.crops
 """
 
@@ -75,7 +78,7 @@ def add_reader_options(parser: argparse.ArgumentParser, parts: Literal["+"] | No
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; returns the exit code. Errors are those of ``make_store``."""
     store = make_store(options)
-    print(f"{store.folder}: {len(store):,} crops, boxes from {store.meta['box_source']}")
+    print(f"{store.folder}: {count_of(len(store), 'crop')}, boxes from {store.meta['box_source']}")
     return 0
 
 

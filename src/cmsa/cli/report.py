@@ -9,7 +9,8 @@ TEXT = "Runs and sweeps as one page: measured beside published, costs, learning 
 EXAMPLES = """
 examples:
   cmsa report sweeps/digits --out report.html
-  cmsa report runs/a runs/b sweeps/c --benchmark benchmark/benchmark.json --out report.html
+  cmsa report runs/a runs/b sweeps/c --benchmark benchmark/benchmark.json \\
+      --out report.html
 """
 
 

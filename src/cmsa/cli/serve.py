@@ -20,7 +20,8 @@ examples:
   CMSA_TOKEN=... cmsa serve classify --weights mine.safetensors --host 0.0.0.0
   curl -H 'Content-Type: image/jpeg' --data-binary @park.jpg \\
       'http://127.0.0.1:8000/predict?boxes=\\{"xywh":\\[\\[318,92,56,151\\]\\]\\}'
-  curl -F picture=@park.jpg -F 'boxes={"xywh": [[318, 92, 56, 151]]}' http://127.0.0.1:8000/predict
+  curl -F picture=@park.jpg -F 'boxes={"xywh": [[318, 92, 56, 151]]}' \\
+      http://127.0.0.1:8000/predict
 """
 TOKEN = "CMSA_TOKEN"
 _LEAST_TOKEN = 16

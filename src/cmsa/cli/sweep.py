@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 TEXT = "Train a grid over a recipe's entries with several seeds; one folder, one table of means and deviations."
 EXAMPLES = """
 examples:
-  cmsa sweep digits --seeds 0 1 2 --set model.options.attention=standard,grouped,cmsa
-  cmsa sweep digits --seeds 0 1 2 --set data.fraction=0.1,0.3,1 --optimizer.samples 20000 --parallel 2
-  cmsa sweep mine.yaml --set model.input_size=[32,24],[64,48] data.train=[a.crops],[b.crops] data.validate=[c],[d]
-  cmsa sweep contest_pose_32x24 --seeds 0 1 2 --rows contest_cmsa_n contest_resnet18
+  cmsa sweep digits --seeds 0 1 2 \\
+      --set model.options.attention=standard,grouped,cmsa
+  cmsa sweep digits --seeds 0 1 2 --set data.fraction=0.1,0.3,1 \\
+      --optimizer.samples 20000 --parallel 2
+  cmsa sweep mine.yaml --set model.input_size=[32,24],[64,48] \\
+      data.train=[a.crops],[b.crops] data.validate=[c],[d]
+  cmsa sweep contest_pose_32x24 --seeds 0 1 2 \\
+      --rows contest_cmsa_n contest_resnet18
   cmsa sweep --table sweeps/digits
 """
 TAKES_OVERRIDES = True

@@ -13,7 +13,8 @@ examples:
   cmsa train digits
   cmsa train pose_lspet_cmsa_n_32x24 --optimizer.epochs 40 --out runs/longer
   cmsa train runs/longer/recipe.yaml --out runs/longer --resume
-  cmsa train mine.yaml --model.init cmsa_n_pose_32x24 --optimizer.learning_rate 5e-4
+  cmsa train mine.yaml --model.init cmsa_n_pose_32x24 \\
+      --optimizer.learning_rate 5e-4
 """
 TAKES_OVERRIDES = True
 TRAINING_OPTIONS = (

@@ -13,7 +13,8 @@ EXAMPLES = """
 examples:
   cmsa view stores/own-train-32x24.crops --out crops.png
   cmsa view pose_finetune --count 48 --out seen.png
-  cmsa view pose_finetune --augment.blur 1 --augment.degradation_probability 0.5 --out blurred.png
+  cmsa view pose_finetune --augment.blur 1 \\
+      --augment.degradation_probability 0.5 --out blurred.png
 """
 TAKES_OVERRIDES = True
 DEFAULT_OUT = Path("view.png")

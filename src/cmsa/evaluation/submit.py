@@ -9,6 +9,7 @@ from pathlib import Path
 from cmsa.evaluation.evaluate import evaluate_opened
 from cmsa.evaluation.opened import open_evaluation
 from cmsa.files.whole import refuse_own_input, refuse_unwritable, whole_file
+from cmsa.guidance.counts import count_of
 from cmsa.training.recipe import Recipe
 
 
@@ -51,5 +52,7 @@ def submit(
     entries = account.entries()
     with whole_file(out) as written:
         written.write_text(json.dumps(entries, allow_nan=False), encoding="utf-8")
-    console.print(f"{len(entries):,} entries of {len(store):,} crops -> {escape(str(out))}")
+    console.print(
+        f"{count_of(len(entries), 'entry', 'entries')} of {count_of(len(store), 'crop')} -> {escape(str(out))}"
+    )
     return len(entries)

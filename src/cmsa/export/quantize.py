@@ -12,6 +12,7 @@ from torch import Tensor
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.affine import warp
 from cmsa.geometry.affine import invert_affine
+from cmsa.guidance.counts import count_of
 from cmsa.guidance.extras import load
 
 CALIBRATION_CROPS = 300
@@ -69,7 +70,9 @@ def _pixels(store: CropStore, size: tuple[int, int], count: int, *, held_out: bo
             "prepare a store of the model's size"
         )
     if len(store) < 2:
-        raise ValueError(f"{store.folder}: {len(store)} crops, but one is needed to calibrate on and one to compare on")
+        raise ValueError(
+            f"{store.folder}: {count_of(len(store), 'crop')}, but one is needed to calibrate on and one to compare on"
+        )
     every = min(HELD_OUT, len(store))
     places = torch.arange(len(store))
     places = places[(places % every == every - 1) == held_out]

@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from cmsa.data.loader import kept_count
 from cmsa.files.lock import only_process_in
+from cmsa.guidance.counts import count_of
 from cmsa.metrics.table import score_table
 from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
 from cmsa.runtime.memory import keep_freed_memory
@@ -152,11 +153,11 @@ def train(
             if sync_batchnorm and trainer.world_size > 1:
                 raise ValueError("sync_batchnorm: PyTorch's BatchNorm of several processes computes on GPUs only")
             keep_freed_memory()
-        _set_length(trainer, module, limit_batches)
+        epochs = _set_length(trainer, module, limit_batches)
         if trainer.is_global_zero:
             note_start(recipe, out, resumed=resume, devices=trainer.num_devices, nodes=nodes, precision=precision)
             tensorboard.log_hyperparams(recipe.to_dict())
-            _announce(recipe, module, out, resume, trainer.max_epochs)
+            _announce(recipe, module, out, resume, epochs)
         start = time.monotonic()
         _fit(trainer, module, last if resume else None)
         if trainer.is_global_zero:
@@ -188,8 +189,8 @@ def check_options(
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
 
 
-def _set_length(trainer: Trainer, module: TrainingModule, limit_batches: int | None) -> None:
-    """How long the recipe says, or shorter epochs for a trial."""
+def _set_length(trainer: Trainer, module: TrainingModule, limit_batches: int | None) -> int:
+    """How many epochs the recipe says; they are shorter for a trial."""
     recipe = module.recipe
     kept = kept_count(sum(len(store) for store in module.train_stores), recipe.data.fraction)
     available = kept // trainer.world_size // recipe.optimizer.batch_size
@@ -198,6 +199,7 @@ def _set_length(trainer: Trainer, module: TrainingModule, limit_batches: int | N
     limits = [limit for limit in (batches, limit_batches) if limit is not None]
     if limits:
         trainer.limit_train_batches = min(limits)
+    return epochs
 
 
 def _fit(trainer: Trainer, module: TrainingModule, checkpoint: Path | None) -> None:
@@ -224,15 +226,16 @@ def build_module(recipe: Recipe) -> TrainingModule:
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
 
 
-def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, epochs: int | None) -> None:
+def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, epochs: int) -> None:
     from rich.console import Console
 
     crops = kept_count(sum(len(store) for store in module.train_stores), recipe.data.fraction)
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
     size = recipe.optimizer.batch_size
+    length = count_of(epochs, "epoch")
     Console(soft_wrap=True).print(
         f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
-        f"on {crops:,} crops: {epochs} epoch{'' if epochs == 1 else 's'} in batches of {size}, into {out}",
+        f"on {count_of(crops, 'crop')}: {length} in batches of {size}, into {out}",
         highlight=False,
         markup=False,
     )

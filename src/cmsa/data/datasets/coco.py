@@ -21,6 +21,7 @@ from cmsa.data.datasets.coco_entries import EntryReader, Person, Picture, Truth,
 from cmsa.data.problems import Problems
 from cmsa.data.samples import Sample, Samples
 from cmsa.files.read_json import JsonError, read_json
+from cmsa.guidance.counts import count_of
 from cmsa.structures import COCO, KeypointSet, KeypointSetError, keypoint_set
 
 BoxSource = Literal["ground truth", "detections"]
@@ -289,7 +290,7 @@ def _pictures(
             if not found:
                 problems.add("file of a picture is missing", name)
     if folder and entries and not any(picture and picture.present for picture in pictures.values()):
-        raise CocoError(f"{folder}: holds none of the {len(entries)} pictures of {path}\n{problems}")
+        raise CocoError(f"{folder}: holds none of the {count_of(len(entries), 'picture')} of {path}\n{problems}")
     return pictures
 
 

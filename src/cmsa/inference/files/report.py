@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cmsa.files.visible import visible
+from cmsa.guidance.counts import count_of
 from cmsa.inference.files.summary import Some, Summary
 from cmsa.structures import Box
 from cmsa.tasks import Task
@@ -53,7 +54,7 @@ def print_summary(console: Console, summary: Summary, count: int | None, task: T
     """
     of = "" if count is None else f" of {count:,}"
     before = f", {summary.before:,} before" if summary.before else ""
-    rows = [("pictures", f"{summary.done:,}{of} done{before}, {summary.values:,} predictions")]
+    rows = [("pictures", f"{summary.done:,}{of} done{before}, {count_of(summary.values, 'prediction')}")]
     if summary.whole:
         what = "person" if task.category is not None else "box"
         rows.append(("whole picture", f"{summary.whole:,} taken as one {what}: no boxes were given and no detector"))
