@@ -30,7 +30,7 @@ from cmsa.cli import (
 from cmsa.cli.parser import HelpFormatter, Parser
 from cmsa.cli.written import named_files, refuse_overwriting
 from cmsa.files.visible import visible
-from cmsa.files.whole import error_text
+from cmsa.guidance.errors import error_text
 from cmsa.guidance.extras import load, pip_line
 from cmsa.version import __version__
 

@@ -51,14 +51,6 @@ def refuse_unwritable(path: Path) -> None:
         raise PermissionError(errno.EACCES, f"cannot be written ({above} is read-only)", str(path))
 
 
-def error_text(error: BaseException) -> str:
-    """An error as a user reads it: of the system's, first the file and then what is wrong, without a number."""
-    if isinstance(error, OSError) and error.strerror:
-        named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
-        return f"{named}: {error.strerror}" if named else error.strerror
-    return str(error)
-
-
 def refuse_own_input(out: Path, *inputs: Path | None) -> None:
     """Nothing overwrites what it reads.
 

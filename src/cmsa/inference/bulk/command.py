@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.files.lock import only_process_in
-from cmsa.files.whole import error_text, refuse_unwritable
+from cmsa.files.whole import refuse_unwritable
+from cmsa.guidance.errors import error_text
 from cmsa.guidance.extras import require
 from cmsa.inference.bulk.join import join
 from cmsa.inference.bulk.on_ray import LostShardsError, run_on_ray

@@ -14,7 +14,8 @@ from torch import nn
 from cmsa.data.boxes import BoxesError, DetectionFile
 from cmsa.export.converted import fastest_at_hand
 from cmsa.files.visible import visible
-from cmsa.files.whole import error_text, refuse_unwritable
+from cmsa.files.whole import refuse_unwritable
+from cmsa.guidance.errors import error_text
 from cmsa.guidance.suggestion import as_option
 from cmsa.inference.applies import may_follow, may_move, refuse_idle
 from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
