@@ -18,6 +18,7 @@ from cmsa.edge.crops import cut_upright_crop
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.crops import region_center
 from cmsa.geometry.face_margins import FaceMargin
+from cmsa.guidance.errors import first_line
 from cmsa.guidance.extras import load
 from cmsa.structures import Box, ClassScores, FloatArray, HeadPose, Keypoints
 
@@ -159,8 +160,7 @@ def _open(path: Path, threads: int | None) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has errors of its own for a damaged file
-        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ValueError(f"{path}: cannot be opened, it may be damaged ({what})") from error
+        raise ValueError(f"{path}: cannot be opened, it may be damaged ({first_line(error)})") from error
 
 
 def _keypoints(outputs: tuple[FloatArray, ...], matrix: FloatArray, box: Box, names: tuple[str, ...]) -> Keypoints:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cmsa.edge.constants import KEY, from_text
 from cmsa.export.metadata import to_text
+from cmsa.guidance.errors import first_line
 from cmsa.guidance.extras import load
 from cmsa.runtime.sessions import check_archive
 
@@ -139,8 +140,7 @@ def read_constants(path: Path) -> dict[str, Any]:
     except ImportError:
         raise
     except Exception as error:  # each format's reader has errors of its own for a damaged file
-        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ValueError(f"{path}: cannot be read, it may be damaged ({what})") from error
+        raise ValueError(f"{path}: cannot be read, it may be damaged ({first_line(error)})") from error
     return from_text(text, str(path))
 
 

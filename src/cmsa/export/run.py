@@ -18,6 +18,7 @@ from cmsa.export.formats import INPUT_NAME, SUFFIXES, Format, save, to_onnx, to_
 from cmsa.export.graph import ExportedGraph
 from cmsa.export.metadata import constants
 from cmsa.export.quantize import check_calibration, quantize
+from cmsa.guidance.errors import first_line
 from cmsa.models.base import BaseNetwork
 from cmsa.runtime.sessions import open_exported
 
@@ -111,8 +112,7 @@ def export_formats(
             try:
                 save(converted, format, partial, entries)
             except (OSError, RuntimeError) as error:  # each format has its own word for a full disk
-                reason = str(error).strip().partition("\n")[0]
-                raise OSError(errno.EIO, f"cannot be written ({reason})", str(path)) from error
+                raise OSError(errno.EIO, f"cannot be written ({first_line(error)})", str(path)) from error
             difference = _difference(model, graph, partial, options)
             try:
                 difference.check(options.tolerance, options.calibration is not None)

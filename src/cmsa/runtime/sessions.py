@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cmsa.guidance.errors import first_line
 from cmsa.guidance.extras import load
 from cmsa.runtime.forks import about_to_compute
 
@@ -234,13 +235,9 @@ def open_exported(
     except ImportError:
         raise
     except Exception as error:  # each runtime has errors of its own for a damaged file
-        raise ValueError(f"{path}: cannot be opened, it may be damaged ({_first_line(error)})") from error
+        raise ValueError(f"{path}: cannot be opened, it may be damaged ({first_line(error)})") from error
 
 
 def available_runtimes() -> list[Runtime]:
     """Those that are installed, the fastest on a CPU first."""
     return [name for name in RUNTIMES_BY_SPEED if find_spec(name) is not None]
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

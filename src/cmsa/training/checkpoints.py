@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from cmsa.files.whole import whole_file
+from cmsa.guidance.errors import first_line
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.metrics_file import MetricsFile
 from cmsa.training.position import KEY, position_now, position_of, resume_at
@@ -128,5 +129,5 @@ class Checkpoints(Callback):
             try:
                 trainer.save_checkpoint(partial)
             except RuntimeError as error:  # what PyTorch's writer makes of a full disk
-                raise OSError(errno.EIO, str(error).partition("\n")[0]) from error
+                raise OSError(errno.EIO, first_line(error)) from error
         self.written = time.monotonic()

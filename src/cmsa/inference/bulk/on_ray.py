@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from cmsa.guidance.errors import first_line
 from cmsa.guidance.extras import load
 from cmsa.inference.bulk.plan import Plan
 from cmsa.inference.bulk.shards import Shard
@@ -72,7 +73,7 @@ def run_on_ray(
         try:
             yield from _shared_out(ray, lambda: actor.remote(plan, folder, home), shards, workers, told)
         except ray.exceptions.RayError as error:
-            raise RuntimeError(f"Ray is gone ({_first_line(error)})") from error
+            raise RuntimeError(f"Ray is gone ({first_line(error)})") from error
 
 
 def _shared_out(
@@ -97,7 +98,7 @@ def _shared_out(
             raise error.cause from None
         except ray.exceptions.RayError as error:
             tries[shard] += 1
-            told(f"a worker was lost at shard {shard.number} ({_first_line(error)})")
+            told(f"a worker was lost at shard {shard.number} ({first_line(error)})")
             if tries[shard] < _TRIES:
                 waiting.append(shard)
             else:
@@ -153,7 +154,3 @@ def _started(ray: Any, cpus: int) -> Iterator[None]:
 
 def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
