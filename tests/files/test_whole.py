@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import resource
 import stat
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cmsa.files.whole import whole_file, without_nan
+from cmsa.files.whole import whole_file
 
 
 @pytest.fixture
@@ -65,10 +63,3 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
-
-
-def test_json_has_no_nan() -> None:
-    value = {"AP": math.nan, "list": [1, (math.inf, 2.5)], "text": "nan", "none": None, "flag": True}
-    assert json.dumps(without_nan(value), allow_nan=False) == (
-        '{"AP": null, "list": [1, [null, 2.5]], "text": "nan", "none": null, "flag": true}'
-    )

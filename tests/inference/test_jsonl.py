@@ -7,11 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cmsa.inference import jsonl
-from cmsa.inference.jsonl import ResultLines, ResultsError, plain, read_results
+from cmsa.inference.jsonl import ResultLines, ResultsError, read_results
 
 
 def test_a_line_is_in_the_file_when_write_returns(tmp_path):
@@ -67,17 +65,6 @@ def test_what_json_does_not_have_becomes_null(tmp_path):
 
     record = json.loads(path.read_text(), parse_constant=refuse)
     assert record == {"file": "a.png", "numbers": [1.0, None, None], "one": None, "7": 3}
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
-        max_leaves=10,
-    )
-)
-def test_what_json_has_stays_as_it_is(value):
-    assert json.loads(json.dumps(plain(value))) == value
 
 
 def test_a_name_that_is_no_utf8_does_not_stop_it(tmp_path):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmsa.files.whole import whole_file, without_nan
+from cmsa.files.write_json import write_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -16,6 +15,4 @@ if TYPE_CHECKING:
 
 def write_rows(path: Path, rows: Sequence[DataclassInstance], conditions: Mapping[str, Any]) -> None:
     """Write rows, and what they were measured on; the folder is made."""
-    content = {"conditions": dict(conditions), "rows": [asdict(row) for row in rows]}
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(without_nan(content), indent=1, allow_nan=False), encoding="utf-8")
+    write_json(path, {"conditions": conditions, "rows": [asdict(row) for row in rows]}, indent=1)

@@ -9,7 +9,8 @@ from typing import Any
 
 from cmsa.data.store import CropStore
 from cmsa.evaluation.opened import Evaluation
-from cmsa.files.whole import whole_file, without_nan
+from cmsa.files.whole import whole_file
+from cmsa.files.write_json import plain, write_json
 from cmsa.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from cmsa.metrics.score import Score
 from cmsa.models.cost import cost_of
@@ -54,8 +55,7 @@ def write_record(path: Path, evaluation: Evaluation, accounts: Accounts, scores:
         "recipe": evaluation.recipe.to_dict(),
         "cmsa": __version__,
     }
-    with whole_file(path) as written:
-        written.write_text(json.dumps(without_nan(content), indent=2, allow_nan=False), encoding="utf-8")
+    write_json(path, content, indent=2)
 
 
 def _store(store: CropStore) -> dict[str, Any]:
@@ -104,4 +104,4 @@ def write_samples(path: Path, accounts: Accounts) -> None:
 def _rows(accounts: Accounts) -> Iterable[dict[str, Any]]:
     for name, account in accounts.items():
         for place, row in enumerate(account.samples()):
-            yield {"store": name, "sample": place} | without_nan(row)
+            yield {"store": name, "sample": place} | plain(row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 from cmsa.data.disturbances import Disturbance, disturbances, disturbed
 from cmsa.evaluation.evaluate import evaluate_opened
 from cmsa.evaluation.opened import open_evaluation
-from cmsa.files.whole import refuse_unwritable, whole_file, without_nan
+from cmsa.files.whole import refuse_unwritable
+from cmsa.files.write_json import write_json
 from cmsa.metrics.table import Scores
 from cmsa.training.recipe import Recipe
 from cmsa.visualization.curves import Panel, save_curves
@@ -103,9 +103,7 @@ def robustness(
         flip = f"flip test {'on' if flip_test else 'off'}"
         save_curves(out / "robustness.png", [_panel(rows, kind, score) for kind in kinds], score, f"{weights}, {flip}")
         content = {"weights": weights, "flip_test": flip_test, "seed": recipe.seed, "score": score}
-        with whole_file(out / ROBUSTNESS) as written:
-            listed = without_nan(content | {"rows": [asdict(row) for row in rows]})
-            written.write_text(json.dumps(listed, indent=1, allow_nan=False), encoding="utf-8")
+        write_json(out / ROBUSTNESS, content | {"rows": [asdict(row) for row in rows]}, indent=1)
     return rows
 
 

@@ -6,7 +6,6 @@ process said), what ``cmsa train`` leaves, and ``outcome.json`` once the process
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from cmsa.experiments.grid import Cell
 from cmsa.files.lock import only_process_in
 from cmsa.files.read_json import read_json
 from cmsa.files.whole import whole_file
+from cmsa.files.write_json import write_json
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.recipe_checks import leaves
@@ -111,8 +111,7 @@ def _plan(out: Path, cells: Sequence[Cell], recipes: dict[str, Recipe]) -> None:
             partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
     planned = {cell["name"]: cell for cell in read_json(out / PLAN)["cells"]} if (out / PLAN).is_file() else {}
     planned |= {cell.name: {"name": cell.name, "values": cell.values, "seed": cell.seed} for cell in cells}
-    with whole_file(out / PLAN) as partial:
-        partial.write_text(json.dumps({"cells": list(planned.values())}, indent=1), encoding="utf-8")
+    write_json(out / PLAN, {"cells": list(planned.values())}, indent=1)
 
 
 @dataclass
@@ -151,8 +150,7 @@ class _Processes:
         """What is to be told of it; empty if it ended well."""
         folder, code = self.out / run.name, run.process.wait()
         seconds = outcome_of(folder).get("seconds", 0.0) + time.monotonic() - run.started
-        with whole_file(folder / OUTCOME) as partial:
-            partial.write_text(json.dumps({"exit_code": code, "seconds": round(seconds, 3)}), encoding="utf-8")
+        write_json(folder / OUTCOME, {"exit_code": code, "seconds": round(seconds, 3)})
         return "" if code == 0 else f"exit code {code}: {_last_line(folder / LOG)} ({folder / LOG})"
 
 

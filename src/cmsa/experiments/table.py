@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmsa.experiments.runs import Run
-from cmsa.files.whole import whole_file, without_nan
+from cmsa.files.whole import whole_file
+from cmsa.files.write_json import write_json
 from cmsa.guidance.suggestion import there_are
 from cmsa.metrics.table import shown
 from cmsa.tasks import task_named
@@ -175,10 +176,9 @@ def write_table(rows: Sequence[Row], folder: Path) -> None:
         spreads = [row.spread(name) for name in names]
         numbers = [number for each in spreads for number in ((each.mean, each.deviation) if each.values else ("", ""))]
         writer.writerow([*(row.values.get(axis, "") for axis in axes), len(row.runs), len(row.done), *numbers])
-    content = without_nan([_to_json(row, names) for row in rows])
-    for name, written in (("table.csv", text.getvalue()), ("table.json", json.dumps(content, indent=1))):
-        with whole_file(folder / name) as partial:
-            partial.write_text(written, encoding="utf-8", newline="")
+    with whole_file(folder / "table.csv") as partial:
+        partial.write_text(text.getvalue(), encoding="utf-8", newline="")
+    write_json(folder / "table.json", [_to_json(row, names) for row in rows], indent=1)
 
 
 def _to_json(row: Row, names: Sequence[str]) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 
 @contextmanager
@@ -60,14 +58,3 @@ def refuse_own_input(out: Path, *inputs: Path | None) -> None:
     for given in inputs:
         if given is not None and given.exists() and out.exists() and out.samefile(given):
             raise ValueError(f"{out}: is read, and would be overwritten: choose another file")
-
-
-def without_nan(value: Any) -> Any:
-    """Plain values for JSON, which has no word for NaN and infinity: they become None."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [without_nan(entry) for entry in value]
-    return value

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
+from cmsa.files.write_json import plain
 
 Record = dict[str, Any]
 
@@ -127,19 +126,6 @@ def _text(record: Mapping[str, Any]) -> str:
     except (TypeError, ValueError):
         # Few records hold what JSON does not have; to look through all of them would take longer than to write them.
         return json.dumps(plain(record), ensure_ascii=False, allow_nan=False)
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: numpy's numbers and arrays become Python's, what is not finite becomes None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [plain(item) for item in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def _records(path: Path) -> Iterator[tuple[Record, int]]:

@@ -8,7 +8,6 @@ error of agreed keypoints was 0.03 of the box's side, about what a careful annot
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from cmsa.data.boxes import DetectionFile, usable_boxes
 from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.datasets.coco_entries import FARTHEST, is_number
 from cmsa.data.image import ImageError, read_image
-from cmsa.files.whole import whole_file, without_nan
+from cmsa.files.write_json import write_json
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.crops import region_center
 from cmsa.structures import COCO, Box, FloatArray, KeypointSet
@@ -285,5 +284,4 @@ def label_person(
 
 def write_labels(labels: Labels, out: Path) -> None:
     """Write the annotations as JSON; the file appears whole or not at all."""
-    with whole_file(out) as draft:
-        draft.write_text(json.dumps(without_nan(labels.content), allow_nan=False), encoding="utf-8")
+    write_json(out, labels.content)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cmsa.data.untrusted import Fault, RefusedPicture, read_untrusted
+from cmsa.files.write_json import plain
 from cmsa.inference.chosen import chosen_detector, chosen_model, chosen_task
 from cmsa.inference.cuts import CutPicture
 from cmsa.inference.detectors import Detections, Detector, Selection
@@ -19,7 +20,7 @@ from cmsa.inference.detectors.detections import DetectorError, Picture
 from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.lines import result_line
-from cmsa.inference.jsonl import Record, plain
+from cmsa.inference.jsonl import Record
 from cmsa.inference.pipeline import FrameResult
 from cmsa.inference.predictor import Predictor
 from cmsa.inference.streams import Frame
