@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import unicodedata
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cmsa.files.read_json import JsonError, read_json
+from cmsa.files.read_json import JsonError, is_number, read_json
 from cmsa.structures import Box
 
 # COCO names its pictures by their ids: 000000000139.jpg, COCO_val2014_000000000139.jpg.
@@ -179,7 +178,7 @@ def _read_entry(entry: dict[str, Any], where: str) -> tuple[str | int, int | Non
     name, image_id, score = entry.get("file_name"), entry.get("image_id"), entry.get("score", 1.0)
     if not isinstance(image_id, int):
         image_id = None
-    if not _is_finite(score):
+    if not is_number(score):
         raise BoxesError(f"{where}: score must be a number, got {_short(score)}")
     if isinstance(name, str) and name:
         key = _normal(name.replace("\\", "/")).removeprefix("./")
@@ -216,13 +215,6 @@ def _four_numbers(entry: object) -> tuple[float, float, float, float]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return _is_number(value) and math.isfinite(value)
-    except OverflowError:  # of a whole number that has too many digits
-        return False
 
 
 def _short(value: object) -> str:

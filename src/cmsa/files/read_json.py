@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,11 @@ def parse_json(content: bytes | str, where: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:  # a thousand brackets are too deep for Python's reader
         raise JsonError(f"{where}: is not JSON ({error})") from error
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of a JSON file is a finite number; true and false are none."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of some hundred digits
+        return False

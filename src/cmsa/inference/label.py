@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from cmsa.data.boxes import DetectionFile, usable_boxes
 from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.data.datasets.coco_entries import FARTHEST, is_number
+from cmsa.data.datasets.coco_entries import FARTHEST
 from cmsa.data.image import ImageError, read_image
+from cmsa.files.read_json import is_number
 from cmsa.files.write_json import write_json
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.crops import region_center

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.data.problems import Problems
+from cmsa.files.read_json import is_number
 from cmsa.structures import Box
 
 FARTHEST = 10_000_000
@@ -216,14 +216,6 @@ def _numbers(entry: dict[str, Any], key: str, count: int) -> list[float]:
     if not all(is_number(value) for value in values):
         raise _WrongError(f"{key} has an entry that is no finite number")
     return values
-
-
-def is_number(value: object) -> bool:
-    """Whether a value of a JSON file is a finite number; true and false are none."""
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number of some hundred digits
-        return False
 
 
 def identity_of(value: object) -> int | None:
