@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 from urllib.parse import unquote, urlsplit
 
+from cmsa.data.image import PICTURE_SUFFIXES
 from cmsa.inference.streams.frame import Notice
 from cmsa.inference.streams.names import is_address, public_name
 
-PICTURES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif")
-)
 VIDEOS = frozenset(
     (
         *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".ogv", ".wmv", ".flv"),
@@ -164,7 +162,7 @@ class SourceFinder:
                 kept.append(name)
             subfolders[:] = kept
             for name in sorted(files):
-                if not name.startswith(".") and Path(name).suffix.lower() in PICTURES | VIDEOS:
+                if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES | VIDEOS:
                     count += 1
                     path = Path(root, name)
                     if path.suffix.lower() in VIDEOS and path.exists() and not path.is_file():
