@@ -170,8 +170,7 @@ class Service:
     def _detect(self, picture: Picture) -> Detections:
         with self._detecting:  # OpenCV's are not made for threads
             found = self.detector(picture, None)
-        best = sorted(range(len(found)), key=lambda place: -found.scores[place])[: self.limits.boxes]
-        return found.take(sorted(best))
+        return Selection(maximum=self.limits.boxes)(found)
 
     def _compute(self, cuts: Any) -> list[Values]:
         return list(self.predictor.predict_cuts(cuts, flip_test=self.flip_test, batch_size=self.batching.most))
