@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cmsa.metrics.keypoint_truth import KeypointTruth
-from cmsa.structures import KeypointSet
-
-FloatArray = NDArray[np.float64]
+from cmsa.structures import FloatArray, KeypointSet
+from cmsa.structures.keypoints import COUNTED_SCORE
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR")
 
@@ -99,7 +98,7 @@ def oks_nms(
     return np.array(kept, dtype=np.int64)
 
 
-def rescore(keypoint_scores: ArrayLike, box_scores: ArrayLike, threshold: float = 0.2) -> FloatArray:
+def rescore(keypoint_scores: ArrayLike, box_scores: ArrayLike, threshold: float = COUNTED_SCORE) -> FloatArray:
     """A person's score: the mean of the keypoint scores above ``threshold``, times the box's score (HRNet).
 
     Args:

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cmsa.structures import Box
-
-FloatArray = NDArray[np.float64]
+from cmsa.structures import Box, FloatArray
 
 
 @dataclass

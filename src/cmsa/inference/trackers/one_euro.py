@@ -14,11 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cmsa.structures import Keypoints
-
-FloatArray = NDArray[np.float64]
+from cmsa.structures import FloatArray, Keypoints
 
 
 @dataclass
