@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import cmsa.models.attention
+import cmsa.models.windows
 from cmsa.models.attention import MASKED, CascadedMultiScaleAttention, KeyPool, SpatialFusion, WindowAttention, attend
 from cmsa.models.attention_parts import TABLE_5, AttentionParts
-from cmsa.models.windows import Window, window_partition
+from cmsa.models.windows import Window
 
 DIM, KEY, VALUE = 6, 2, 4
 
@@ -140,7 +141,11 @@ def test_what_padding_holds_does_not_matter(map_size, randomised, generator, mon
     x = torch.randn(2, *map_size, DIM, generator=generator, dtype=torch.float64)
     expected = module(x)
     assert any(group.window.padded for group in module.groups)
-    monkeypatch.setattr(cmsa.models.attention, "window_partition", functools.partial(window_partition, padding=100.0))
+
+    def pad_with_hundreds(x, height, width):
+        return F.pad(x, (0, 0, 0, width - x.shape[2], 0, height - x.shape[1]), value=100.0)
+
+    monkeypatch.setattr(cmsa.models.windows, "pad_map", pad_with_hundreds)
     assert torch.equal(module(x), expected)
     # Without the mask it does matter.
     monkeypatch.setattr(cmsa.models.attention, "MASKED", 0.0)

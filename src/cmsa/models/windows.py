@@ -81,19 +81,17 @@ class Window:
         return window_partition(mask, self.grid, self.key_size, heads=1)[..., 0].bool()[:, :, None, :]
 
 
-def pad_map(x: Tensor, height: int, width: int, padding: float = 0.0) -> Tensor:
-    """(B, H, W, C) with ``padding`` below and to the right, up to (B, height, width, C)."""
+def pad_map(x: Tensor, height: int, width: int) -> Tensor:
+    """(B, H, W, C) with zeros below and to the right, up to (B, height, width, C)."""
     below, right = height - x.shape[1], width - x.shape[2]
-    return F.pad(x, (0, 0, 0, right, 0, below), value=padding) if below or right else x
+    return F.pad(x, (0, 0, 0, right, 0, below)) if below or right else x
 
 
-def window_partition(
-    x: Tensor, grid: tuple[int, int], size: tuple[int, int], heads: int, padding: float = 0.0
-) -> Tensor:
-    """A map in windows: (B, H, W, heads·d) -> (B·windows, heads, s·t, d), ``padding`` filling what is missing."""
+def window_partition(x: Tensor, grid: tuple[int, int], size: tuple[int, int], heads: int) -> Tensor:
+    """A map in windows: (B, H, W, heads·d) -> (B·windows, heads, s·t, d), zeros filling what is missing."""
     batch, channels = x.shape[0], x.shape[3]
     (down, across), (rows, columns) = grid, size
-    x = pad_map(x, down * rows, across * columns, padding)
+    x = pad_map(x, down * rows, across * columns)
     x = x.reshape(batch, down, rows, across, columns, heads, channels // heads)
     return x.permute(0, 1, 3, 5, 2, 4, 6).reshape(batch * down * across, heads, rows * columns, channels // heads)
 
