@@ -16,7 +16,6 @@ from cmsa.export.graph import ExportedGraph
 from cmsa.export.run import ExportOptions, export_formats
 from cmsa.models import create_model
 from cmsa.models.variants import VARIANTS
-from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.sessions import open_exported
 from cmsa.tasks import task_of
 
@@ -145,7 +144,7 @@ def test_simcc_as_bins_and_as_keypoints(small, tmp_path):
     whole = export(model, tmp_path / "points.onnx", options=ExportOptions(normalise=True, decode=True, pixels=pixels))
     assert list(read_constants(whole.path)["outputs"]) == ["keypoints", "scores"]
     xy, scores = open_exported(whole.path, threads=1).run(pixels)
-    task = task_of(model.description, heatmap_size(model))
+    task = task_of(model.description, model.heatmap_size)
     with torch.no_grad():
         expected = task.decode(model(network_input(model, pixels)))
     torch.testing.assert_close(xy, expected[0], rtol=0, atol=0.02)

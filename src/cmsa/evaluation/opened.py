@@ -12,7 +12,7 @@ from cmsa.models.create import load_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
 from cmsa.runtime.devices import usable_device
-from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
+from cmsa.runtime.feeding import open_for_evaluation
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import Task, task_of
 from cmsa.tasks.task import Network
@@ -70,7 +70,7 @@ def open_evaluation(recipe: Recipe, weights: str, device: str = "cpu") -> Evalua
     usable_device(device)
     file = find_weights(weights)
     trained = load_weights(file)
-    task = task_of(trained.description, heatmap_size(trained))
+    task = task_of(trained.description, trained.heatmap_size)
     stores = [open_for_evaluation(folder, trained.description) for folder in recipe.data.validate]
     named = dict(zip(store_names(stores), stores, strict=True))
     preprocess = preprocess_of(trained.description)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from cmsa.models.base import BaseNetwork
 from cmsa.models.weights import describe
-from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import task_of
 from cmsa.tasks.task import Output
@@ -122,7 +121,7 @@ def compare(model: BaseNetwork, pixels: Tensor, outputs: Sequence[Tensor], decod
     expected = model.eval()(network_input(model, pixels))
     model.train(was_training)
     description = describe(model)
-    task = task_of(description, heatmap_size(model))
+    task = task_of(description, model.heatmap_size)
     raw = None if decoded else _largest(outputs[0] - expected) / max(_largest(expected), 1e-12)
     found = tuple(outputs) if decoded else task.decode(outputs[0])
     distances, remark = task.distances(found, task.decode(expected), expected)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from cmsa.export.layout import deploy
 from cmsa.models.base import BaseNetwork
 from cmsa.models.weights import describe
-from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import Task, task_of
 
@@ -48,7 +47,7 @@ class ExportedGraph(nn.Module):
         self.takes_pixels, self.decodes = normalise, decode
         self.preprocess = preprocess_of(description) if normalise else nn.Identity()
         self.network = deploy(model)
-        self.task = task_of(description, heatmap_size(model))
+        self.task = task_of(description, model.heatmap_size)
         self.decode = Decode(self.task) if decode else None
         self.outputs = self.task.decoded if decode else (self.task.output,)
 

@@ -34,7 +34,7 @@ from cmsa.models.create import load_weights
 from cmsa.models.pretrained import find_weights
 from cmsa.models.weights import describe
 from cmsa.runtime.devices import usable_device
-from cmsa.runtime.feeding import crop_spec, face_margin_of, heatmap_size
+from cmsa.runtime.feeding import crop_spec, face_margin_of
 from cmsa.runtime.finite import NOT_FINITE, first_not_finite
 from cmsa.runtime.forks import about_to_compute
 from cmsa.runtime.preprocess import preprocess_of
@@ -132,7 +132,7 @@ class Predictor:
         self.description = describe(model)
         self.device = usable_device(device)
         self.preprocess = preprocess_of(self.description).to(self.device)
-        self.task = task_of(self.description, heatmap_size(model))
+        self.task = task_of(self.description, model.heatmap_size)
         self.spec, self.margin = crop_spec(model, self.task.padding), face_margin_of(model)
         self.network: Network
         if exported is None:

@@ -1,4 +1,4 @@
-"""How a model wants to be fed, for everything that runs one: what its crops are and how large its first map is."""
+"""How a model wants to be fed, for everything that runs one: what its crops are."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ def crop_spec(model: BaseNetwork, padding: float) -> CropSpec:
 def face_margin_of(model: BaseNetwork) -> FaceMargin:
     """How far a crop reaches beyond the box of a face, before ``crop_spec`` extends it."""
     return face_margin(describe(model).crop.get("margin", "none"))
-
-
-def heatmap_size(model: BaseNetwork) -> tuple[int, int]:
-    """(h, w) of a network's heatmaps."""
-    return model.heatmap_size
 
 
 def open_store(folder: str | Path, task: str) -> CropStore:

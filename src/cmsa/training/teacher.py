@@ -16,7 +16,6 @@ from cmsa.data.transforms.affine import warp
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.create import load_weights
 from cmsa.models.pretrained import find_weights
-from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.tasks import Task, task_of
 from cmsa.tasks.foreign import FOREIGN_SUFFIXES
@@ -51,7 +50,7 @@ class Teacher:
             raise ValueError(
                 f"teacher {recipe.weights}: was trained for {description.task}, the student is for {task.name}"
             )
-        self.own = task_of(description, heatmap_size(network))
+        self.own = task_of(description, network.heatmap_size)
         if self.own.label_names != task.label_names:
             raise ValueError(
                 f"teacher {recipe.weights}: its {len(self.own.label_names)} names are not the student's "

@@ -21,7 +21,7 @@ from cmsa.data.loader import kept_count
 from cmsa.files.lock import only_process_in
 from cmsa.guidance.counts import count_of
 from cmsa.metrics.table import score_table
-from cmsa.runtime.feeding import heatmap_size, open_for_evaluation
+from cmsa.runtime.feeding import open_for_evaluation
 from cmsa.runtime.memory import keep_freed_memory
 from cmsa.tasks import task_of
 from cmsa.training.checkpoints import Checkpoints
@@ -221,7 +221,7 @@ def build_module(recipe: Recipe) -> TrainingModule:
     network = build_network(recipe, description.options)
     own = network.description
     network.description = replace(description, options=own.options, mean=own.mean, std=own.std)
-    task = task_of(description, heatmap_size(network))
+    task = task_of(description, network.heatmap_size)
     # Channels last is what convolutions are fastest with, on CPU and GPU.
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from cmsa.models.create import load_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
-from cmsa.runtime.feeding import heatmap_size
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.structures import FloatArray
 from cmsa.tasks.foreign import FOREIGN_SUFFIXES
@@ -36,7 +35,7 @@ class TrainedPose:
     def __init__(self, weights: str | Path) -> None:
         network = load_weights(find_weights(weights))
         self.input_size = network.input_size
-        self.task = PoseTask.from_description(network.description, heatmap_size(network))
+        self.task = PoseTask.from_description(network.description, network.heatmap_size)
         self.preprocess = preprocess_of(network.description)
         self.network = fuse(network)
 
