@@ -67,8 +67,7 @@ def recipe_candidates(name: str) -> list[Candidate]:
 
 def _of_recipe(name: str, label: str) -> Candidate:
     recipe = load_recipe(name, ["--model.init=null"])
-    size = recipe.model.input_size[0], recipe.model.input_size[1]
-    return Candidate(label, size, lambda: build_network(recipe).eval(), deploy)
+    return Candidate(label, recipe.model.size, lambda: build_network(recipe).eval(), deploy)
 
 
 def known_peers() -> list[Candidate]:

@@ -26,7 +26,7 @@ def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess 
         ValueError: the store's crops have another aspect than the recipe's input, or were neither averaged nor kept
             at a density at which training sees what is scored.
     """
-    augment, size = recipe.augment, (recipe.model.input_size[0], recipe.model.input_size[1])
+    augment, size = recipe.augment, recipe.model.size
     cut = store.spec.size
     if cut[0] * size[1] != cut[1] * size[0]:
         raise ValueError(f"{store.folder}: was cut for {cut} (HxW), of another aspect than the recipe's {size}")

@@ -111,8 +111,7 @@ class TrainingModule(LightningModule):
         self.preprocess = preprocess_of(description) if isinstance(description, Description) else Preprocess()
         self.augmentation = build_augmentation(recipe, train[0], self.preprocess)
         self.scores = [task.score(store) for store in validate]
-        size = (recipe.model.input_size[0], recipe.model.input_size[1])
-        self.teacher = Teacher(recipe.teacher, task, size) if recipe.teacher.weights else None
+        self.teacher = Teacher(recipe.teacher, task, recipe.model.size) if recipe.teacher.weights else None
         self.latest: dict[str, dict[str, Any]] = {}
         """The scores of the latest validation, by data set."""
         self.generator: torch.Generator | None = None

@@ -49,6 +49,12 @@ class ModelRecipe:
     init: str | None = None
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the images."""
+        height, width = self.input_size
+        return height, width
+
+    @property
     def all_options(self) -> dict[str, Any]:
         """Those of ``create_model``, ``working_size`` among them where there is one."""
         return self.options | ({"working_size": self.working_size} if self.working_size else {})

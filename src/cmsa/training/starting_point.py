@@ -33,7 +33,7 @@ def check_model(recipe: Recipe) -> None:
         FileNotFoundError: there are no such initial weights.
     """
     model = recipe.model
-    create_model(model.name, model.task, (model.input_size[0], model.input_size[1]), **model.all_options)
+    create_model(model.name, model.task, model.size, **model.all_options)
     if model.init:
         find_weights(model.init)
 
@@ -46,9 +46,8 @@ def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> Base
         options: replace those of the recipe's model, where the data decide about them.
     """
     model = recipe.model
-    size = (model.input_size[0], model.input_size[1])
     chosen = model.all_options if options is None else options
-    network = create_model(model.name, model.task, size, **chosen)
+    network = create_model(model.name, model.task, model.size, **chosen)
     start = getattr(network.head, "start_with_logits", None)
     if recipe.loss == "cross_entropy" and callable(start):
         start()
@@ -121,7 +120,6 @@ def check_antialiasing(recipe: Recipe, store: CropStore) -> None:
 def description_of(recipe: Recipe, store: CropStore) -> Description:
     """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``."""
     model, spec = recipe.model, store.spec
-    size = (model.input_size[0], model.input_size[1])
     crop = {"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias}
-    plain = Description(model.name, model.task, size, options=model.all_options, crop=crop)
+    plain = Description(model.name, model.task, model.size, options=model.all_options, crop=crop)
     return task_named(model.task).describe(plain, recipe.to_dict(), store)
