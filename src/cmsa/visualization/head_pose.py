@@ -17,6 +17,7 @@ from cmsa.geometry.rotations import euler_to_matrix
 from cmsa.structures import FloatArray, HeadPose
 from cmsa.visualization.panel import Color, Picture
 from cmsa.visualization.scaling import readable, scale_value
+from cmsa.visualization.subpixel import SUBPIXEL_BITS, fixed_points
 
 SIDE_COLOR: Color = (235, 64, 52)
 """The axis that points to the image's right at rest, which is the person's left."""
@@ -29,7 +30,6 @@ _AXIS_COLORS = (SIDE_COLOR, DOWN_COLOR, NOSE_COLOR)
 _EDGE_COLOR: Color = (190, 194, 204)
 _OUTLINE: Color = (20, 20, 24)
 _READABLE_SIDE = 480
-_SUBPIXEL_BITS = 4
 
 
 def draw_axes(image: Picture, heads: Sequence[HeadPose], *, readable_side: int = _READABLE_SIDE) -> Picture:
@@ -89,18 +89,13 @@ def _line_width(head_side: float, picture_side: float) -> int:
 
 
 def _line(canvas: Picture, start: FloatArray, end: FloatArray, color: Color, width: int) -> None:
+    first, last = fixed_points(np.stack([start, end]))
     for paint, thickness in ((_OUTLINE, width + 2 * max(1, width // 3)), (color, width)):
-        cv2.line(canvas, _fixed_point(start), _fixed_point(end), paint, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.line(canvas, first, last, paint, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _arrow(canvas: Picture, start: FloatArray, tip: FloatArray, color: Color, width: int) -> None:
     _line(canvas, start, tip, color, width)
-    center = _fixed_point(tip)
+    (center,) = fixed_points(tip[None])
     for paint, radius in ((_OUTLINE, 1.5 * width + 1), (color, 1.5 * width)):
-        cv2.circle(canvas, center, round(radius * 2**_SUBPIXEL_BITS), paint, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
-
-
-def _fixed_point(point: FloatArray) -> tuple[int, int]:
-    # OpenCV's coordinates are 32 bit: a point far outside would wrap around into the picture.
-    x, y = np.clip(np.rint(point * 2**_SUBPIXEL_BITS), -(2**24), 2**24).astype(int).tolist()
-    return x, y
+        cv2.circle(canvas, center, round(radius * 2**SUBPIXEL_BITS), paint, -1, cv2.LINE_AA, SUBPIXEL_BITS)

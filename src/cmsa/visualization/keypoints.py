@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
-import numpy as np
 
-from cmsa.structures import FloatArray, Keypoints, KeypointSet
+from cmsa.structures import Keypoints, KeypointSet
 from cmsa.structures.keypoints import COUNTED_SCORE
 from cmsa.visualization.panel import Color, Picture
 from cmsa.visualization.scaling import readable, scale_value
+from cmsa.visualization.subpixel import SUBPIXEL_BITS, fixed_points
 
 KEYPOINT_THRESHOLD = COUNTED_SCORE
 """Keypoints that score less are not drawn."""
 READABLE_SIDE = 480
 
-_SUBPIXEL_BITS = 4
 _DOTTED_WIDTH = 5
 """Joints on narrower lines have no room for a white dot."""
 
@@ -87,7 +86,7 @@ def _draw_skeleton(canvas: Picture, person: Keypoints, threshold: float, width: 
     skeleton = person.keypoint_set.skeleton
     where = {
         index: place
-        for index, (place, score) in enumerate(zip(_fixed_points(person.xy), person.scores.tolist(), strict=True))
+        for index, (place, score) in enumerate(zip(fixed_points(person.xy), person.scores.tolist(), strict=True))
         if score >= threshold
     }
     colors, line_colors = _colors(person.keypoint_set)
@@ -99,21 +98,15 @@ def _draw_skeleton(canvas: Picture, person: Keypoints, threshold: float, width: 
     rim = max(1, round(width / 3))
     # All outlines lie under all lines, so that crossing limbs stay whole.
     for start, end, _ in lines:
-        cv2.line(canvas, start, end, _OUTLINE, width + 2 * rim, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.line(canvas, start, end, _OUTLINE, width + 2 * rim, cv2.LINE_AA, SUBPIXEL_BITS)
     for start, end, color in lines:
-        cv2.line(canvas, start, end, color, width, cv2.LINE_AA, _SUBPIXEL_BITS)
-    radius = round(0.9 * width * 2**_SUBPIXEL_BITS)
+        cv2.line(canvas, start, end, color, width, cv2.LINE_AA, SUBPIXEL_BITS)
+    radius = round(0.9 * width * 2**SUBPIXEL_BITS)
     for index, center in where.items():
-        cv2.circle(canvas, center, radius + rim * 2**_SUBPIXEL_BITS, _OUTLINE, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
-        cv2.circle(canvas, center, radius, colors[index], -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.circle(canvas, center, radius + rim * 2**SUBPIXEL_BITS, _OUTLINE, -1, cv2.LINE_AA, SUBPIXEL_BITS)
+        cv2.circle(canvas, center, radius, colors[index], -1, cv2.LINE_AA, SUBPIXEL_BITS)
         if width >= _DOTTED_WIDTH:
-            cv2.circle(canvas, center, round(radius * 0.45), _JOINT, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
-
-
-def _fixed_points(points: FloatArray) -> list[tuple[int, int]]:
-    # OpenCV's coordinates are 32 bit: a point far outside would wrap around into the picture.
-    fixed = np.clip(np.rint(points * 2**_SUBPIXEL_BITS), -(2**24), 2**24).astype(int)
-    return [(x, y) for x, y in fixed.tolist()]
+            cv2.circle(canvas, center, round(radius * 0.45), _JOINT, -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 _LEG = ("knee", "ankle", "foot", "heel", "toe", "paw", "hoof")
