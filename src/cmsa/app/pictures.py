@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from cmsa.app.tiles import LIMITS, MARK, heat_over, lay_tiles, outline
-from cmsa.geometry.affine import apply_affine
 from cmsa.models.attention_maps import AttentionMap
 from cmsa.structures import Box, FloatArray, HeadPose, Keypoints
 from cmsa.visualization.boxes import draw_boxes
 from cmsa.visualization.head_pose import DOWN_COLOR, NOSE_COLOR, SIDE_COLOR, draw_axes
 from cmsa.visualization.panel import BACKGROUND, FAINT_TEXT, Color, Label, Picture, enlarge, write
-from cmsa.visualization.scaling import scale_box
+from cmsa.visualization.scaling import head_in_crop, scale_box
 
 Blocks = Literal["last", "first", "mean"]
 Pixel = tuple[int, int]
@@ -104,10 +103,7 @@ def show_heatmaps(given: Picture, maps: FloatArray, value: Keypoints) -> Picture
 def show_head(given: Picture, matrix: FloatArray, value: HeadPose) -> Picture:
     """The axes of a head over what the network was given, and its angles on three scales."""
     large, factor = enlarge(given, _HEAD_SIDE)
-    x, y = factor * (apply_affine(matrix, np.array(value.box.center)) + 0.5) - 0.5
-    width, height = (0.8 * factor * side for side in (value.box.width * matrix[0, 0], value.box.height * matrix[1, 1]))
-    moved = HeadPose(value.yaw, value.pitch, value.roll, Box(x - (width - 1) / 2, y - (height - 1) / 2, width, height))
-    drawn = draw_axes(large, [moved], readable_side=0)
+    drawn = draw_axes(large, [head_in_crop(value, matrix, factor)], readable_side=0)
     gauges = np.empty((drawn.shape[0], 420, 3), np.uint8)
     gauges[:] = BACKGROUND
     labels = []

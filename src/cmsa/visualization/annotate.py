@@ -15,7 +15,7 @@ from cmsa.visualization.class_scores import draw_class_scores
 from cmsa.visualization.head_pose import draw_axes, draw_cube
 from cmsa.visualization.keypoints import draw_keypoints
 from cmsa.visualization.panel import Picture, draw_panel, enlarge, in_panel, insets_that_fit, size_text
-from cmsa.visualization.scaling import scale_points, scale_value
+from cmsa.visualization.scaling import head_in_crop, scale_points, scale_value
 
 Crop = tuple[Picture, FloatArray]
 Draw = Callable[..., Picture]
@@ -23,8 +23,6 @@ Inset = Callable[[Any, Picture, FloatArray], tuple[Picture, str]]
 """A value, its crop and the map to it -> the crop annotated, and what it says of itself."""
 
 _INSET_SIDE = 640
-_INSET_SHARE = 0.8
-"""Heads are drawn smaller in a crop than in the picture, so that the axes' tips stay inside."""
 
 
 def annotate(
@@ -116,17 +114,9 @@ def _person_inset(person: Keypoints, crop: Picture, matrix: FloatArray) -> tuple
 
 def _head_inset(draw: Draw, head: HeadPose, crop: Picture, matrix: FloatArray) -> tuple[Picture, str]:
     enlarged, factor = enlarge(crop, _INSET_SIDE)
-    moved = HeadPose(head.yaw, head.pitch, head.roll, _place_in_crop(head.box, matrix, factor))
-    return draw(enlarged, [moved]), f"yaw {head.yaw:+.0f}°  pitch {head.pitch:+.0f}°  roll {head.roll:+.0f}°"
+    drawn = draw(enlarged, [head_in_crop(head, matrix, factor)])
+    return drawn, f"yaw {head.yaw:+.0f}°  pitch {head.pitch:+.0f}°  roll {head.roll:+.0f}°"
 
 
 def _class_inset(top: int, scores: ClassScores, crop: Picture, matrix: FloatArray) -> tuple[Picture, str]:
     return draw_class_scores(crop, scores, top) if top else enlarge(crop, _INSET_SIDE)[0], ""
-
-
-def _place_in_crop(box: Box, matrix: FloatArray, factor: int) -> Box:
-    """Where to draw a head in its crop, enlarged ``factor`` times."""
-    x, y = scale_points(apply_affine(matrix, np.array(box.center)), factor)
-    scale = _INSET_SHARE * factor
-    width, height = scale * box.width * matrix[0, 0], scale * box.height * matrix[1, 1]
-    return Box(x - (width - 1) / 2, y - (height - 1) / 2, width, height)

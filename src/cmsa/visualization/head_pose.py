@@ -16,7 +16,7 @@ import torch
 from cmsa.geometry.rotations import euler_to_matrix
 from cmsa.structures import FloatArray, HeadPose
 from cmsa.visualization.panel import Color, Picture
-from cmsa.visualization.scaling import readable, scale_value
+from cmsa.visualization.scaling import READABLE_SIDE, readable, scale_value
 from cmsa.visualization.subpixel import SUBPIXEL_BITS, fixed_points
 
 SIDE_COLOR: Color = (235, 64, 52)
@@ -29,10 +29,9 @@ NOSE_COLOR: Color = (64, 132, 255)
 _AXIS_COLORS = (SIDE_COLOR, DOWN_COLOR, NOSE_COLOR)
 _EDGE_COLOR: Color = (190, 194, 204)
 _OUTLINE: Color = (20, 20, 24)
-_READABLE_SIDE = 480
 
 
-def draw_axes(image: Picture, heads: Sequence[HeadPose], *, readable_side: int = _READABLE_SIDE) -> Picture:
+def draw_axes(image: Picture, heads: Sequence[HeadPose], *, readable_side: int = READABLE_SIDE) -> Picture:
     """Draw each head's axes from the centre of its box: nose blue, down green, side red.
 
     Args:
@@ -59,7 +58,7 @@ def draw_axes(image: Picture, heads: Sequence[HeadPose], *, readable_side: int =
     return canvas
 
 
-def draw_cube(image: Picture, heads: Sequence[HeadPose], *, readable_side: int = _READABLE_SIDE) -> Picture:
+def draw_cube(image: Picture, heads: Sequence[HeadPose], *, readable_side: int = READABLE_SIDE) -> Picture:
     """Draw a cube around each head; its blue face is the one that the nose points through.
 
     Arguments, result and errors are those of ``draw_axes``. The cube's side is 0.7 of the box's longer one.

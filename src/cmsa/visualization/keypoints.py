@@ -15,13 +15,11 @@ import cv2
 from cmsa.structures import Keypoints, KeypointSet
 from cmsa.structures.keypoints import COUNTED_SCORE
 from cmsa.visualization.panel import Color, Picture
-from cmsa.visualization.scaling import readable, scale_value
+from cmsa.visualization.scaling import READABLE_SIDE, readable, scale_value
 from cmsa.visualization.subpixel import SUBPIXEL_BITS, fixed_points
 
 KEYPOINT_THRESHOLD = COUNTED_SCORE
 """Keypoints that score less are not drawn."""
-READABLE_SIDE = 480
-
 _DOTTED_WIDTH = 5
 """Joints on narrower lines have no room for a white dot."""
 

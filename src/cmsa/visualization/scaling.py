@@ -8,8 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cmsa.structures import Box, FloatArray, Keypoints
+from cmsa.geometry.affine import apply_affine
+from cmsa.structures import Box, FloatArray, HeadPose, Keypoints
 from cmsa.visualization.panel import Picture, check_picture
+
+READABLE_SIDE = 480
+"""Pixels. Pictures whose long side is shorter are enlarged before something is drawn on them."""
+_HEAD_SHARE = 0.8
+"""Heads are drawn smaller in a crop than in the picture, so that the axes' tips stay inside."""
 
 
 def readable(image: Picture, side: int) -> tuple[Picture, int]:
@@ -44,3 +50,17 @@ def scale_value(value: Any, factor: float) -> Any:
     if isinstance(value, Keypoints):
         return replace(value, xy=scale_points(value.xy, factor), box=box)
     return replace(value, box=box)
+
+
+def head_in_crop(head: HeadPose, matrix: FloatArray, factor: int) -> HeadPose:
+    """A head as it is drawn in its crop.
+
+    Args:
+        head: in pixels of the picture.
+        matrix: 2x3, picture to crop.
+        factor: pixels that each of the crop's has become.
+    """
+    x, y = scale_points(apply_affine(matrix, np.array(head.box.center)), factor)
+    scale = _HEAD_SHARE * factor
+    width, height = scale * head.box.width * matrix[0, 0], scale * head.box.height * matrix[1, 1]
+    return replace(head, box=Box(x - (width - 1) / 2, y - (height - 1) / 2, width, height))
