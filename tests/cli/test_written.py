@@ -13,8 +13,9 @@ from PIL import Image
 
 from cmsa.cli.main import COMMANDS, build_parser, main
 from cmsa.cli.written import OUTPUTS, files_of_recipe, named_files
+from cmsa.data.crop_source import CropSource
 from cmsa.data.crops import CropSpec
-from cmsa.data.store_writer import CropSource, build_store
+from cmsa.data.store_writer import build_store
 from cmsa.models import create_model
 from cmsa.models.weights import save_weights
 from cmsa.training.recipe import load_recipe

@@ -15,8 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cmsa.cli.main import main
+from cmsa.data.crop_source import CropSource
 from cmsa.data.crops import CropSpec
-from cmsa.data.store_writer import CropSource, build_store
+from cmsa.data.store_writer import build_store
 from cmsa.models import create_model
 from cmsa.models.weights import save_weights
 from cmsa.structures import COCO

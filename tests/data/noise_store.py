@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cmsa.data.crop_source import CropSource
 from cmsa.data.crops import CropSpec, cut_crop
 from cmsa.data.image import read_image
 from cmsa.data.store import CropStore
-from cmsa.data.store_writer import CropSource, build_store
+from cmsa.data.store_writer import build_store
 
 SPEC = CropSpec.for_training((32, 24), max_rotation=20)
 HEIGHT, WIDTH = 60, 90

@@ -9,8 +9,8 @@ import pytest
 import torch
 from noise_store import SPEC, assert_whole, build, sources_in
 
+from cmsa.data.crop_source import CropSource
 from cmsa.data.store import CropStore, StoreError
-from cmsa.data.store_writer import CropSource
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ from noise_store import HEIGHT, SPEC, WIDTH, assert_whole, build, sources_in
 from numpy.typing import NDArray
 from PIL import Image
 
+import cmsa.data.crop_source
 import cmsa.data.store_writer
+from cmsa.data.crop_source import CropSource
 from cmsa.data.crops import CropSpec
 from cmsa.data.image import read_image
 from cmsa.data.store import CropStore, StoreError
-from cmsa.data.store_writer import CropSource, _reserve, build_store
+from cmsa.data.store_writer import _reserve, build_store
 from cmsa.geometry.affine import apply_affine
 
 
@@ -65,7 +67,7 @@ def test_each_picture_is_decoded_once(
         assert options == {"apply_exif": False}
         return read_image(image, **options)
 
-    monkeypatch.setattr(cmsa.data.store_writer, "read_image", counting)
+    monkeypatch.setattr(cmsa.data.crop_source, "read_image", counting)
     build(tmp_path / "s.crops", sources)
     build(tmp_path / "s.crops", sources)
     assert decoded == [source.image for source in sources]
@@ -85,7 +87,7 @@ def test_an_interrupted_preparation_never_looks_whole_and_goes_on(
         return read_image(image, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cmsa.data.store_writer, "read_image", failing)
+        patch.setattr(cmsa.data.crop_source, "read_image", failing)
         with pytest.raises(KeyboardInterrupt):
             build(folder, sources, workers=workers)
     with pytest.raises(StoreError, match="interrupted; prepare it again"):
@@ -95,7 +97,7 @@ def test_an_interrupted_preparation_never_looks_whole_and_goes_on(
     assert len(before) >= 3
     calls.clear()
     monkeypatch.setattr(
-        cmsa.data.store_writer, "read_image", lambda image, **kw: (calls.append(image), read_image(image))[1]
+        cmsa.data.crop_source, "read_image", lambda image, **kw: (calls.append(image), read_image(image))[1]
     )
     store = build(folder, sources)
     assert calls == [source.image for index, source in enumerate(sources) if index not in before]
@@ -142,7 +144,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-import cmsa.data.store_writer as prepare
+import cmsa.data.crop_source as prepare
 from noise_store import build, sources_in
 read = prepare.read_image
 prepare.read_image = lambda *args, **options: (time.sleep(0.05), read(*args, **options))[1]
@@ -226,7 +228,7 @@ def test_another_interrupted_store_is_never_touched(
     sources: list[CropSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cmsa.data.store_writer, "read_image", killed)
+        patch.setattr(cmsa.data.crop_source, "read_image", killed)
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path / "s.crops", sources)
     with pytest.raises(StoreError, match=r"s\.crops\.partial: was made from other sources"):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.data.check_report import CheckedPart, CheckReport
+from cmsa.data.crop_source import CropSource
 from cmsa.data.crops import CropSpec
 from cmsa.data.datasets import data_set
 from cmsa.data.image import ImageError
@@ -24,7 +25,7 @@ from cmsa.data.label_counts import count_labels, label_names
 from cmsa.data.prepare import checked_options
 from cmsa.data.problems import Problems
 from cmsa.data.samples import sources_of
-from cmsa.data.store_writer import CropSource, in_order
+from cmsa.data.store_writer import in_order
 from cmsa.geometry.affine import apply_affine
 
 Watch = Callable[[Iterable[Any], str, int], Iterable[Any]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cmsa.data.store_writer import CropSource
+from cmsa.data.crop_source import CropSource
 from cmsa.structures import COCO, KeypointSet
 
 ANGLES = ("yaw", "pitch", "roll")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmsa.data.crop_source import CropSource
 from cmsa.data.crops import CropSpec
 from cmsa.data.image import ImageError, picture_size
 from cmsa.data.problems import Problems
-from cmsa.data.store_writer import CropSource
 from cmsa.geometry.crops import region_center
 from cmsa.structures import Box
 

@@ -15,7 +15,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -23,8 +22,9 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cmsa.data.crop_source import NO_STAMP, CropSource
 from cmsa.data.crops import CropSpec, cut_crop
-from cmsa.data.image import ImageError, read_image
+from cmsa.data.image import ImageError
 from cmsa.data.store import FORMAT, READABLE_FORMATS, CropStore, StoreError, partial_folder, spec_to_json
 from cmsa.files.lock import only_process_in
 from cmsa.files.read_json import read_json
@@ -32,95 +32,9 @@ from cmsa.files.read_json import read_json
 _TODO, _DONE, _UNREADABLE = 0, 1, 2
 _NAMED = 5
 """How many unreadable pictures an error names."""
-_NO_STAMP = (-1, -1)
-"""Of a picture that is not there, or was cut by a version that kept no stamps."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, eq=False)
-class CropSource:
-    """One picture and the n samples to cut from it.
-
-    Attributes:
-        image: the file, or its pixels, (H, W, 3) uint8 RGB.
-        centers: (n, 2) centre (x, y) of each region, in pixels of the picture.
-        extents: (n, 2) width and height of each region, before ``CropSpec`` extends and pads it.
-        labels: arrays whose first axis is n; coordinates in pixels of the picture. Every source of a store has the
-            same names and shapes. ``matrix`` is the store's own.
-        size: (height, width) that the labels were made for. A file of another size is turned as its EXIF orientation
-            says, if it then fits; otherwise it cannot be used.
-        apply_exif: turn a file in any case; annotations commonly belong to the stored pixels.
-
-    Raises:
-        ValueError: an array has another length or shape, is not finite, or an extent is not positive.
-    """
-
-    image: Path | NDArray[np.uint8]
-    centers: NDArray[np.floating[Any]]
-    extents: NDArray[np.floating[Any]]
-    labels: dict[str, NDArray[Any]] = field(default_factory=dict)
-    size: tuple[int, int] | None = None
-    apply_exif: bool = False
-
-    def __post_init__(self) -> None:
-        count = len(self.centers)
-        for name in ("centers", "extents"):
-            values = np.asarray(getattr(self, name), dtype=np.float64)
-            if values.shape != (count, 2):
-                raise ValueError(f"{self.name}: {name} must have shape ({count}, 2), got {values.shape}")
-            if not np.isfinite(values).all():
-                raise ValueError(f"{self.name}: {name} must be finite")
-            object.__setattr__(self, name, values)
-        if (self.extents <= 0).any():
-            raise ValueError(f"{self.name}: extents must be positive, got {self.extents.min():g}")
-        if "matrix" in self.labels:
-            raise ValueError(f"{self.name}: the label name 'matrix' is the store's own")
-        for name, label in self.labels.items():
-            if len(label) != count:
-                raise ValueError(f"{self.name}: label {name!r} has {len(label)} entries for {count} samples")
-
-    def __len__(self) -> int:
-        return len(self.centers)
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return str(self.image) if isinstance(self.image, Path) else f"image of {self.image.shape} in memory"
-
-    def read(self) -> NDArray[np.uint8]:
-        """The picture.
-
-        Raises:
-            ImageError: it cannot be read, or is of another size than its labels.
-        """
-        if not isinstance(self.image, Path):
-            return self.image
-        pixels = read_image(self.image, apply_exif=self.apply_exif)
-        if self.size is not None and pixels.shape[:2] != self.size:
-            turned = read_image(self.image, apply_exif=True)
-            if turned.shape[:2] == self.size:
-                return turned
-            raise ImageError(
-                f"{self.image}: is of {_hxw(pixels.shape)} (HxW), its annotation of {_hxw(self.size)}: "
-                "the labels belong to other pixels"
-            )
-        return pixels
-
-    def stamp(self) -> tuple[int, int]:
-        """Size in bytes and time of the last change of the file in nanoseconds; constant for pixels in memory."""
-        if not isinstance(self.image, Path):
-            return 0, 0
-        try:
-            status = self.image.stat()
-        except OSError:
-            return _NO_STAMP
-        return status.st_size, status.st_mtime_ns
-
-
-def _hxw(size: tuple[int, ...]) -> str:
-    return f"{size[0]}x{size[1]}"
 
 
 def build_store(
@@ -250,12 +164,12 @@ def _refuse_changed_pictures(folder: Path, sources: Sequence[CropSource]) -> Non
 
 def _read_stamps(folder: Path, sources: Sequence[CropSource]) -> list[tuple[int, int]]:
     path = folder / "stamps.npy"
-    return [(size, time) for size, time in np.load(path).tolist()] if path.exists() else [_NO_STAMP] * len(sources)
+    return [(size, time) for size, time in np.load(path).tolist()] if path.exists() else [NO_STAMP] * len(sources)
 
 
 def _differs(kept: tuple[int, int], present: tuple[int, int]) -> bool:
     """Whether a file that is there is another one than that which was cut."""
-    return _NO_STAMP not in (kept, present) and kept != present
+    return NO_STAMP not in (kept, present) and kept != present
 
 
 def _open_work(
@@ -272,7 +186,7 @@ def _open_work(
             raise StoreError(f"{work}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
         np.lib.format.open_memmap(work / "work.npy", mode="w+", dtype=np.uint8, shape=shape)
         _reserve(work / "work.npy")
-        np.save(work / "stamps.npy", np.full((len(sources), 2), _NO_STAMP, dtype=np.int64))
+        np.save(work / "stamps.npy", np.full((len(sources), 2), NO_STAMP, dtype=np.int64))
         np.save(work / "state.npy", np.full(count, _TODO, dtype=np.uint8))
         # Last: a folder with a description has everything else.
         _write_json(work / "meta.json", description)
@@ -330,7 +244,7 @@ def _cut_all(
         return []
     crops = np.load(work / "work.npy", mmap_mode="r+")
     if not (work / "stamps.npy").exists():
-        np.save(work / "stamps.npy", np.full((len(sources), 2), _NO_STAMP, dtype=np.int64))
+        np.save(work / "stamps.npy", np.full((len(sources), 2), NO_STAMP, dtype=np.int64))
     stamps = np.load(work / "stamps.npy", mmap_mode="r+")
 
     def cut(index: int) -> str | None:
