@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +27,7 @@ from cmsa.data.image import ImageError
 from cmsa.data.store import FORMAT, READABLE_FORMATS, CropStore, StoreError, partial_folder, spec_to_json
 from cmsa.files.lock import only_process_in
 from cmsa.files.read_json import read_json
+from cmsa.files.write_json import write_json
 
 _TODO, _DONE, _UNREADABLE = 0, 1, 2
 _NAMED = 5
@@ -189,7 +189,7 @@ def _open_work(
         np.save(work / "stamps.npy", np.full((len(sources), 2), NO_STAMP, dtype=np.int64))
         np.save(work / "state.npy", np.full(count, _TODO, dtype=np.uint8))
         # Last: a folder with a description has everything else.
-        _write_json(work / "meta.json", description)
+        write_json(work / "meta.json", description, indent=1)
     state: NDArray[np.uint8] = np.load(work / "state.npy", mmap_mode="r+")
     if (work / "work.npy").exists():
         for rows, source, kept in zip(_rows(sources), sources, _read_stamps(work, sources), strict=True):
@@ -313,7 +313,7 @@ def _finish(
     np.savez(work / "labels.npz", **{name: values[kept] for name, values in labels.items()})  # type: ignore[arg-type]
     if truth:
         np.savez(work / "truth.npz", **truth)  # type: ignore[arg-type]
-    _write_json(work / "meta.json", description)
+    write_json(work / "meta.json", description, indent=1)
     cut = work / "work.npy"
     if not kept.all():
         _copy_rows(cut, work / "crops.npy", np.flatnonzero(kept))
@@ -331,10 +331,3 @@ def _copy_rows(source: Path, target: Path, rows: NDArray[np.intp], chunk: int = 
     for start in range(0, len(rows), chunk):
         packed[start : start + chunk] = crops[rows[start : start + chunk]]
     packed.flush()
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=1)
-    draft = path.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
