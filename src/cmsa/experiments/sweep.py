@@ -20,12 +20,11 @@ from typing import Any
 from cmsa.experiments.grid import Cell
 from cmsa.files.lock import only_process_in
 from cmsa.files.read_json import read_json
-from cmsa.files.whole import whole_file
 from cmsa.files.write_json import write_json
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.recipe_checks import leaves
-from cmsa.training.run_folder import RECIPE
+from cmsa.training.run_folder import RECIPE, write_recipe
 
 PLAN = "sweep.json"
 LOG = "train.log"
@@ -93,8 +92,6 @@ def outcome_of(folder: Path) -> dict[str, Any]:
 
 
 def _plan(out: Path, cells: Sequence[Cell], recipes: dict[str, Recipe]) -> None:
-    import yaml
-
     for name, recipe in recipes.items():
         file = out / name / RECIPE
         if file.is_file():
@@ -107,8 +104,7 @@ def _plan(out: Path, cells: Sequence[Cell], recipes: dict[str, Recipe]) -> None:
                     f"{out / name}: holds a run of another recipe ({'; '.join(differing[:3])}); choose another folder"
                 )
             continue
-        with whole_file(file) as partial:
-            partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_recipe(recipe, file)
     planned = {cell["name"]: cell for cell in read_json(out / PLAN)["cells"]} if (out / PLAN).is_file() else {}
     planned |= {cell.name: {"name": cell.name, "values": cell.values, "seed": cell.seed} for cell in cells}
     write_json(out / PLAN, {"cells": list(planned.values())}, indent=1)

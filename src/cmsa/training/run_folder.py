@@ -57,8 +57,7 @@ def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     if not (out / RECIPE).is_file() or not _says(out / RECIPE, recipe):  # which may be somebody's, with remarks
-        with whole_file(out / RECIPE) as partial:
-            partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_recipe(recipe, out / RECIPE)
     line = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(sys.argv),
@@ -69,6 +68,12 @@ def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
     }
     with (out / STARTS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line | more) + "\n")
+
+
+def write_recipe(recipe: Recipe, file: Path) -> None:
+    """Write all entries of a recipe as YAML."""
+    with whole_file(file) as partial:
+        partial.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def command_line(arguments: Sequence[str]) -> str:
