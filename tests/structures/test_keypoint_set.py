@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmsa.structures import COCO, KeypointSet, KeypointSetError, keypoint_set
-from cmsa.structures.keypoint_set import changed, sides
+from cmsa.structures.keypoint_set import changed
 
 
 def test_coco_has_17_keypoints_and_the_official_spreads() -> None:
@@ -80,26 +80,10 @@ def test_what_the_names_of_lsp_tell() -> None:
     assert KeypointSet.from_json(points.to_json() | {"of_later": 1}) == points
 
 
-@pytest.mark.parametrize(
-    ("left", "right"),
-    [
-        *(("left_ear", "right_ear"), ("ear_left", "ear_right"), ("L_ear", "R_ear"), ("ear.l", "ear.r")),
-        *(("leftEar", "rightEar"), ("lefteye", "righteye"), ("EyeLeft", "EyeRight"), ("LEar", "REar")),
-        *(("lankle", "rankle"), ("l ankle", "r ankle"), ("kneeL", "kneeR"), ("Left-Ear", "Right-Ear")),
-        *(("L1", "R1"), ("left front paw", "right front paw")),
-    ],
-)
-def test_usual_spellings_of_left_and_right(left: str, right: str) -> None:
-    points = keypoint_set(["rump", right, "tail", left])
-    assert points.flip_pairs == ((3, 1),)
-    assert points.flip_index == (0, 3, 2, 1)
-
-
-def test_a_name_without_its_other_side_has_no_side() -> None:
-    assert sides(["rear", "lip", "left_horn", "rump", "Lucky"]) == [
-        ("", name) for name in ("rear", "lip", "left_horn", "rump", "lucky")
-    ]
-    assert keypoint_set(["rear", "lip"]).sigma_source == "0.05 each"
+def test_parts_that_coco_has_not_have_one_spread() -> None:
+    points = keypoint_set(["rear", "lip"])
+    assert points.sigmas == (0.05, 0.05)
+    assert points.sigma_source == "0.05 each"
 
 
 def test_what_is_known_better() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, Self
+
+from cmsa.structures.sides import sides
 
 DEFAULT_SIGMA = 0.05
 """The OKS spread of a keypoint that COCO has none for, in units of the square root of the object's area."""
@@ -230,46 +231,6 @@ def _sigmas(keypoints: KeypointSet, value: Any) -> tuple[float, ...]:
         if isinstance(error, KeypointSetError):
             raise
         raise KeypointSetError(f"keypoints: sigmas must be numbers, got {value!r}") from error
-
-
-def sides(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Side (``left``, ``right`` or nothing) and part that each keypoint's name tells, in lower case.
-
-    ``left_eye``, ``eye_left``, ``L_eye``, ``eye.r``, ``leftEye``, ``lefteye``, ``LEye``, ``Leye`` and ``leye`` have a
-    side if the other side of the same part has a name too: ``rear`` alone is no right ear.
-    """
-    told = [_side(name) for name in names]
-    other = {"left": "right", "right": "left"}
-    return [
-        (side, part) if side and (other[side], part) in told else ("", _plain(name))
-        for name, (side, part) in zip(names, told, strict=True)
-    ]
-
-
-_SIDED = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?i:(?P<side>left|right|l|r))[\s_.\-]+(?P<part>.+)",
-        r"(?P<part>.+?)[\s_.\-]+(?i:(?P<side>left|right|l|r))",
-        r"(?i:(?P<side>left|right))(?P<part>.+)",
-        r"(?P<part>.+)(?i:(?P<side>left|right))",
-        r"(?P<side>[LR])(?P<part>[A-Z0-9].*)",
-        r"(?P<part>.*[a-z0-9])(?P<side>[LR])",
-        r"(?P<side>[LRlr])(?P<part>[a-z]{2,})",
-    )
-)
-
-
-def _side(name: str) -> tuple[str, str]:
-    for pattern in _SIDED:
-        match = pattern.fullmatch(name.strip())
-        if match:
-            return ("left" if match["side"][0] in "lL" else "right"), _plain(match["part"])
-    return "", _plain(name)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\s_.\-]+", "_", text.strip(" _.-")).casefold()
 
 
 def _mirror_pairs(told: Sequence[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
