@@ -21,7 +21,7 @@ from cmsa.data.datasets.coco import CocoPeople, load_people
 from cmsa.data.datasets.coco_entries import Person, Picture
 from cmsa.data.samples import sources_of
 from cmsa.data.store_writer import build_store
-from cmsa.data.transforms.augment import AffineRange
+from cmsa.data.transforms.affine import AffineRange
 from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.geometry.affine import apply_affine
 from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, Box

@@ -26,7 +26,7 @@ from cmsa.data.loader import store_loader
 from cmsa.data.samples import sources_of
 from cmsa.data.store import CropStore
 from cmsa.data.store_writer import build_store
-from cmsa.data.transforms.augment import move_keypoints, transform_keypoints
+from cmsa.data.transforms.affine import move_keypoints, transform_keypoints
 from cmsa.training.augmentation import build_augmentation
 from cmsa.training.recipe import Recipe
 

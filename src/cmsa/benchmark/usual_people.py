@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor  # type: ignore[import-untyped]
 
 from cmsa.data.datasets.coco_entries import Person
-from cmsa.data.transforms.augment import AffineRange
+from cmsa.data.transforms.affine import AffineRange
 from cmsa.geometry.affine import apply_affine
 from cmsa.geometry.crops import crop_affine, extend_to_aspect, region_center
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, FloatArray, KeypointSet

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from cmsa.data.store import CropStore
-from cmsa.data.transforms.augment import AffineRange, AffineSample, Augmentation
+from cmsa.data.transforms.affine import AffineRange, AffineSample
+from cmsa.data.transforms.augment import Augmentation
 from cmsa.data.transforms.degradation import Degradation
 from cmsa.data.transforms.mixup import Mixing
 from cmsa.data.transforms.randaugment import RandAugment

@@ -3,17 +3,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmsa.data.transforms.augment import (
-    AffineRange,
-    Augmentation,
-    color_jitter,
-    random_erasing,
-    sample_affine,
-    to_images,
-    transform_keypoints,
-    warp,
-)
+from cmsa.data.transforms.affine import AffineRange, sample_affine, to_images, transform_keypoints, warp
+from cmsa.data.transforms.augment import Augmentation
 from cmsa.data.transforms.degradation import Degradation
+from cmsa.data.transforms.photometric import color_jitter, random_erasing
 from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.geometry.affine import apply_affine
 from cmsa.geometry.crops import crop_affine

@@ -12,37 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cmsa.data.transforms.affine import (
-    AffineRange,
-    AffineSample,
-    move_keypoints,
-    sample_affine,
-    to_images,
-    transform_keypoints,
-    warp,
-)
+from cmsa.data.transforms.affine import AffineRange, AffineSample, sample_affine, warp
 from cmsa.data.transforms.degradation import Degradation
-from cmsa.data.transforms.photometric import (
-    ErasingFill,
-    color_jitter,
-    random_erasing,
-)
+from cmsa.data.transforms.photometric import ErasingFill, color_jitter, random_erasing
 from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.data.transforms.randaugment import RandAugment
-
-__all__ = [
-    "AffineRange",
-    "AffineSample",
-    "Augmentation",
-    "ErasingFill",
-    "color_jitter",
-    "move_keypoints",
-    "random_erasing",
-    "sample_affine",
-    "to_images",
-    "transform_keypoints",
-    "warp",
-]
 
 
 class Augmentation(nn.Module):

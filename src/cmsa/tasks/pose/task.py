@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cmsa.data.store import CropStore
-from cmsa.data.transforms.augment import move_keypoints
+from cmsa.data.transforms.affine import move_keypoints
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.constants import constant
 from cmsa.geometry.crops import BOX_PADDING
