@@ -25,8 +25,18 @@ CASES = {
     ),
     "half body": AffineRange(scale_std=0, rotation_probability=0, flip_probability=0, half_body_probability=1),
     "pose": AffineRange(),
-    "head pose": AffineRange.for_head_pose(),
-    "classification": AffineRange.for_classification(),
+    "head pose": AffineRange(
+        scale_std=0.1,
+        scale_limits=(0.8, 1.2),
+        rotation_std=15,
+        rotation_limit=30,
+        rotation_probability=0.5,
+        half_body_probability=0,
+        translation=0.06,
+    ),
+    "classification": AffineRange(
+        scale_std=0, rotation_probability=0, half_body_probability=0, translation=4 / 32, whole_pixels=True
+    ),
 }
 
 
@@ -171,8 +181,7 @@ def test_left_and_right_change_places_in_mirrored_samples() -> None:
 
 def test_classification_shifts_by_whole_pixels_and_keeps_them_exact() -> None:
     crops = torch.randint(0, 256, (64, 20, 32, 3), dtype=torch.uint8, generator=generator())
-    limits = AffineRange.for_classification(padding=4 / 32)
-    sample = sample_affine(64, (20, 32), (20, 32), 1.0, limits, generator())
+    sample = sample_affine(64, (20, 32), (20, 32), 1.0, CASES["classification"], generator())
     images = warp(crops, sample.matrices, (20, 32), supersample=1)
     reach = torch.tensor([4.0, 2.0])
     assert (sample.shift.amin(0) == -reach).all()

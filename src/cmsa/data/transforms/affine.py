@@ -70,24 +70,6 @@ class AffineRange:
         """No movement at all: the centre of the store crop."""
         return cls(scale_std=0, rotation_probability=0, flip_probability=0, half_body_probability=0)
 
-    @classmethod
-    def for_head_pose(cls) -> AffineRange:
-        """Moderate scale, rotation and shift, and the mirror; the caller changes the angles accordingly."""
-        return cls(
-            scale_std=0.1,
-            scale_limits=(0.8, 1.2),
-            rotation_std=15,
-            rotation_limit=30,
-            rotation_probability=0.5,
-            translation=0.06,
-            half_body_probability=0,
-        )
-
-    @classmethod
-    def for_classification(cls, padding: float = 4 / 32) -> AffineRange:
-        """Random crop after padding by this fraction of the sides, in whole pixels, and the mirror."""
-        return cls(scale_std=0, rotation_probability=0, half_body_probability=0, translation=padding, whole_pixels=True)
-
 
 @dataclass(frozen=True, eq=False)
 class AffineSample:
