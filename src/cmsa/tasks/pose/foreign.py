@@ -146,28 +146,25 @@ class ForeignPose:
             points = points + (np.array(codec.stride) - 1) / 2
         return points, scores.double().numpy()
 
-    def _margins(self, size: tuple[int, int]) -> tuple[float, float, float]:
-        """Input pixels per crop pixel, and the offset (x, y) of a crop of (h, w) that is padded to a square."""
-        scale = min(self.input_size[0] / size[0], self.input_size[1] / size[1])
-        return scale, (self.input_size[1] - scale * size[1]) / 2, (self.input_size[0] - scale * size[0]) / 2
+    def _placement(self, size: tuple[int, int]) -> tuple[float, tuple[int, int], tuple[int, int]]:
+        """Where a crop of (h, w) lies in the input: input pixels per crop pixel, its sides and its offset, (x, y)."""
+        (height, width), (input_height, input_width) = size, self.input_size
+        scale = min(input_height / height, input_width / width)
+        offset = int((input_width - scale * width) / 2), int((input_height - scale * height) / 2)
+        return scale, (round(scale * width), round(scale * height)), offset
 
     def _fit(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A crop resampled to the input, its aspect kept, black at the sides."""
-        height, width = self.input_size
-        scale, left, top = self._margins((crop.shape[0], crop.shape[1]))
-        inner = (round(scale * crop.shape[1]), round(scale * crop.shape[0]))
-        resized = cv2.resize(crop, inner, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
-        if (inner[1], inner[0]) == self.input_size:
+        scale, (width, height), (left, top) = self._placement((crop.shape[0], crop.shape[1]))
+        resized = cv2.resize(crop, (width, height), interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
+        if (height, width) == self.input_size:
             return np.asarray(resized, dtype=np.uint8)
-        canvas = np.zeros((height, width, 3), dtype=np.uint8)
-        row, column = int(top), int(left)
-        canvas[row : row + inner[1], column : column + inner[0]] = resized
+        canvas = np.zeros((*self.input_size, 3), dtype=np.uint8)
+        canvas[top : top + height, left : left + width] = resized
         return canvas
 
     def _unfit(self, xy: FloatArray, size: tuple[int, int]) -> FloatArray:
         """Input pixels -> crop pixels."""
-        scale, left, top = self._margins(size)
-        inner = np.array([round(scale * size[1]), round(scale * size[0])], dtype=np.float64)
-        offset = np.array([int(left), int(top)], dtype=np.float64)
-        back: FloatArray = (xy - offset + 0.5) * (np.array([size[1], size[0]]) / inner) - 0.5
+        _, sides, offset = self._placement(size)
+        back: FloatArray = (xy - offset + 0.5) * (np.array(size[::-1]) / sides) - 0.5
         return back
