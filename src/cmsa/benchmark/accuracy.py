@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from cmsa.metrics.keypoint_intervals import keypoint_intervals
 from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.metrics.oks import coco_results, evaluate_keypoints, pck_of_set, rescore
 from cmsa.structures import COCO, FloatArray
+from cmsa.tasks.foreign import Anchor
 from cmsa.tasks.pose.foreign import ForeignOptions
 from cmsa.tasks.pose.trained import open_pose
 
@@ -42,7 +43,7 @@ def benchmark_accuracy(
     sizes: Sequence[Size] = ((16, 12), (32, 24), (64, 48), (128, 96)),
     *,
     flip_test: bool = False,
-    anchor: str = "corner",
+    anchor: Anchor = "corner",
     threads: int = 2,
     out: Path | None = None,
 ) -> list[AccuracyRow]:
@@ -66,10 +67,10 @@ def benchmark_accuracy(
     from rich.console import Console
     from rich.progress import track
 
-    if anchor not in ("corner", "center"):
+    if anchor not in get_args(Anchor):
         raise ValueError(f"anchor must be 'corner' or 'center', got {anchor!r}")
     torch.set_num_threads(threads)
-    options = ForeignOptions("corner" if anchor == "corner" else "center")
+    options = ForeignOptions(anchor)
     names = [*weights, *map(str, peers)]
     contenders = [contender(name, flip_test, options, threads) for name in names]
     rows = []

@@ -127,11 +127,10 @@ def _look_at_labels(
             checked.odd.add("keypoint beyond the crop: the box does not hold the person", picture)
 
 
-def _inside(points: NDArray[np.float64], size: tuple[int, int], slack: float = 1.0) -> NDArray[np.bool_]:
-    """Which of (N, 2) points lie in a picture of (H, W, ...), or so near that it is rounding."""
+def _inside(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which of (N, 2) points lie in a picture of (H, W), or within a pixel of it, which is rounding."""
     height, width = size
-    limit = np.array([width, height]) - 0.5 + slack
-    return np.asarray(((points >= -0.5 - slack) & (points <= limit)).all(axis=1))
+    return np.asarray(((points >= -1.5) & (points <= (width + 0.5, height + 0.5))).all(axis=1))
 
 
 def _compare(

@@ -58,14 +58,13 @@ def load_released(source: Mapping[str, Any] | str | Path, input_size: Size | Non
         >>> load_released("released.pth").input_size
         (32, 24)
     """
-    state = read_released(source)
+    state, where = read_released(source), "" if isinstance(source, Mapping) else f"{source}: "
     try:
         model = _build(state)
     except ReleasedFormatError as error:
-        raise ReleasedFormatError(str(error) if isinstance(source, Mapping) else f"{source}: {error}") from error
+        raise ReleasedFormatError(f"{where}{error}") from error
     except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
         # Shapes that no network has fail wherever the structure is read from them.
-        where = "" if isinstance(source, Mapping) else f"{source}: "
         raise ReleasedFormatError(f"{where}not a whole released network; its shapes fit none ({error})") from error
     if input_size is not None:
         model.set_input_size(input_size)

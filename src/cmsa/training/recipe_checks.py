@@ -104,13 +104,13 @@ def check_recipe(recipe: Any) -> None:
         ]
         if wanted:
             raise ValueError(f"{name} must be {wanted[0]}, got {value}")
-    sizes, limits = ("input_size", "working_size"), recipe.augment.scale_limits
-    for name in sizes:
+    for name in ("input_size", "working_size"):
         size = getattr(recipe.model, name)
         if size is not None and (len(size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in size)):
             raise ValueError(f"model.{name} must be [height, width], each 1 to {LARGEST_SIDE}, got {size}")
     if recipe.sigma is not None and not SIGMAS[0] <= recipe.sigma <= SIGMAS[1]:
         raise ValueError(f"sigma must be {SIGMAS[0]} to {SIGMAS[1]}, got {recipe.sigma}")
+    limits = recipe.augment.scale_limits
     if len(limits) != 2 or not 0 < limits[0] <= limits[1] < math.inf:
         raise ValueError(f"augment.scale_limits must be [least, most], above 0 and in this order, got {limits}")
     if any(epoch < 0 for epoch in recipe.optimizer.step_epochs):

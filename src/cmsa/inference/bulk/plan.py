@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -127,8 +126,8 @@ class Opened:
         """All that the results depend on, for JSON: the options, and digests of what they name."""
         options = {name: value for name, value in asdict(self.plan).items() if name not in _NO_MATTER}
         named = {name: str(options[name] or "").partition("?")[0] for name in ("boxes", "detector", "exported")}
-        digests = {f"{name} content": digest(Path(path)) for name, path in named.items() if path}
-        return options | {"weights content": fingerprint(self.model)} | _without_none(digests)
+        digests = {f"{name} content": found for name, path in named.items() if (found := digest(Path(path)))}
+        return options | {"weights content": fingerprint(self.model)} | digests
 
 
 def digest(path: Path) -> str | None:
@@ -137,7 +136,3 @@ def digest(path: Path) -> str | None:
         return None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _without_none(entries: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in entries.items() if value is not None}
