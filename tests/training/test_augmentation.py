@@ -28,7 +28,8 @@ def test_what_is_left_of_a_body_fills_the_image_as_a_whole_one_does(people):
     task = PoseTask(SIZE, SIZE)
     generator = torch.Generator().manual_seed(0)
     _, whole, _ = augment_labelled(batch, augmentation, task, generator.manual_seed(0))
-    images, part, sample = augment_labelled(batch, augmentation, task, generator.manual_seed(0), truncation=1)
+    augmentation.truncation = 1.0
+    images, part, sample = augment_labelled(batch, augmentation, task, generator.manual_seed(0))
     zoom = part["matrices"][:, 0, 0] / whole["matrices"][:, 0, 0]
     assert (zoom > 1.02).any()
     assert (zoom > 1 - 1e-4).all()
@@ -62,5 +63,6 @@ def test_a_task_without_bodies_says_so(people, tmp_path):
             return None, ()
 
     augmentation, batch = people
+    augmentation.truncation = 0.5
     with pytest.raises(ValueError, match=r"augment.truncation_probability: things has no keypoints"):
-        augment_labelled(batch, augmentation, Bodiless(SIZE, SIZE), torch.Generator(), truncation=0.5)
+        augment_labelled(batch, augmentation, Bodiless(SIZE, SIZE), torch.Generator())

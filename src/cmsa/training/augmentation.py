@@ -65,6 +65,7 @@ def build_augmentation(recipe: Recipe, store: CropStore, preprocess: Preprocess 
         degradation=Degradation(augment.degradation_probability, augment.blur, augment.noise, augment.jpeg)
         if augment.degradation_probability
         else None,
+        truncation=augment.truncation_probability,
     )
 
 
@@ -75,7 +76,7 @@ def mixing_of(recipe: Recipe) -> Mixing:
 
 
 def augment_labelled(
-    batch: Batch, augmentation: Augmentation, task: Task, generator: torch.Generator, truncation: float = 0
+    batch: Batch, augmentation: Augmentation, task: Task, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor], AffineSample]:
     """What a step of training sees of a batch.
 
@@ -84,7 +85,6 @@ def augment_labelled(
         augmentation: of the recipe.
         task: says what half bodies are.
         generator: source of every random number.
-        truncation: the share of bodies of which a part is cut off, see ``truncate``.
 
     Returns:
         Normalised images (B, 3, H, W); the labels as ``Task.encode`` takes them, with ``matrices`` (B, 2, 3) from the
@@ -95,10 +95,10 @@ def augment_labelled(
         ValueError: bodies are to be cut, and the task has none.
     """
     (points, upper_body), regions = task.body_points(batch), None
-    if truncation:
+    if augmentation.truncation:
         if points is None:
             raise ValueError(f"augment.truncation_probability: {task.name} has no keypoints that tell what is cut off")
-        batch, regions = _truncated(batch, points, truncation, augmentation, generator)
+        batch, regions = _truncated(batch, points, augmentation, generator)
         points = torch.cat([points[..., :2], batch["keypoints"][..., 2:]], dim=-1)
     images, sample = augmentation(batch["crops"], generator, points, upper_body, regions)
     moved = {"matrices": compose_affine(sample.matrices, batch["matrix"]), "flipped": sample.flipped}
@@ -106,7 +106,7 @@ def augment_labelled(
 
 
 def _truncated(
-    batch: Batch, points: Tensor, share: float, augmentation: Augmentation, generator: torch.Generator
+    batch: Batch, points: Tensor, augmentation: Augmentation, generator: torch.Generator
 ) -> tuple[Batch, Tensor]:
     """The batch with parts of bodies cut off, and the regions (B, 3) of ``sample_affine`` around what is left."""
     crops, matrix, box = batch["crops"], batch["matrix"].float(), batch["box"].float()
@@ -114,7 +114,7 @@ def _truncated(
     whole = torch.cat(
         [apply_affine(matrix, box[:, None, :2])[:, 0], box[:, 2:] * matrix[..., :2].diagonal(dim1=1, dim2=2)], dim=1
     )
-    left = truncate(crops, whole, points, share, generator)
+    left = truncate(crops, whole, points, augmentation.truncation, generator)
     height, width = augmentation.size
     extents = [torch.maximum(boxes[:, 2] / width, boxes[:, 3] / height) for boxes in (left.boxes, whole)]
     middle = constant([(crops.shape[2] - 1) / 2, (crops.shape[1] - 1) / 2], matrix)

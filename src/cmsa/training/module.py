@@ -149,9 +149,7 @@ class TrainingModule(LightningModule):
         self.generator.manual_seed(seed)
         # Stochastic depth draws from PyTorch's own generator.
         torch.manual_seed(seed)
-        images, moved, sample = augment_labelled(
-            batch, self.augmentation, self.task, self.generator, self.recipe.augment.truncation_probability
-        )
+        images, moved, sample = augment_labelled(batch, self.augmentation, self.task, self.generator)
         mixing, state = mixing_of(self.recipe), self.generator.get_state() if self.teacher else None
         mixed, targets = self.task.mix(images, self.task.encode(moved), mixing, self.generator)
         if self.teacher is not None and state is not None:

@@ -91,9 +91,7 @@ def view_recipe(recipe: Recipe, count: int, name: str = "") -> Picture:
     cases: list[Case] = []
     for step, batch in enumerate(training_loader(recipe, stores)):
         generator.manual_seed(step_seed(recipe.seed, step, 0))
-        images, moved, sample = augment_labelled(
-            batch, augmentation, task, generator, recipe.augment.truncation_probability
-        )
+        images, moved, sample = augment_labelled(batch, augmentation, task, generator)
         images, targets = task.mix(images, task.encode(moved), mixing, generator)
         shown = (images * preprocess.std + preprocess.mean).clamp(0, 1)
         pixels = (255 * shown).round().byte().permute(0, 2, 3, 1).contiguous().numpy()

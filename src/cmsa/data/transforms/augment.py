@@ -35,6 +35,8 @@ class Augmentation(nn.Module):
         preprocess: how images are normalised; by ImageNet's mean and spread if None.
         degradation: blur, noise and JPEG of the images; none if None.
         randaugment: of the images, before all other changes of colour; none if None.
+        truncation: the share of people of whom a part is cut off. That changes labels too, so whoever has them does it
+            before; see ``truncate``.
     """
 
     def __init__(
@@ -51,13 +53,14 @@ class Augmentation(nn.Module):
         preprocess: Preprocess | None = None,
         degradation: Degradation | None = None,
         randaugment: RandAugment | None = None,
+        truncation: float = 0.0,
     ) -> None:
         super().__init__()
         self.size, self.density, self.affine, self.supersample = size, density, affine or AffineRange(), supersample
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
         self.erasing_probability, self.erasing_fill = erasing_probability, erasing_fill
         self.preprocess = preprocess or Preprocess()
-        self.degradation, self.randaugment = degradation, randaugment
+        self.degradation, self.randaugment, self.truncation = degradation, randaugment, truncation
 
     def forward(
         self,
