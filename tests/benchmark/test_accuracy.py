@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tiny_people import SIZE, TINY, people_store, write_people
+from tiny_people import SIZE, people_store, tiny_weights, write_people
 
 from cmsa.benchmark.accuracy import benchmark_accuracy, score_contender
 from cmsa.cli.main import main
-from cmsa.models import create_model, save_weights
 
 
 @pytest.fixture
@@ -21,10 +19,7 @@ def people(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "tiny.safetensors"
-    save_weights(path, create_model("cmsa_n", "pose", SIZE, **TINY))
-    return path
+    return tiny_weights(tmp_path / "tiny.safetensors")
 
 
 def test_one_that_knows_the_truth_scores_one_and_one_that_guesses_less(people, tmp_path):

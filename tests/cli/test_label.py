@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_people import SIZE, TINY, write_people
+from tiny_people import SIZE, TINY, tiny_weights, write_people
 
 from cmsa.cli.main import main
 from cmsa.models import create_model, save_weights
@@ -13,10 +13,7 @@ from cmsa.models import create_model, save_weights
 
 @pytest.fixture
 def teacher(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "teacher.safetensors"
-    save_weights(path, create_model("cmsa_n", "pose", SIZE, **TINY))
-    return path
+    return tiny_weights(tmp_path / "teacher.safetensors")
 
 
 @pytest.fixture

@@ -5,14 +5,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tiny_people import SIZE, TINY, tiny_recipe, write_people
+from tiny_people import SIZE, tiny_recipe, tiny_weights, write_people
 
 from cmsa.cli.arguments import parse_size
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
 from cmsa.guidance.shipped import list_shipped
-from cmsa.models.create import create_model
-from cmsa.models.weights import save_weights
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main([*arguments, "--annotations", str(annotations), "--images", str(images)]) == 0
     stores = [CropStore.open(folder / f"{purpose}.crops") for purpose in ("train", "evaluate")]
     (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_recipe(*stores).to_dict()), encoding="utf-8")
-    save_weights(folder / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
+    tiny_weights(folder / "model.safetensors")
     return folder
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from cmsa.data.prepare import prepare
 from cmsa.data.store import CropStore
+from cmsa.models import create_model, save_weights
 from cmsa.structures import COCO
 from cmsa.training.recipe import Recipe
 
@@ -69,6 +71,19 @@ def people_store(folder: Path, name: str, *, training: bool, size: tuple[int, in
         progress=False,
         **options,
     )
+
+
+def train_and_val(folder: Path, pictures: int = 4) -> list[CropStore]:
+    """Stores to train and to validate on, and the people in them."""
+    write_people(folder, pictures)
+    return [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+
+
+def tiny_weights(path: Path) -> Path:
+    """The weights of a very small network, untrained, always the same."""
+    torch.manual_seed(0)
+    save_weights(path, create_model("cmsa_n", "pose", SIZE, **TINY))
+    return path
 
 
 def tiny_recipe(train: CropStore, validate: CropStore, **optimizer: Any) -> Recipe:

@@ -3,16 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+from tiny_people import people_store, tiny_recipe, tiny_weights, write_people
 
 from cmsa.cli.main import main
 from cmsa.evaluation.evaluate import evaluate_recipe
 from cmsa.evaluation.submit import submit
 from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.metrics.oks import evaluate_keypoints
-from cmsa.models.create import create_model
-from cmsa.models.weights import save_weights
 
 
 @pytest.fixture
@@ -24,8 +21,7 @@ def folder(tmp_path: Path) -> Path:
         for person in range(2)
     ]
     (tmp_path / "found.json").write_text(json.dumps(boxes), encoding="utf-8")
-    torch.manual_seed(0)
-    save_weights(tmp_path / "model.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY))
+    tiny_weights(tmp_path / "model.safetensors")
     return tmp_path
 
 

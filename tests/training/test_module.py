@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_people import SIZE, people_store, tiny_recipe, write_people
+from tiny_people import SIZE, people_store, tiny_recipe, train_and_val, write_people
 from torch.overrides import TorchFunctionMode
 
 from cmsa.data.store import CropStore
@@ -20,9 +20,7 @@ from cmsa.training.train import build_module
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> list[CropStore]:
-    folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    return [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    return train_and_val(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture

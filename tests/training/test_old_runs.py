@@ -6,7 +6,7 @@ import lzma
 from pathlib import Path
 
 import torch
-from tiny_people import people_store, tiny_recipe, write_people
+from tiny_people import tiny_recipe, train_and_val
 
 from cmsa.training.train import train
 
@@ -15,8 +15,7 @@ OLD = Path(__file__).parent / "data" / "last_0.1.0.ckpt.xz"
 
 
 def test_an_old_checkpoint_is_resumed(tmp_path):
-    write_people(tmp_path)
-    stores = [people_store(tmp_path, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    stores = train_and_val(tmp_path)
     run = tmp_path / "run"
     run.mkdir()
     with lzma.open(OLD) as packed:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_people import people_store, tiny_recipe, write_people
+from tiny_people import tiny_recipe, train_and_val
 
 from cmsa.models.create import load_weights
 from cmsa.models.weights import read_description
@@ -34,8 +34,7 @@ def every_step_is_logged() -> None:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    stores = [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    stores = train_and_val(folder)
     return tiny_recipe(*stores, ema_decay=0.9, epochs=EPOCHS, batch_size=2, warmup_epochs=1.5)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_people import SIZE, TINY, people_store, write_people
+from tiny_people import SIZE, TINY, train_and_val
 
 from cmsa.data.store import CropStore
 from cmsa.models.weights import read_description
@@ -37,9 +37,7 @@ def small(name: str, size: tuple[int, int] = SIZE) -> Recipe:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> list[CropStore]:
-    folder = tmp_path_factory.mktemp("people")
-    write_people(folder, pictures=2)
-    return [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    return train_and_val(tmp_path_factory.mktemp("people"), pictures=2)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+from tiny_people import SIZE, TINY, tiny_recipe, train_and_val
 
 from cmsa.data.store import CropStore
 from cmsa.models import create_model, save_weights
@@ -45,9 +45,7 @@ class Taught(PoseTask):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> list[CropStore]:
-    folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    return [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    return train_and_val(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tiny_people import people_store, tiny_recipe, write_people
+from tiny_people import tiny_recipe, train_and_val
 
 from cmsa.models.create import create_model
 from cmsa.training.launched import devices_and_nodes
@@ -27,8 +27,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("torchrun")
-    write_people(folder)
-    stores = [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    stores = train_and_val(folder)
     file = folder / "recipe.yaml"
     content = tiny_recipe(*stores, batch_size=2, learning_rate_rule="linear", warmup_epochs=0).to_dict()
     file.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_people import SIZE, people_store, tiny_recipe, write_people
+from tiny_people import SIZE, tiny_recipe, train_and_val
 
 from cmsa.data.store import StoreError
 from cmsa.models.create import load_weights
@@ -25,8 +25,7 @@ def rows(run: Path, column: str) -> list[tuple[int, float]]:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    stores = [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    stores = train_and_val(folder)
     return tiny_recipe(*stores, ema_decay=0.9)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_people import SIZE, TINY, people_store, tiny_recipe, write_people
+from tiny_people import SIZE, TINY, tiny_recipe, train_and_val
 
 from cmsa.data.store import CropStore
 from cmsa.evaluation.evaluate import evaluate_recipe
@@ -22,9 +22,7 @@ from cmsa.training.train import build_module, train
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> list[CropStore]:
-    folder = tmp_path_factory.mktemp("people")
-    write_people(folder)
-    return [people_store(folder, f"{name}.crops", training=name == "train") for name in ("train", "val")]
+    return train_and_val(tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture

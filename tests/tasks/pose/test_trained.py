@@ -4,20 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tiny_people import SIZE, TINY
+from tiny_people import SIZE, tiny_weights
 
-from cmsa.models import create_model, save_weights
 from cmsa.structures import COCO
 from cmsa.tasks.pose.trained import TrainedPose, open_pose, resample
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "tiny.safetensors"
-    save_weights(path, create_model("cmsa_n", "pose", SIZE, **TINY))
-    return path
+    return tiny_weights(tmp_path / "tiny.safetensors")
 
 
 @pytest.mark.parametrize("size", [(8, 6), (16, 12), (40, 31)])
