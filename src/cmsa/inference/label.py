@@ -216,18 +216,29 @@ def fill_labels(
                     f"person {person.get('id')} of {image['file_name']}: {len(person['keypoints'])} keypoint numbers, "
                     f"expected {3 * len(keypoint_set)}"
                 )
-            rows = np.array(person["keypoints"], dtype=np.float64).reshape(-1, 3)
-            usable, reasons = usable_boxes([person.get("bbox")], *picture.shape[:2])
-            labels.left_out += [(f"{image['file_name']}, person {person.get('id')}", why) for why in reasons.values()]
-            if not usable or (rows[:, 2] > 0).all():
-                continue
-            places, marked, _ = label_person(picture, usable[0], teachers, rule, keypoint_set)
-            filled = marked & (rows[:, 2] == 0)
-            rows[filled] = np.concatenate([places[filled].round(2), np.ones((filled.sum(), 1))], axis=1)
-            person["keypoints"] = rows.ravel().tolist()
-            person["num_keypoints"] = int((rows[:, 2] > 0).sum())
-            person["filled"] = np.flatnonzero(filled).tolist()
+            wrong = _fill_person(person, picture, teachers, rule, keypoint_set)
+            labels.left_out += [(f"{image['file_name']}, person {person.get('id')}", why) for why in wrong]
     return labels
+
+
+def _fill_person(
+    person: dict[str, Any],
+    picture: NDArray[np.uint8],
+    teachers: Sequence[Teacher],
+    rule: LabelRule,
+    keypoint_set: KeypointSet,
+) -> list[str]:
+    """Give the unlabelled keypoints of a person a place, in the annotation itself; gives what is wrong with its box."""
+    rows = np.array(person["keypoints"], dtype=np.float64).reshape(-1, 3)
+    usable, reasons = usable_boxes([person.get("bbox")], *picture.shape[:2])
+    if usable and not (rows[:, 2] > 0).all():
+        places, marked, _ = label_person(picture, usable[0], teachers, rule, keypoint_set)
+        filled = marked & (rows[:, 2] == 0)
+        rows[filled] = np.concatenate([places[filled].round(2), np.ones((filled.sum(), 1))], axis=1)
+        person["keypoints"] = rows.ravel().tolist()
+        person["num_keypoints"] = int((rows[:, 2] > 0).sum())
+        person["filled"] = np.flatnonzero(filled).tolist()
+    return list(reasons.values())
 
 
 def _is_person(entry: Any) -> bool:
