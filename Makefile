@@ -29,7 +29,7 @@ test: check
 # In a process of its own, so that one test that ends it costs none of the others; without Ray its tests are skipped.
 slow: $(INSTALLED)
 	-$(BIN)/python -m pip install --quiet --editable '.[scale]'
-	$(BIN)/python -m pytest -v -n 1 -m exhaustive -rs --durations=0 --durations-min=1
+	$(BIN)/python -m pytest -vv -n 1 -m exhaustive -rs --durations=0 --durations-min=1
 
 gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m cuda -rs
