@@ -18,7 +18,7 @@ from cmsa.models.attention_maps import AttentionMap
 from cmsa.structures import Box, FloatArray, HeadPose, Keypoints
 from cmsa.visualization.boxes import draw_boxes
 from cmsa.visualization.head_pose import DOWN_COLOR, NOSE_COLOR, SIDE_COLOR, draw_axes
-from cmsa.visualization.panel import BACKGROUND, FAINT_TEXT, Color, Label, Picture, enlarge, write
+from cmsa.visualization.panel import FAINT_TEXT, Color, Label, Picture, dark_ground, enlarge, write
 from cmsa.visualization.scaling import head_in_crop, scale_box
 
 Blocks = Literal["last", "first", "mean"]
@@ -104,8 +104,7 @@ def show_head(given: Picture, matrix: FloatArray, value: HeadPose) -> Picture:
     """The axes of a head over what the network was given, and its angles on three scales."""
     large, factor = enlarge(given, _HEAD_SIDE)
     drawn = draw_axes(large, [head_in_crop(value, matrix, factor)], readable_side=0)
-    gauges = np.empty((drawn.shape[0], 420, 3), np.uint8)
-    gauges[:] = BACKGROUND
+    gauges = dark_ground(drawn.shape[0], 420)
     labels = []
     # Each in the colour of the axis that the head turns about.
     rows = (("yaw", value.yaw, DOWN_COLOR), ("pitch", value.pitch, SIDE_COLOR), ("roll", value.roll, NOSE_COLOR))

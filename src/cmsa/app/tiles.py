@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cmsa.visualization.panel import BACKGROUND, FAINT_TEXT, Color, Label, Picture, text_width, write
+from cmsa.visualization.panel import FAINT_TEXT, Color, Label, Picture, dark_ground, text_width, write
 
 MARK: Color = (72, 255, 120)
 """The pixel that was clicked."""
@@ -29,10 +29,7 @@ def lay_tiles(rows: Sequence[Sequence[Tile]]) -> Picture:
     height = max(tile.shape[0] for tile, _ in tiles)
     width = max(max(tile.shape[1], text_width(caption, _CAPTION)) for tile, caption in tiles)
     columns = max(len(row) for row in rows)
-    canvas = np.empty(
-        (_GAP + len(rows) * (height + _CAPTION_HEIGHT + _GAP // 2), _GAP + columns * (width + _GAP), 3), np.uint8
-    )
-    canvas[:] = BACKGROUND
+    canvas = dark_ground(_GAP + len(rows) * (height + _CAPTION_HEIGHT + _GAP // 2), _GAP + columns * (width + _GAP))
     labels = []
     for line, row in enumerate(rows):
         top = _GAP + line * (height + _CAPTION_HEIGHT + _GAP // 2)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from cmsa.structures import ClassScores
 from cmsa.visualization.panel import (
-    BACKGROUND,
     FAINT_TEXT,
     Color,
     Label,
     Picture,
     check_picture,
+    dark_ground,
     enlarge,
     text_width,
     write,
@@ -47,8 +45,7 @@ def draw_class_scores(image: Picture, scores: ClassScores, top: int = 5) -> Pict
     bar_length, number_width = 260, text_width(" 100.0%", size)
     row_height = 44
     height = max(crop.shape[0], len(best) * row_height)
-    canvas = np.empty((height + 2 * margin, bar_left + bar_length + number_width + margin, 3), np.uint8)
-    canvas[:] = BACKGROUND
+    canvas = dark_ground(height + 2 * margin, bar_left + bar_length + number_width + margin)
     crop_top = margin + (height - crop.shape[0]) // 2
     canvas[crop_top : crop_top + crop.shape[0], margin : margin + crop.shape[1]] = crop
     labels = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cmsa.visualization.panel import BACKGROUND, FAINT_TEXT, Label, Picture, text_width, write
+from cmsa.visualization.panel import FAINT_TEXT, Label, Picture, dark_ground, text_width, write
 
 _MARGIN, _GAP = 24, 6
 _HEIGHT = 240
@@ -48,8 +48,7 @@ def draw_gallery(rows: Mapping[str, Sequence[Case]], title: str) -> Picture:
     lines = {heading: max(1, -(-len(cases) // columns)) for heading, cases in rows.items()}
     width = max(columns * cell, text_width(title), *map(text_width, rows)) + 2 * _MARGIN
     height = _LINE * (1 + len(rows)) + sum(lines.values()) * (_HEIGHT + _LINE)
-    canvas = np.empty((2 * _MARGIN + height, width, 3), np.uint8)
-    canvas[:] = BACKGROUND
+    canvas = dark_ground(2 * _MARGIN + height, width)
     labels = [Label(title, (_MARGIN, _MARGIN + _LINE / 2))]
     top = _MARGIN + _LINE
     for heading, cases in rows.items():
@@ -65,9 +64,8 @@ def draw_gallery(rows: Mapping[str, Sequence[Case]], title: str) -> Picture:
 
 
 def _tile(case: Case) -> Picture:
-    ground = np.empty((_HEIGHT, _GAP, 3), np.uint8)
-    ground[:] = BACKGROUND
-    parts = [part for picture in case.pictures for part in (ground, _fit(picture))]
+    gap = dark_ground(_HEIGHT, _GAP)
+    parts = [part for picture in case.pictures for part in (gap, _fit(picture))]
     return np.concatenate(parts[1:], axis=1)
 
 

@@ -61,6 +61,15 @@ def check_picture(name: str, picture: Picture) -> None:
         raise ValueError(f"{name} must be (H, W, 3) uint8 and not empty, got {picture.shape} {picture.dtype}")
 
 
+def dark_ground(height: int, width: int) -> Picture:
+    """What pictures and texts are put on."""
+    ground = np.empty((height, width, 3), np.uint8)
+    # One row of colours, then whole rows: to copy three numbers at a time takes as long as all the rest.
+    ground[0] = BACKGROUND
+    ground[1:] = ground[0]
+    return ground
+
+
 def write(picture: Picture, labels: Sequence[Label]) -> Picture:
     """A copy of ``picture`` with ``labels`` written on it."""
     drawn = picture.copy()
@@ -163,10 +172,7 @@ def draw_panel(picture: Picture, insets: Sequence[tuple[Picture, str]], caption:
     wide = max(width, _INSETS_WIDTH)
     columns, cell_height, cell_width = _grid(insets, height + _CAPTION_HEIGHT, wide)
     right_width = columns * (cell_width + _GAP)
-    canvas = np.empty((2 * _MARGIN + height + _CAPTION_HEIGHT, 2 * _MARGIN + width + right_width, 3), np.uint8)
-    # One row of colours, then whole rows: to copy three numbers at a time takes as long as all the rest.
-    canvas[0] = BACKGROUND
-    canvas[1:] = canvas[0]
+    canvas = dark_ground(2 * _MARGIN + height + _CAPTION_HEIGHT, 2 * _MARGIN + width + right_width)
     canvas[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width] = left
     caption_middle = _CAPTION_HEIGHT * 0.58
     labels = [Label(caption, (_MARGIN, _MARGIN + height + caption_middle), color=FAINT_TEXT)]
