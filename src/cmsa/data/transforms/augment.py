@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cmsa.data.transforms.affine import AffineRange, AffineSample, sample_affine, warp
 from cmsa.data.transforms.degradation import Degradation
-from cmsa.data.transforms.photometric import ErasingFill, color_jitter, random_erasing
+from cmsa.data.transforms.photometric import color_jitter, random_erasing
 from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.data.transforms.randaugment import RandAugment
 
@@ -30,7 +30,6 @@ class Augmentation(nn.Module):
         contrast: colour jitter, 0 to leave it.
         saturation: colour jitter, 0 to leave it.
         erasing_probability: the share of images with an erased rectangle.
-        erasing_fill: what is written there.
         supersample: bilinear samples per output pixel, along each axis.
         preprocess: how images are normalised; by ImageNet's mean and spread if None.
         degradation: blur, noise and JPEG of the images; none if None.
@@ -48,7 +47,6 @@ class Augmentation(nn.Module):
         contrast: float = 0.0,
         saturation: float = 0.0,
         erasing_probability: float = 0.0,
-        erasing_fill: ErasingFill = "pixels",
         supersample: int = 2,
         preprocess: Preprocess | None = None,
         degradation: Degradation | None = None,
@@ -58,7 +56,7 @@ class Augmentation(nn.Module):
         super().__init__()
         self.size, self.density, self.affine, self.supersample = size, density, affine or AffineRange(), supersample
         self.brightness, self.contrast, self.saturation = brightness, contrast, saturation
-        self.erasing_probability, self.erasing_fill = erasing_probability, erasing_fill
+        self.erasing_probability = erasing_probability
         self.preprocess = preprocess or Preprocess()
         self.degradation, self.randaugment, self.truncation = degradation, randaugment, truncation
 
@@ -101,5 +99,5 @@ class Augmentation(nn.Module):
             images = self.degradation(images, generator)
         images = self.preprocess.normalize(images)
         if self.erasing_probability:
-            images = random_erasing(images, self.erasing_probability, generator, fill=self.erasing_fill)
+            images = random_erasing(images, self.erasing_probability, generator)
         return images, sample

@@ -7,15 +7,12 @@ device.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """Luma of RGB, ITU-R BT.601."""
-
-ErasingFill = Literal["mean", "pixels"]
 
 
 def color_jitter(
@@ -54,18 +51,16 @@ def random_erasing(
     generator: torch.Generator,
     area: tuple[float, float] = (0.02, 1 / 3),
     aspect: tuple[float, float] = (0.3, 1 / 0.3),
-    fill: ErasingFill = "pixels",
     attempts: int = 10,
 ) -> Tensor:
-    """Overwrite a random rectangle of some images (Random Erasing, arXiv 1708.04896; drawn as timm does).
+    """Overwrite a rectangle of some images with normal noise (Random Erasing, arXiv 1708.04896; drawn as timm does).
 
     Args:
-        images: (B, 3, H, W), normalised, so that 0 is the mean colour.
+        images: (B, 3, H, W), normalised.
         probability: the share of images in which a rectangle is erased.
         generator: source of every random number.
         area: limits of the rectangle's share of the image, uniform.
         aspect: limits of its height over its width, uniform in the logarithm.
-        fill: ``mean`` writes 0, ``pixels`` standard normal noise.
         attempts: a rectangle that does not fit is drawn again, this many times in all.
 
     Returns:
@@ -87,7 +82,5 @@ def random_erasing(
     in_rows = (rows >= top) & (rows < bottom) & erased
     in_columns = (columns >= left) & (columns < right)
     mask = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
-    if fill == "mean":
-        return images.masked_fill(mask, 0)
     noise = torch.randn(images.shape, generator=generator, device=device, dtype=images.dtype)
     return torch.where(mask, noise, images)
