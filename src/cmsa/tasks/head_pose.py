@@ -30,14 +30,13 @@ from cmsa.geometry.rotations import (
 from cmsa.metrics.head_pose import HeadPoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
+from cmsa.models.heads.head_pose import BIN_COUNT, STAGE_BINS
 from cmsa.structures import Box, FloatArray, HeadPose
 from cmsa.tasks.task import Output, Targets, Task, numbers
 
 HeadKind = Literal["ssr", "bins", "rotation_6d"]
 
 BIN_WIDTH = 3.0
-BIN_COUNT = 66
-STAGE_BINS = 3
 
 _LEAST_WIDTH = 1e-3
 """1 + Δ is kept above this: tanh reaches -1 in float32, and the angle would be infinite."""

@@ -13,6 +13,10 @@ from torch import Tensor, nn
 
 ANGLES = 3
 """Yaw, pitch, roll, in this order."""
+STAGE_BINS = 3
+"""Of each stage of soft stage-wise regression."""
+BIN_COUNT = 66
+"""Of Hopenet's."""
 
 
 class PooledStages(nn.Module):
@@ -35,14 +39,12 @@ class SoftStagewiseHead(nn.Module):
 
     Args:
         dims: channels of each stage's map; there are as many regression stages.
-        bins: bins of each regression stage.
     """
 
-    def __init__(self, dims: Sequence[int], bins: int = 3) -> None:
+    def __init__(self, dims: Sequence[int]) -> None:
         super().__init__()
-        self.bins = bins
         self.pool = PooledStages(dims)
-        self.stages = nn.ModuleList(_linear(dim, ANGLES * (bins + 2)) for dim in dims)
+        self.stages = nn.ModuleList(_linear(dim, ANGLES * (STAGE_BINS + 2)) for dim in dims)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_k, H_k, W_k) -> (B, 3 angles, regression stages, bins + 2).
@@ -51,7 +53,7 @@ class SoftStagewiseHead(nn.Module):
         """
         features = self.pool(maps)
         stages = [
-            linear(feature).unflatten(1, (ANGLES, self.bins + 2))
+            linear(feature).unflatten(1, (ANGLES, STAGE_BINS + 2))
             for linear, feature in zip(self.stages, features, strict=True)
         ]
         return torch.stack(stages[::-1], dim=2)
@@ -60,16 +62,15 @@ class SoftStagewiseHead(nn.Module):
 class BinsHead(nn.Module):
     """Logits of angle bins (Hopenet, Ruiz et al., CVPRW 2018)."""
 
-    def __init__(self, dims: Sequence[int], bins: int = 66) -> None:
+    def __init__(self, dims: Sequence[int]) -> None:
         super().__init__()
-        self.bins = bins
         self.pool = PooledStages(dims)
-        self.logits = _linear(sum(dims), ANGLES * bins)
+        self.logits = _linear(sum(dims), ANGLES * BIN_COUNT)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_k, H_k, W_k) -> logits (B, 3 angles, bins)."""
         features = torch.cat(self.pool(maps), dim=1)
-        return self.logits(features).unflatten(1, (ANGLES, self.bins))  # type: ignore[no-any-return]
+        return self.logits(features).unflatten(1, (ANGLES, BIN_COUNT))  # type: ignore[no-any-return]
 
 
 class Rotation6DHead(nn.Module):
