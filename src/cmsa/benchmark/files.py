@@ -15,7 +15,7 @@ from cmsa.benchmark.engines import Engine
 from cmsa.benchmark.measure import Work
 from cmsa.guidance.extras import load
 from cmsa.models.cost import Cost
-from cmsa.runtime.sessions import Runtime, has_bf16, onnxruntime_session, openvino_model
+from cmsa.runtime.sessions import Runtime, has_bf16, onnxruntime_session, openvino_model, shape_text
 
 _SUFFIXES = (".onnx", ".xml")
 _WEIGHTED = {
@@ -82,7 +82,7 @@ def read_network(path: Path) -> NetworkFile:
     except RuntimeError as error:
         raise ValueError(f"{path}: OpenVINO cannot read it ({str(error).strip().splitlines()[-1]})") from error
     shapes = [_shape(entry) for entry in graph.inputs]
-    told = "; ".join(f"({', '.join('?' if side is None else str(side) for side in shape)})" for shape in shapes)
+    told = "; ".join(map(shape_text, shapes))
     wanted = f"{path}: must have one input, RGB images (B, 3, H, W) or (B, H, W, 3) of a fixed size, it has {told}"
     if len(shapes) != 1 or len(shapes[0]) != 4:
         raise ValueError(wanted)

@@ -173,6 +173,11 @@ def openvino_model(
     return core.compile_model(graph, "CPU", chosen)
 
 
+def shape_text(shape: Sequence[int | None]) -> str:
+    """The shape of an input as messages say it, with a question mark for an axis of any length."""
+    return f"({', '.join('?' if side is None else str(side) for side in shape)})"
+
+
 def check_archive(path: Path) -> None:
     """Refuse what is no ``.pt2`` file: PyTorch's reader would log a traceback before it says so.
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cmsa.data.transforms.preprocess import Preprocess
 from cmsa.metrics.score import Decoded
-from cmsa.runtime.sessions import open_exported
+from cmsa.runtime.sessions import open_exported, shape_text
 
 Anchor = Literal["corner", "center"]
 """Where heatmap pixel i lies in an input of stride s: at s·i (HRNet's and PaddleDetection's), or s·(i + 1/2) - 1/2."""
@@ -49,8 +49,7 @@ class ForeignNetwork:
         self.network, self.read, self.preprocess = open_exported(path), read, Preprocess()
         shape = self.network.input_shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] is None or shape[3] is None:
-            named = ", ".join("?" if side is None else str(side) for side in shape)
-            raise ValueError(f"{path}: the input must be (B, 3, H, W) of a fixed size, it is ({named})")
+            raise ValueError(f"{path}: the input must be (B, 3, H, W) of a fixed size, it is {shape_text(shape)}")
         self.input_size = (shape[2], shape[3])
 
     def __call__(self, crops: Tensor) -> Decoded:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from cmsa.data.transforms.preprocess import Preprocess
-from cmsa.runtime.sessions import Runtime, open_exported
+from cmsa.runtime.sessions import Runtime, open_exported, shape_text
 from cmsa.structures import IMAGENET_MEAN, IMAGENET_STD, FloatArray
 from cmsa.tasks.foreign import Anchor
 from cmsa.tasks.pose.codecs.heatmaps import Dark
@@ -70,8 +70,7 @@ class ForeignPose:
         channels = shape[1] if self.channels_first else shape[-1]
         if len(shape) != 4 or channels != 3 or None in sides:
             raise ValueError(
-                f"{path}: the input must be (B, 3, H, W) or (B, H, W, 3) of a fixed size, it is "
-                f"({', '.join('?' if side is None else str(side) for side in shape)})"
+                f"{path}: the input must be (B, 3, H, W) or (B, H, W, 3) of a fixed size, it is {shape_text(shape)}"
             )
         self.input_size = (int(sides[0] or 0), int(sides[1] or 0))
         mean, std = self.options.mean or IMAGENET_MEAN, self.options.std or IMAGENET_STD
