@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cmsa.data.crops import cut_crop
@@ -20,8 +19,7 @@ from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
 from cmsa.structures import Box, FloatArray
 from cmsa.tasks.pose.trained import resample
-
-Picture = NDArray[np.uint8]
+from cmsa.visualization.panel import Picture
 
 
 @dataclass(frozen=True, eq=False)

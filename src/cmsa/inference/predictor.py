@@ -25,7 +25,7 @@ from cmsa.data.crops import cut_crop
 from cmsa.data.image import ImageError, ImageSource, read_image
 from cmsa.export.converted import network_for, open_exported_of
 from cmsa.geometry.crops import region_center
-from cmsa.inference.cuts import CutPicture, Region
+from cmsa.inference.cuts import CutPicture, Picture, Region
 from cmsa.inference.detectors import Detections, Detector, as_detector
 from cmsa.inference.detectors.given import BoxFormat, HasCorners, listed_boxes
 from cmsa.inference.detectors.looked_up import WHOLE, WholePicture
@@ -43,7 +43,6 @@ from cmsa.structures import Box, FloatArray
 from cmsa.tasks import task_of
 from cmsa.tasks.task import Network
 
-Picture = NDArray[np.uint8]
 Boxes = Sequence[object] | NDArray[Any] | Detections | HasCorners | str | Path | DetectionFile | None
 """Boxes in pixels of the picture after its EXIF turn, as a call takes them."""
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from cmsa.inference.jsonl import Record
 from cmsa.inference.pipeline import FrameResult
 from cmsa.inference.streams import Notice
 from cmsa.tasks import Task
-
-Record = dict[str, Any]
 
 
 def result_line(result: FrameResult, task: Task, top: int, image_id: int) -> Record:

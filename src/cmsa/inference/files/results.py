@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from cmsa.files.whole import whole_file
-from cmsa.inference.jsonl import read_results
+from cmsa.inference.jsonl import Record, read_results
 from cmsa.tasks import Task
-
-Record = dict[str, Any]
 
 RESULTS = "results.jsonl"
 """Name of the file that grows while a run goes on."""
