@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_classes import class_store
 
 from cmsa.cli.main import COMMANDS, build_parser, main
 from cmsa.cli.written import OUTPUTS, files_of_recipe, named_files
-from cmsa.data.crop_source import CropSource
-from cmsa.data.crops import CropSpec
-from cmsa.data.store_writer import build_store
 from cmsa.models import create_model
 from cmsa.models.weights import save_weights
 from cmsa.training.recipe import load_recipe
@@ -81,12 +79,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(boxes)
     (folder / "odd" / "table.json").write_text(boxes)
-    sources = [
-        CropSource(pixels[:8, :8].copy(), np.full((1, 2), 3.5), np.full((1, 2), 8.0), {"label": np.array([digit])})
-        for digit in range(2)
-    ]
-    meta = {"data": "noise", "classes": ["a", "b"], "box_source": "whole images"}
-    build_store(folder / "val.crops", sources, CropSpec.for_evaluation((8, 8)), meta=meta, progress=False)
+    class_store(folder / "val.crops", "ab")
     return folder
 
 

@@ -13,11 +13,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tiny_classes import class_store
 
 from cmsa.cli.main import main
-from cmsa.data.crop_source import CropSource
-from cmsa.data.crops import CropSpec
-from cmsa.data.store_writer import build_store
 from cmsa.models import create_model
 from cmsa.models.weights import save_weights
 from cmsa.structures import COCO
@@ -360,13 +358,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(pixels).save(folder / "photo.png")
     (folder / "resumed").mkdir()
     (folder / "resumed" / "results.jsonl").write_text('{"file": "a.png"}\n[1]\n')
-    center, extent = np.full((1, 2), 3.5), np.full((1, 2), 8.0)
-    sources = [
-        CropSource(pixels[4 * digit : 4 * digit + 8, :8].copy(), center, extent, {"label": np.array([digit])})
-        for digit in range(8)
-    ]
-    meta = {"data": "noise", "classes": list("0123456789"), "box_source": "whole images"}
-    build_store(folder / "good.crops", sources, CropSpec.for_evaluation((8, 8)), meta=meta, progress=False)
+    class_store(folder / "good.crops", "0123456789")
     return folder
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cmsa.data.crops import CropSpec
+from cmsa.data.datasets.class_images import ClassImages
+from cmsa.data.samples import sources_of
+from cmsa.data.store import CropStore
+from cmsa.data.store_writer import build_store
 
 
 def pixels(count: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -47,6 +54,14 @@ def write_cifar100(root: Path) -> NDArray[np.uint8]:
     dump(folder / "test", {b"data": planes(images[3:]), b"fine_labels": [7], b"coarse_labels": [1]})
     dump(folder / "meta", {b"fine_label_names": [f"kind {label}".encode() for label in range(100)]})
     return images
+
+
+def class_store(folder: Path, classes: Sequence[str]) -> CropStore:
+    """A store cut for evaluation, of one image of 8x8 pixels of each class."""
+    images = np.random.default_rng(0).integers(0, 256, (len(classes), 8, 8, 3), dtype=np.uint8)
+    found = ClassImages(images, np.arange(len(classes)), tuple(classes), "noise").as_samples()
+    spec = CropSpec.for_evaluation((8, 8))
+    return build_store(folder, sources_of(found.samples, spec), spec, meta=dict(found.meta), progress=False)
 
 
 def write_parquet(folder: Path, *, label: str = "fine_label", names_in: str = "file") -> NDArray[np.uint8]:
