@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cmsa.app.page import Settings, _take_files_as_they_are, _teller, build, import_gradio
+from cmsa.app.layout import _take_files_as_they_are
+from cmsa.app.page import Settings, _teller, build, import_gradio
 from cmsa.app.uploads import UploadError
 from cmsa.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The page, laid out with Gradio: components, and which of them call what. What is shown is made by ``session``."""
+"""The page, of Gradio: what its components call. ``layout`` says where they stand, ``session`` makes what they show."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from cmsa.app.boxes import HEADINGS
 from cmsa.app.examples import find_examples
-from cmsa.app.session import SHORTEST, TALLEST, Session, pixel_at, render, render_pixel
+from cmsa.app.layout import lay_out
+from cmsa.app.session import Session, pixel_at, render, render_pixel
 from cmsa.app.tabs import TABS, Tab
 from cmsa.app.uploads import Limits, UploadError, read_upload
 from cmsa.app.viewer import Viewer
 from cmsa.data.boxes import BoxesError
 from cmsa.data.image import read_image
-from cmsa.data.untrusted import FORMATS
 from cmsa.guidance.extras import load
 from cmsa.inference.detectors import Detector, DetectorError
-
-STEP, USUAL = 4, 32
-"""Of the crop's height, in pixels."""
 
 _TOLD = UploadError, BoxesError, DetectorError
 _KEPT_SECONDS = 3600
@@ -74,94 +70,33 @@ def build(settings: Settings) -> Any:
         gradio.Markdown(_HEAD)
         for tab in tabs:
             with gradio.Tab(tab.title):
-                _lay_out(gradio, page, tab, settings)
+                _add_tab(gradio, page, tab, settings)
     page.queue(default_concurrency_limit=1, max_size=32)
     return page
 
 
-def _lay_out(gradio: Any, page: Any, tab: Tab, settings: Settings) -> None:
+def _add_tab(gradio: Any, page: Any, tab: Tab, settings: Settings) -> None:
     viewers, detector = settings.weights[tab.task], settings.detectors.get(tab.task)
     examples = find_examples(settings.examples, tab.folder, tab.boxes)
-
-    def picture(name: str, title: str, kind: str = "png", **options: Any) -> Any:
-        # A label of Gradio's would lie over the picture.
-        gradio.Markdown(title, elem_classes="title")
-        return gradio.Image(
-            show_label=False,
-            interactive=False,
-            buttons=["fullscreen"],
-            format=kind,
-            elem_id=f"{tab.task}-{name}",
-            **options,
-        )
-
+    parts = lay_out(
+        gradio,
+        tab,
+        list(viewers),
+        detector.source if detector else None,
+        [example.path for example in examples],
+        settings.limits.megabytes,
+    )
     state = gradio.State(None, time_to_live=_KEPT_SECONDS)
-    with gradio.Row():
-        with gradio.Column(scale=1, min_width=280):
-            upload = gradio.Image(
-                label=f"Photo: {', '.join(FORMATS[:3])}, at most {settings.limits.megabytes:g} MB",
-                type="filepath",
-                sources=["upload", "webcam", "clipboard"],
-                # A mirrored picture would exchange left and right.
-                webcam_options=gradio.WebcamOptions(mirror=False),
-                height=200,
-                buttons=[],
-                elem_id=f"{tab.task}-upload",
-            )
-            _take_files_as_they_are(gradio, upload)
-            shelf = gradio.Dataset(
-                components=[gradio.Image(visible=False)],
-                samples=[[str(example.path)] for example in examples],
-                type="index",
-                label="Examples",
-                visible=bool(examples),
-                elem_id=f"{tab.task}-examples",
-            )
-            weights = gradio.Dropdown(list(viewers), value=next(iter(viewers)), label="Weights", interactive=True)
-            clicks = gradio.Radio(
-                [(f"choose a {tab.noun}", "choose"), ("draw a box, by two corners", "draw")],
-                value="choose",
-                label="Clicks on the picture",
-                elem_id=f"{tab.task}-clicks",
-            )
-            detect = gradio.Button(f"Find by {detector.source}" if detector else "", visible=detector is not None)
-            table = gradio.Dataframe(
-                headers=list(HEADINGS),
-                datatype="number",
-                column_count=len(HEADINGS),
-                type="array",
-                interactive=True,
-                label="Boxes, in pixels of the photo",
-                elem_id=f"{tab.task}-boxes",
-            )
-        with gradio.Column(scale=4):
-            height = gradio.Slider(
-                SHORTEST,
-                TALLEST,
-                USUAL,
-                step=STEP,
-                label="Resolution: height of the crop in pixels",
-                elem_id=f"{tab.task}-height",
-            )
-            status = gradio.Markdown("Choose a photo.", elem_id=f"{tab.task}-status")
-            with gradio.Row():
-                with gradio.Column(scale=3):
-                    result = picture("result", f"Result. {tab.legend}", "jpeg", height=500)
-                with gradio.Column(scale=1, min_width=220):
-                    crop = picture("crop", "Seen at this resolution", height=226)
-                    given = picture("given", "The network's input: click it", height=226)
-            evidence = picture("evidence", tab.evidence_title)
-            attention = picture(
-                "attention",
-                "Where each head group looks from the green pixel; it sees no further than the white window",
-            )
-            blocks = gradio.Radio(
-                [("the first block", "first"), ("the last block", "last"), ("the mean of all blocks", "mean")],
-                value="last",
-                label="Attention of each stage",
-                elem_id=f"{tab.task}-blocks",
-            )
-    shown = [state, status, table, result, crop, given, evidence, attention]
+    shown = [
+        state,
+        parts.status,
+        parts.table,
+        parts.result,
+        parts.crop,
+        parts.given,
+        parts.evidence,
+        parts.attention,
+    ]
 
     def show(session: Session, name: str) -> list[Any]:
         view = render(tab, viewers[name], session)
@@ -223,20 +158,28 @@ def _lay_out(gradio: Any, page: Any, tab: Tab, settings: Settings) -> None:
         # Gradio reads from the signature who wants to know what was clicked.
         handler.__annotations__["event"] = gradio.SelectData
     quick = {"show_progress": "hidden", "api_visibility": "private"}
-    upload.input(open_upload, [upload, height, weights, blocks], shown, **quick)
-    shelf.click(open_example, [shelf, height, weights, blocks], shown, **quick)
-    table.input(edit, [state, table, weights], shown, **quick)
-    detect.click(find, [state, weights], shown, **quick)
-    result.select(click, [state, clicks, weights], shown, **quick)
+    parts.upload.input(open_upload, [parts.upload, parts.height, parts.weights, parts.blocks], shown, **quick)
+    parts.shelf.click(open_example, [parts.shelf, parts.height, parts.weights, parts.blocks], shown, **quick)
+    parts.table.input(edit, [state, parts.table, parts.weights], shown, **quick)
+    parts.detect.click(find, [state, parts.weights], shown, **quick)
+    parts.result.select(click, [state, parts.clicks, parts.weights], shown, **quick)
     # Of the positions of a slider that is being dragged, the last one counts.
     gradio.on(
-        [height.input, weights.input], change, [state, height, weights], shown, trigger_mode="always_last", **quick
+        [parts.height.input, parts.weights.input],
+        change,
+        [state, parts.height, parts.weights],
+        shown,
+        trigger_mode="always_last",
+        **quick,
     )
-    given.select(look_from, [state, weights, blocks], [state, given, attention], **quick)
-    blocks.input(look, [state, weights, blocks], [state, given, attention], **quick)
+    parts.given.select(look_from, [state, parts.weights, parts.blocks], [state, parts.given, parts.attention], **quick)
+    parts.blocks.input(look, [state, parts.weights, parts.blocks], [state, parts.given, parts.attention], **quick)
     if examples:
         page.load(
-            lambda rows, name, which: open_example(0, rows, name, which), [height, weights, blocks], shown, **quick
+            lambda rows, name, which: open_example(0, rows, name, which),
+            [parts.height, parts.weights, parts.blocks],
+            shown,
+            **quick,
         )
 
 
@@ -257,20 +200,3 @@ def _teller(say: Callable[[str], list[Any]]) -> Callable[[Callable[..., list[Any
         return call
 
     return told
-
-
-def _take_files_as_they_are(gradio: Any, upload: Any) -> None:
-    """Let an upload arrive as its path, and refuse addresses.
-
-    Gradio opens a picture before a handler sees it, so that a damaged one is an error without words; and it downloads
-    what a client names by an address.
-    """
-    keep: Callable[..., Any] = upload.async_move_resource_to_block_cache
-
-    async def keep_files_only(path: Any) -> Any:
-        if "://" in str(path):
-            raise gradio.Error("pictures are uploaded here, not downloaded from an address")
-        return await keep(path)
-
-    upload.async_move_resource_to_block_cache = keep_files_only
-    upload.preprocess = lambda payload: None if payload is None else payload.path
