@@ -176,3 +176,12 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str], monkeypat
     assert "2 folders were given" in capsys.readouterr().err
     assert main([*words, "--images", images[0], images[1], images[0]]) == 2
     assert main(["check", "--annotations", files[0], files[0], "--images", images[0]]) == 2
+
+
+def test_a_set_without_a_sample_must_be_mended(tmp_path: Path) -> None:
+    annotations, images = write_people(tmp_path, pictures=1)
+    content = json.loads(annotations.read_text(encoding="utf-8"))
+    annotations.write_text(json.dumps(content | {"annotations": []}), encoding="utf-8")
+    report = check("coco", {"own": {"training": True, "annotations": annotations, "images": images}})
+    assert len(report) == 1
+    assert report.parts["own"].problems.wrong == {"no sample that can be used": ["own"]}

@@ -384,3 +384,10 @@ def test_a_store_of_the_earlier_format_is_opened_again(sources: list[CropSource]
     assert_whole(build(tmp_path / "s.crops", sources), sources)
     with pytest.raises(StoreError, match="another crop specification, or by an earlier version of cmsa"):
         build(tmp_path / "s.crops", sources[1:])
+
+
+def test_a_link_that_leads_nowhere_is_told_before_the_work(sources: list[CropSource], tmp_path: Path) -> None:
+    (tmp_path / "s.crops").symlink_to(tmp_path / "nowhere" / "s.crops")
+    with pytest.raises(StoreError, match=r"s\.crops: is a link that leads nowhere"):
+        build(tmp_path / "s.crops", sources)
+    assert not (tmp_path / "s.crops.partial").exists()

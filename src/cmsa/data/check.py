@@ -74,6 +74,8 @@ def check(
         sources = sources_of(found.samples, spec)
         checked = CheckedPart(len(sources), sum(map(len, sources)), found.problems)
         checked.names, checked.counts = label_names(found.meta), count_labels(sources, found.meta)
+        if not checked.samples:
+            checked.problems.add("no sample that can be used", part)
         looks = watch(in_order(_look, sources, workers), part, len(sources))
         for place, (source, look) in enumerate(zip(sources, looks, strict=True)):
             # With the folder, which is the class where there are classes.

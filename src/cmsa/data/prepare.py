@@ -16,6 +16,8 @@ from cmsa.geometry.crops import CropConvention
 OPTIONS = ("images", "annotations", "detections", "category", "keypoints", "margin", "flips", "boxes")
 """What a reader may ask for, and ``cmsa prepare`` can be given."""
 
+UNUSABLE = "picture that cannot be used"
+
 
 def prepare(
     name: str,
@@ -41,7 +43,7 @@ def prepare(
         convention: of the crop, see ``crop_affine``.
         antialias: area-averaged crops; False for the reference codes' bilinear warp.
         workers: threads that decode pictures.
-        progress: show a progress bar and what was left out.
+        progress: show a progress bar and what was left out, of the pictures of a store that was there already too.
         options: of the reader; None stands for what was not given.
 
     Raises:
@@ -64,7 +66,10 @@ def prepare(
     if progress:
         _show(found.problems)
     meta = {"task": row.task, "data": name} | dict(found.meta)
-    return build_store(out, sources, spec, meta=meta, truth=dict(found.truth), workers=workers, progress=progress)
+    store = build_store(out, sources, spec, meta=meta, truth=dict(found.truth), workers=workers, progress=progress)
+    if progress:
+        _show(Problems({UNUSABLE: [entry["problem"] for entry in store.meta.get("unreadable", [])]}))
+    return store
 
 
 def checked_options(name: str, row: DataSet, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cmsa.files.visible import visible
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -42,7 +44,8 @@ class Problems:
         rows = []
         for kind, entries in self.wrong.items():
             more = ", ..." if len(entries) > _NAMED else ""
-            rows.append((kind, len(entries), ", ".join(entries[:_NAMED]) + more))
+            if entries:
+                rows.append((kind, len(entries), visible(", ".join(entries[:_NAMED])) + more))
         return rows + [(reason, count, "") for reason, count in self.left_out.items()]
 
     def __str__(self) -> str:

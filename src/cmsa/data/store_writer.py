@@ -68,6 +68,10 @@ def build_store(
     """
     folder = Path(folder)
     sources = [source for source in sources if len(source)]
+    if not sources:
+        raise StoreError(f"{folder}: there is not one sample to store")
+    if folder.is_symlink() and not folder.exists():
+        raise StoreError(f"{folder}: is a link that leads nowhere")
     labels, truth = _labels(sources, spec), dict(truth or {})
     fingerprint = partial(_fingerprint, sources, spec, truth)
     description: dict[str, Any] = {
@@ -94,8 +98,6 @@ def build_store(
 
 
 def _labels(sources: Sequence[CropSource], spec: CropSpec) -> dict[str, NDArray[Any]]:
-    if not sources:
-        raise StoreError("there is not one sample to store")
     names = sources[0].labels.keys()
     for source in sources:
         if source.labels.keys() != names:

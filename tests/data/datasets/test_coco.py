@@ -115,6 +115,7 @@ def test_the_protocol_leaves_out_crowds_unmarked_people_and_other_categories(fol
         ({"bbox": [1, 2, 3]}, "bbox is not a list of 4 numbers"),
         ({"bbox": [1, 2, float("inf"), 4]}, "bbox has an entry that is no finite number"),
         ({"bbox": [1, 2, 0, 0]}, "box has no area"),
+        ({"bbox": [0.1, 0.2, 0.5, 0.4]}, "box is within a pixel, as one in shares of the picture is"),
         ({"bbox": [WIDTH, 2, 5, 5]}, "box lies outside its picture"),
         ({"id": 1}, "annotation id repeats"),
     ],

@@ -197,9 +197,12 @@ class EntryReader:
 def _box(entry: dict[str, Any]) -> Box:
     x, y, width, height = _numbers(entry, "bbox", 4)
     try:
-        return Box(x, y, width, height)
+        box = Box(x, y, width, height)
     except ValueError as error:
         raise _WrongError("box has no area") from error
+    if max(width, height) <= 1:
+        raise _WrongError("box is within a pixel, as one in shares of the picture is")
+    return box
 
 
 def _number(entry: dict[str, Any], key: str) -> float:
