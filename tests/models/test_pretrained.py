@@ -72,3 +72,9 @@ def test_default_weights_fall_back_to_the_largest_of_the_task(shipped):
         default_weights("classification")
     ship(shipped, "cmsa_n_pose_32x24", "pose")
     assert default_weights("pose") == "cmsa_n_pose_32x24"
+
+
+def test_a_run_s_folder_is_met_halfway(tmp_path):
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(FileNotFoundError, match=r"no model\.safetensors; it is a run.s, name .*best\.safetensors"):
+        find_weights(tmp_path)

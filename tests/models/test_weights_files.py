@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from cmsa.models import CMSA, create_model, fuse
 from cmsa.models.create import load_weights
@@ -33,6 +34,34 @@ def test_the_mode_follows_the_umask(model: CMSA, tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "weights.safetensors").stat().st_mode) == 0o644
+
+
+class Parallel(nn.Module):
+    """As DistributedDataParallel, which needs other processes, keeps its network."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, Parallel, lambda model: Parallel(torch.compile(model))])
+def test_a_wrapped_network_is_saved_as_itself(
+    wrap: Callable[[nn.Module], nn.Module], model: CMSA, tmp_path: Path
+) -> None:
+    file = tmp_path / "wrapped.safetensors"
+    save_weights(file, wrap(model))
+    found = load_weights(file)
+    assert found.description.input_size == model.input_size
+    for (name, value), (other, expected) in zip(found.state_dict().items(), model.state_dict().items(), strict=True):
+        assert (name, value.dtype) == (other, expected.dtype)
+        assert torch.equal(value, expected)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_prefixes_of_wrapped_networks_are_left_out(prefix: str, model: CMSA, tmp_path: Path) -> None:
+    tensors = {prefix + name: value for name, value in model.state_dict().items()}
+    save_file(tensors, tmp_path / "wrapped.safetensors", metadata=model.description.to_metadata())
+    assert torch.equal(load_weights(tmp_path / "wrapped.safetensors").head.logits.weight, model.head.logits.weight)
 
 
 @pytest.mark.parametrize("save", [save_weights, lambda path, fused: fused.save_pretrained(path)])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from cmsa.models import backbones
 from cmsa.models.create import create_model
 from cmsa.models.heads.heatmap import MixerFusion
-from cmsa.models.weights import save_weights
+from cmsa.models.weights import initialise, save_weights
 from cmsa.training.recipe import Recipe
 from cmsa.training.starting_point import build_network
 
@@ -74,3 +75,28 @@ def test_a_larger_network_grows_from_the_weights_of_a_smaller_one(tmp_path, capl
     grown = build_network(recipe).eval()
     assert "small.safetensors is of a smaller network, and this one is grown from it" in caplog.text
     torch.testing.assert_close(grown(images), small(images), rtol=1e-3, atol=1e-4)
+
+
+def test_what_of_the_initial_weights_is_not_taken_over_is_told(tmp_path, caplog) -> None:
+    recipe = Recipe()
+    recipe.model.name, recipe.model.options, recipe.model.input_size = "cmsa_n", {"fusion": "linear"}, [16, 12]
+    small = build_network(recipe)
+    save_weights(tmp_path / "pose.safetensors", small)
+    recipe.model.init = str(tmp_path / "pose.safetensors")
+    # Another set of keypoints: the last layers, one for each stage, do not fit.
+    recipe.model.options |= {"num_keypoints": 4}
+    network = build_network(recipe)
+    tensors = network.state_dict()
+    same = [name for name, value in tensors.items() if not name.startswith("head.")]
+    assert all(torch.equal(tensors[name], small.state_dict()[name]) for name in same)
+    told = f"{len(same)} of {len(tensors)} tensors are taken over; the others, in head, begin anew"
+    assert told in caplog.text
+
+
+def test_counts_of_batches_are_nothing_to_start_from(tmp_path) -> None:
+    model = create_model("cmsa_n", "pose", (16, 12))
+    counts = {name: value for name, value in model.state_dict().items() if not value.is_floating_point()}
+    assert counts
+    save_file(counts, tmp_path / "counts.safetensors", metadata=model.description.to_metadata())
+    with pytest.raises(ValueError, match=r"counts\.safetensors: none of its tensors fits CMSA"):
+        initialise(model, tmp_path / "counts.safetensors")

@@ -15,6 +15,9 @@ Size = tuple[int, int]
 WEIGHTS_FILE = "model.safetensors"
 """The file in a folder or a hub repository (``PyTorchModelHubMixin``'s name)."""
 
+OF_RUNS = "best.safetensors"
+"""What ``cmsa train`` leaves."""
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -58,7 +61,8 @@ def find_weights(name: str | Path, **download: Any) -> Path:
         return path
     if path.is_dir():
         if not (path / WEIGHTS_FILE).is_file():
-            raise FileNotFoundError(f"{path}: the folder holds no {WEIGHTS_FILE}")
+            run = f"; it is a run's, name {path / OF_RUNS}" if (path / OF_RUNS).is_file() else ""
+            raise FileNotFoundError(f"{path}: the folder holds no {WEIGHTS_FILE}{run}")
         return path / WEIGHTS_FILE
     text = str(name)
     if _HUB_ID.fullmatch(text) and path.suffix != ".safetensors":

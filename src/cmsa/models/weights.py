@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,20 @@ from cmsa.files.whole import whole_file
 from cmsa.models.description import Description
 from cmsa.models.resizing import fit_bias_tables
 
+_WRAPPERS = ("_orig_mod", "module")
+"""Where ``torch.compile``, and DataParallel and DistributedDataParallel, keep the network that they wrap."""
+_OF_WRAPPERS = re.compile(rf"(?:(?:{'|'.join(_WRAPPERS)})\.)+")
+_NAMED = 3
+"""Tensors of each kind that an error names."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network itself, where it is wrapped to be compiled or to run on several GPUs."""
+    for name in _WRAPPERS * 2:
+        inner = getattr(model, name, None)
+        model = inner if isinstance(inner, nn.Module) else model
+    return model
+
 
 def describe(model: nn.Module) -> Description:
     """What a network says of itself, at its present input size.
@@ -25,6 +40,7 @@ def describe(model: nn.Module) -> Description:
     Raises:
         ValueError: it was made without ``create_model`` and so does not say how it is fed.
     """
+    model = unwrapped(model)
     description = getattr(model, "description", None)
     if not isinstance(description, Description):
         raise ValueError("the model has no description: make it with create_model or load_weights")
@@ -36,7 +52,7 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
 
     Args:
         path: file to write; it appears whole or not at all.
-        model: of ``create_model`` or ``load_weights``.
+        model: of ``create_model`` or ``load_weights``; wrapped by ``torch.compile`` or DistributedDataParallel or not.
         dtype: of floating-point tensors, e.g. ``torch.float16`` for shipping; as they are by default.
         changes: fields of the description to replace, e.g. ``training=...``.
 
@@ -51,6 +67,7 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
         >>> load_weights("half.safetensors").description.names
         ('a', 'b', 'c')
     """
+    model = unwrapped(model)
     if getattr(model, "fused", False):
         raise ValueError("a fused network cannot be loaded again: save the network that it was made from")
     tensors = {
@@ -84,32 +101,33 @@ def read_description(path: Path | str) -> Description:
 
 
 def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Description]:
-    """Tensors and description of a weights file.
+    """Tensors and description of a weights file; prefixes of wrapped networks are left out.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not a weights file of cmsa.
     """
     with _opened(path) as (file, description):
-        return {key: file.get_tensor(key) for key in file.keys()}, description  # noqa: SIM118
+        return {_without_wrappers(key): file.get_tensor(key) for key in file.keys()}, description  # noqa: SIM118
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Load a state dict, every key accounted for.
 
     Raises:
-        ValueError: keys are missing or unexpected, or shapes differ; all are listed, with ``where``.
+        ValueError: keys are missing or unexpected, or shapes differ; of each the number and the first, with ``where``.
     """
     own = model.state_dict()
     missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     differing = [
-        f"{key}: expected {tuple(own[key].shape)}, got {tuple(tensors[key].shape)}"
+        f"{key} {tuple(tensors[key].shape)} for {tuple(own[key].shape)}"
         for key in sorted(own.keys() & tensors.keys())
         if own[key].shape != tensors[key].shape
     ]
-    if missing or unexpected or differing:
-        lines = [f"missing {key}" for key in missing] + [f"unexpected {key}" for key in unexpected] + differing
-        raise ValueError(f"{where}: does not fit the model\n  " + "\n  ".join(lines))
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": differing}
+    if any(faults.values()):
+        told = "; ".join(f"{len(names)} {fault}: {_first(names)}" for fault, names in faults.items() if names)
+        raise ValueError(f"{where}: its tensors do not fit {type(model).__name__}, of {len(own)}: {told}")
     model.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()})
 
 
@@ -129,7 +147,16 @@ def initialise(model: nn.Module, path: Path | str) -> list[str]:
     known = {key: value.to(own[key].dtype) for key, value in tensors.items() if key in own}
     fit_bias_tables(model, known)
     fitting = {key: value for key, value in known.items() if own[key].shape == value.shape}
-    if not fitting:
+    if not any(value.is_floating_point() for value in fitting.values()):  # counts of batches fit anywhere
         raise ValueError(f"{path}: none of its tensors fits {type(model).__name__}")
     model.load_state_dict(fitting, strict=False)
     return sorted(own.keys() - fitting.keys())
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def _without_wrappers(key: str) -> str:
+    wrapping = _OF_WRAPPERS.match(key)
+    return key[wrapping.end() :] if wrapping else key

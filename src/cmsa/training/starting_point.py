@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cmsa.data.store import CropStore
+from cmsa.guidance.counts import count_of
 from cmsa.models.base import BaseNetwork
 from cmsa.models.create import create_model, load_weights
 from cmsa.models.description import Description
@@ -58,7 +59,7 @@ def build_network(recipe: Recipe, options: dict[str, Any] | None = None) -> Base
 
 
 def start_from(network: BaseNetwork, path: Path) -> None:
-    """Start from a weights file: grow from that of a smaller CMSA, else take the tensors that fit.
+    """Start from a weights file: grow from that of a smaller CMSA, else take the tensors that fit; others are told.
 
     Raises:
         ValueError: nothing fits, or it is not a weights file.
@@ -70,7 +71,12 @@ def start_from(network: BaseNetwork, path: Path) -> None:
             grow(network, small)
             logger.warning("%s is of a smaller network, and this one is grown from it", path)
             return
-    initialise(network, path)
+    left = initialise(network, path)
+    if left:
+        parts = ", ".join(dict.fromkeys(name.partition(".")[0] for name in left))
+        tensors = len(network.state_dict())
+        told = f"{tensors - len(left)} of {count_of(tensors, 'tensor')} are taken over; the others, in {parts}"
+        logger.warning("%s: %s, begin anew", path, told)
 
 
 def freeze_unused(network: BaseNetwork) -> list[str]:
