@@ -1,4 +1,6 @@
+import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import torch
 import yaml
 from tiny_people import SIZE, tiny_recipe, tiny_weights, write_people
 
-from cmsa.cli.arguments import parse_size
+from cmsa.cli.arguments import parse_count, parse_size, parse_workers
 from cmsa.cli.main import main
 from cmsa.data.store import CropStore
 from cmsa.guidance.shipped import list_shipped
@@ -162,8 +164,30 @@ def test_what_was_probably_meant(line: str, usage: str, meant: str, capsys: pyte
     with pytest.raises(SystemExit, match="2"):
         main(line.split())
     told = capsys.readouterr().err.strip()
-    assert told.startswith(f"usage: {usage} [-h]")
+    assert told.startswith(f"usage: {usage} [-h] [OPTION ...] ")
+    assert len(told.splitlines()) == 2
     assert told.endswith(f"; did you mean {meant}?") if meant else "did you mean" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "usage"),
+    [
+        ("fly", "cmsa [-h] [OPTION ...] COMMAND ..."),
+        ("predict pose", "cmsa predict [-h] [OPTION ...] task inputs [inputs ...]"),
+        ("prepare", "cmsa prepare [-h] [OPTION ...] --out OUT --for {train,evaluate}"),
+        ("models --speed", "cmsa models [-h] [OPTION ...] [name]"),
+        ("models \x1b[31m \x1b[32m", "cmsa models [-h] [OPTION ...] [name]"),
+    ],
+)
+def test_a_wrong_line_is_told_what_cannot_be_left_out(
+    line: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(line.split())
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"usage: {usage}"
+    assert second.startswith(f"{' '.join(usage.split()[: 1 + (line != 'fly')])}: error: ")
+    assert "\x1b" not in second
 
 
 def test_what_was_probably_meant_beside_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,6 +258,21 @@ def test_traceback_on_demand(folder: Path) -> None:
 @pytest.mark.parametrize(("text", "size"), [("32x24", (32, 24)), ("64X48", (64, 48))])
 def test_sizes(text: str, size: tuple[int, int]) -> None:
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "told"),
+    [
+        (parse_count, "0", "'0' is not a whole number of 1 to"),
+        (parse_workers, "-1", "'-1' is not a whole number of 0 to"),
+        (parse_workers, "a", "'a' is not a whole number of 0 to"),
+    ],
+)
+def test_a_range_is_told_as_it_is(parse: Callable[[str], int], text: str, told: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=told):
+        parse(text)
+    assert parse("7") == 7
+    assert parse_workers("0") == 0
 
 
 def test_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import argparse
 import math
 from collections.abc import Iterable
 
-from cmsa.guidance.suggestion import did_you_mean
+from cmsa.guidance.suggestion import there_are
 
 Size = tuple[int, int]
 LARGEST_SIDE = 4096
@@ -30,18 +30,12 @@ def parse_size(text: str) -> Size:
 
 def parse_count(text: str) -> int:
     """A whole number from 1."""
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if not 1 <= count <= LARGEST_COUNT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 to {LARGEST_COUNT:,}")
-    return count
+    return _whole_number(text, 1)
 
 
 def parse_workers(text: str) -> int:
     """A whole number of threads or processes, 0 for none besides the caller's."""
-    return 0 if text == "0" else parse_count(text)
+    return _whole_number(text, 0)
 
 
 def parse_port(text: str) -> int:
@@ -95,9 +89,17 @@ def parse_data_set(text: str) -> str:
     return _one_of(text, "data set", data_set_names())
 
 
+def _whole_number(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} to {LARGEST_COUNT:,}")
+    return number
+
+
 def _one_of(text: str, what: str, names: Iterable[str]) -> str:
     if text not in (names := list(names)):
-        raise argparse.ArgumentTypeError(
-            f"no {what} {text!r}; there are {', '.join(names)}{did_you_mean([text], names)}"
-        )
+        raise argparse.ArgumentTypeError(f"no {what} {text!r}; {there_are(text, names)}")
     return text

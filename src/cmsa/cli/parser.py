@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from cmsa.files.visible import visible
 from cmsa.guidance.suggestion import did_you_mean, options_of
 
 
@@ -30,8 +31,21 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Usage, message and hint, then exit code 2."""
-        super().error(message + (_minus_hint(message) or self.hint(self._given)))
+        """What the command cannot do without, message and hint, then exit code 2."""
+        told = visible(message + (_minus_hint(message) or self.hint(self._given)))
+        self.exit(2, f"{self._short_usage()}{self.prog}: error: {told}\n")
+
+    def _short_usage(self) -> str:
+        """A line or two in place of a screen of options, which would hide the message."""
+        needed = [action for action in self._actions if action.required or not action.option_strings]
+        formatter = self._get_formatter()
+        formatter.add_usage(f"%(prog)s [-h] [OPTION ...]{self._written(needed)}", self._actions, [])
+        return formatter.format_help()
+
+    def _written(self, actions: Sequence[argparse.Action]) -> str:
+        formatter = argparse.HelpFormatter("", width=10_000)
+        formatter.add_usage(None, actions, [], prefix=" ")
+        return formatter.format_help().rstrip()
 
     def hint(self, words: Sequence[str]) -> str:
         """What the options among the words may have been; of a parser of commands its first word that is none."""

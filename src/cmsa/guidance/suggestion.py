@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-FEW = 8
+FEW = 12
 """Names that a message has room for."""
 
 
@@ -17,13 +17,13 @@ def did_you_mean(words: Iterable[str], known: Iterable[str]) -> str:
         '; did you mean --threshold?'
     """
     known = sorted(known)
-    near = [get_close_matches(word, known, n=1, cutoff=0.7) for word in words if word not in known]
+    near = [_nearest(word, known, 1) for word in words if word not in known]
     found = dict.fromkeys(name for names in near for name in names)
     return f"; did you mean {', '.join(found)}?" if found else ""
 
 
 def there_are(word: str, known: Iterable[str], listed_by: str = "") -> str:
-    """What there is in place of a name that is not known: all of a few names; of many the number, and the nearest.
+    """What there is in place of a name that is not known: of a few names all, of many the number; and the nearest.
 
     Args:
         word: the name that is not known.
@@ -32,16 +32,22 @@ def there_are(word: str, known: Iterable[str], listed_by: str = "") -> str:
 
     Examples:
         >>> there_are("smal", ["small", "large"])
-        'there are small, large'
+        'there are small, large; did you mean small?'
         >>> there_are("row_10", [f"row_{number}" for number in range(40)], "cmsa recipes FILE")
         'there are 40 (cmsa recipes FILE lists them); did you mean row_10, row_1, row_0?'
     """
     known = list(known)
     if len(known) <= FEW:
-        return f"there are {', '.join(known) or 'none'}"
-    near = get_close_matches(word, known, n=3, cutoff=0.7)
+        return f"there are {', '.join(known) or 'none'}{did_you_mean([word], known)}"
+    near = _nearest(word, known, 3)
     told = f"there are {len(known)}" + (f" ({listed_by} lists them)" if listed_by else "")
     return told + (f"; did you mean {', '.join(near)}?" if near else "")
+
+
+def _nearest(word: str, known: Iterable[str], count: int) -> list[str]:
+    """The names most like a word, whose case does not matter."""
+    lowered = {name.lower(): name for name in known}
+    return [lowered[name] for name in get_close_matches(word.lower(), lowered, n=count, cutoff=0.7)]
 
 
 def as_option(name: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from cmsa.guidance.suggestion import did_you_mean
+
 Cascade = Literal["none", "additive", "channel_fusion"]
 AttentionKind = Literal["standard", "grouped", "cascade", "channel_fusion", "cmsa"]
 """The rows of the paper's Table 5."""
@@ -66,7 +68,8 @@ class AttentionParts:
             raise ValueError(f"attention must be one of {tuple(TABLE_5)} or a mapping, got {attention!r}")
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(attention) - set(known)):
-            raise ValueError(f"attention has no option {', '.join(unknown)}; there are {', '.join(known)}")
+            near = did_you_mean(unknown, known)
+            raise ValueError(f"attention has no option {', '.join(unknown)}; there are {', '.join(known)}{near}")
         return cls(**attention)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cmsa.guidance.shipped import shipped_weights
+from cmsa.guidance.suggestion import did_you_mean
 from cmsa.models.attention_parts import check_strides
 from cmsa.models.backbones import BackboneNetwork, Builder, Interpolation, backbone_names, find_backbone
 from cmsa.models.base import BaseNetwork, Size
@@ -92,8 +93,12 @@ def _builder(name: str) -> Callable[..., BaseNetwork]:
     import timm
 
     there = ", ".join([*VARIANTS, *backbone_names(), f"{PREFIX}NAME for any network of timm"])
-    similar = f" (did you mean {PREFIX}{name}?)" if timm.is_model(name) else ""
-    raise ValueError(f"no model {name!r}{similar}; there are {there}")
+    near = (
+        f"; did you mean {PREFIX}{name}?"
+        if timm.is_model(name)
+        else did_you_mean([name], [*VARIANTS, *backbone_names()])
+    )
+    raise ValueError(f"no model {name!r}; there are {there}{near}")
 
 
 def _own_network(
@@ -123,7 +128,10 @@ def _parameters(build: Any) -> list[str]:
 def _check_options(name: str, task: str, options: Collection[str], known: Collection[str]) -> None:
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise ValueError(f"{name} for {task} has no option {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+        near = did_you_mean(unknown, known)
+        raise ValueError(
+            f"{name} for {task} has no option {', '.join(unknown)}; there are {', '.join(sorted(known))}{near}"
+        )
 
 
 def _shipped(name: str, task: str, input_size: Size, options: dict[str, Any]) -> BaseNetwork:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, Self
 
+from cmsa.guidance.suggestion import did_you_mean, there_are
 from cmsa.structures.sides import sides
 
 DEFAULT_SIGMA = 0.05
@@ -187,7 +188,7 @@ def changed(keypoints: KeypointSet, changes: Mapping[str, Any]) -> KeypointSet:
     new: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in allowed:
-            raise KeypointSetError(f"keypoints: no entry {key!r}; there are {', '.join(allowed)}")
+            raise KeypointSetError(f"keypoints: no entry {key!r}; {there_are(key, allowed)}")
         if key == "sigmas":
             new |= {"sigmas": _sigmas(keypoints, value), "sigma_source": SIGMAS_GIVEN}
         elif value is None and key == "torso":
@@ -218,7 +219,9 @@ def _index(keypoints: KeypointSet, key: str, value: Any) -> int:
         return value
     if value in keypoints.names:
         return keypoints.names.index(value)
-    raise KeypointSetError(f"keypoints: {key} names {value!r}, but there are {', '.join(keypoints.names)}")
+    names = keypoints.names
+    near = did_you_mean([str(value)], names)
+    raise KeypointSetError(f"keypoints: {key} names {value!r}, but there are {', '.join(names)}{near}")
 
 
 def _sigmas(keypoints: KeypointSet, value: Any) -> tuple[float, ...]:

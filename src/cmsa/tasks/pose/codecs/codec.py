@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from cmsa.guidance.suggestion import there_are
+
 
 class Codec(ABC):
     """Owns the shape of the head's output, the targets, the loss, the way back to keypoints, and the flip rule.
@@ -52,7 +54,7 @@ class Codec(ABC):
         if min(input_size) < 2:
             raise ValueError(f"codec: the input must be at least 2x2, got {input_size}")
         if loss is not None and loss not in self.losses:
-            raise ValueError(f"no loss {loss!r} of {type(self).__name__}; there are {', '.join(self.losses)}")
+            raise ValueError(f"no loss {loss!r} of {type(self).__name__}; {there_are(loss, self.losses)}")
         self.input_size, self.map_size = input_size, map_size
         self.kind = loss or next(iter(self.losses), "")
         self.sigma = sigma
