@@ -149,5 +149,5 @@ def test_the_whole_benchmark(files, no_workers, tmp_path, capsys, monkeypatch):
 
 
 def test_too_few_people_for_a_batch(files):
-    with pytest.raises(ValueError, match="8 crops do not fill one batch of 9"):
+    with pytest.raises(ValueError, match="8 crops cannot fill one batch of 9"):
         benchmark_data(*files, size=SIZE, batch=9, threads=1, rounds=1)

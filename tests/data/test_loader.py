@@ -69,7 +69,7 @@ def test_a_fraction_is_the_same_in_every_epoch_and_part_of_a_larger_one(stores: 
     assert sorted(seen(0.5, seed=2)[0]) != sorted(half[0])
     shared = seen(1 / 3, rank=0, processes=2)[0] + seen(1 / 3, rank=1, processes=2)[0]
     assert sorted(shared) == sorted(third[0])
-    with pytest.raises(ValueError, match=r"a\.crops: 9 crops do not fill one batch of 10"):
+    with pytest.raises(ValueError, match=r"a\.crops: 9 crops cannot fill one batch of 10"):
         store_loader(stores, 10, training=True, fraction=0.5)
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_loaded_is_named(stores: list[CropStore], tmp_path: Path)
     differing = build_store(tmp_path / "other.crops", sources_in(tmp_path / "other", 1), other, progress=False)
     with pytest.raises(ValueError, match=r"other\.crops was cut as"):
         StoreDataset([stores[0], differing])
-    with pytest.raises(ValueError, match=r"a\.crops: 12 crops do not fill one batch of 13"):
+    with pytest.raises(ValueError, match=r"a\.crops: 12 crops cannot fill one batch of 13"):
         store_loader(stores[:1], 13, training=True)
 
 

@@ -74,6 +74,33 @@ def test_merging_leaves_what_was_merged_alone() -> None:
     assert below == {"model": {"name": "a", "options": {"x": 1}}, "seed": 1}
 
 
+@pytest.mark.parametrize("name", ["recipes/digits.yml", "DIGITS.yaml", "somewhere/digit.yaml"])
+def test_a_mistyped_path_is_met_halfway(name):
+    with pytest.raises(FileNotFoundError, match=r"no recipe .*; did you mean digits\?"):
+        read_recipe(name)
+
+
 def test_a_mistyped_name_is_met_halfway():
     with pytest.raises(FileNotFoundError, match=r"no recipe 'digit': neither a file .*; did you mean digits\?"):
         read_recipe("digit")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("title: a\nseed: 1\nseed: 2\n", r"line 3: the entry seed stands there before"),
+        ("optimizer: {epochs: 1, batch_size: 4, epochs: 2}\n", r"line 1: the entry epochs stands there before"),
+        ("title: a\nkeypoints: &a {x: [*a]}\n", r"line 2: a value holds itself"),
+        ("optimizer: 3\n", r"optimizer must hold entries of its own, got 3"),
+        ("model: [a]\n", r"model must hold entries of its own, got \['a'\]"),
+        ("data: {train: one.crops}\n", r"data\.train must be of the type list, got one\.crops"),
+        ("seed: abc\n", r"seed must be of the type int, got abc"),
+        ("model: {input_size: 16x12}\n", r"model\.input_size must be of the type list, got 16x12"),
+    ],
+)
+def test_what_says_something_else_than_it_seems_to_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=told) as caught:
+        load_recipe(str(tmp_path / "mine.yaml"))
+    assert len(str(caught.value)) < 300
+    assert "class" not in str(caught.value)

@@ -109,7 +109,7 @@ def test_a_signal_costs_nothing(
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
     with monkeypatch.context() as patch:
         cut_at(patch, where, step, send(number))
-        with pytest.raises(Interrupted, match=rf"{number.name} after \d+ steps; .*last\.ckpt holds them all") as told:
+        with pytest.raises(Interrupted, match=rf"{number.name} after \d+ steps?; .*last\.ckpt holds all") as told:
             train(recipe, tmp_path, **OPTIONS)
     assert told.value.exit_code == 128 + number
     assert position_of(torch.load(tmp_path / "last.ckpt", weights_only=True)) == position

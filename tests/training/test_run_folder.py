@@ -105,3 +105,9 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(tmp_path):
     (tmp_path / "recipe.yaml").write_text("title: mine\n")
     (tmp_path / "starts.jsonl").touch()
     refuse_other_run(load_recipe("digits"), tmp_path)
+
+
+def test_a_store_is_no_folder_for_a_run(tmp_path):
+    (tmp_path / "crops.npy").touch()
+    with pytest.raises(FileExistsError, match="is a store of crops: choose another folder"):
+        refuse_other_run(load_recipe("digits"), tmp_path)

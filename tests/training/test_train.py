@@ -104,6 +104,18 @@ def test_it_says_where_it_goes_and_how_it_ended_and_nothing_else(
     assert [str(warning.message) for warning in recwarn if "lightning" in str(warning.filename)] == []
 
 
+@pytest.mark.parametrize(("size", "fraction", "crops"), [(9, 1.0, 8), (5, 0.5, 4)])
+def test_crops_that_fill_no_batch_are_refused_before_anything_is_said_or_written(
+    size: int, fraction: float, crops: int, recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    optimizer = replace(recipe.optimizer, batch_size=size)
+    large = replace(recipe, optimizer=optimizer, data=replace(recipe.data, fraction=fraction))
+    with pytest.raises(ValueError, match=rf"train\.crops: {crops} crops cannot fill one batch of {size}"):
+        train(large, tmp_path / "new", **OPTIONS)
+    assert capfd.readouterr().out == ""
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_resume_goes_on_from_the_step(run: Path, recipe: Recipe) -> None:
     with pytest.raises(FileExistsError, match="holds a run already"):
         train(recipe, run, **OPTIONS)

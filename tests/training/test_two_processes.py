@@ -95,7 +95,7 @@ def test_a_signal_ends_both_with_one_checkpoint(folder: Path, number: int, tmp_p
     for options in ((), ("--resume",)):
         code, told = train_until_stopped(recipe, run, number, *options)
         assert code == 128 + number, told
-        assert "last.ckpt holds them all: go on with --resume" in told
+        assert "last.ckpt holds all: go on with --resume" in told
         checkpoint = torch.load(run / "last.ckpt", weights_only=True)
         assert checkpoint["global_step"] >= max(steps, 1)
         steps = checkpoint["global_step"]

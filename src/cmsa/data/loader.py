@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cmsa.data.store import CropStore
+from cmsa.guidance.counts import count_of
 
 
 class StoreDataset(Dataset[dict[str, Tensor]]):
@@ -132,8 +133,8 @@ def store_loader(
     dataset = StoreDataset(stores)
     count, processes = kept_count(len(dataset), fraction if training else 1.0), shard[1]
     if training and count // processes < batch_size:
-        share = f"{count} crops" + (f" for {processes} processes" if processes > 1 else "")
-        raise ValueError(f"{stores[0].folder}: {share} do not fill one batch of {batch_size}")
+        share = count_of(count, "crop") + (f" for {processes} processes" if processes > 1 else "")
+        raise ValueError(f"{stores[0].folder}: {share} cannot fill one batch of {batch_size}")
     return DataLoader(
         dataset,
         batch_size=batch_size,

@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from cmsa.files.whole import whole_file
+from cmsa.guidance.counts import count_of
 from cmsa.guidance.errors import first_line
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.metrics_file import MetricsFile
@@ -115,7 +116,7 @@ class Checkpoints(Callback):
         name = signal.Signals(self.watch.noted).name
         raise Interrupted(
             self.watch.noted,
-            f"{name} after {trainer.global_step:,} steps; {self.file} holds them all: go on with --resume",
+            f"{name} after {count_of(trainer.global_step, 'step')}; {self.file} holds all: go on with --resume",
         )
 
     def _save(self, trainer: Trainer) -> None:

@@ -201,7 +201,7 @@ class TrainingModule(LightningModule):
         if step != NO_STEP:
             raise FloatingPointError(
                 f"the loss is not finite at step {step} (epoch {self.current_epoch}); "
-                "the last checkpoint is from before it: resume with a lower learning rate or in float32"
+                "no checkpoint is from behind it: resume, or begin anew, with a lower learning rate or in float32"
             )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

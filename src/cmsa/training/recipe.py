@@ -10,8 +10,9 @@ Examples:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -266,6 +267,16 @@ def _parser() -> ArgumentParser:
     return parser
 
 
+_WRONG_TYPE = re.compile(r"Parser key \"([\w.]+)\": Expected an? <class '(\w+)'>\. Got value: (.*)")
+"""What jsonargparse says, in words of its own."""
+
+
+def _check_sections(entries: Mapping[str, Any]) -> None:
+    for section in (entry.name for entry in fields(Recipe) if is_dataclass(entry.default_factory)):
+        if not isinstance(entries.get(section, {}), dict):
+            raise ValueError(f"{section} must hold entries of its own, got {entries[section]!r}")
+
+
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides like ``--optimizer.epochs 3``.
 
@@ -278,6 +289,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     parser = _parser()
     try:
         entries = read_recipe(name)
+        _check_sections(entries)
         parsed = parser.parse_args([f"--recipe={yaml.safe_dump(entries)}", *overrides])
         if parsed.protocol:
             entries = with_protocol(entries, parsed.protocol, parsed.model.task, parsed.model.name)
@@ -288,7 +300,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except FileNotFoundError:
         raise
     except Exception as error:  # jsonargparse raises its own and argparse's errors
-        told = " ".join(str(error).split())
+        told = _WRONG_TYPE.sub(r"\1 must be of the type \2, got \3", " ".join(str(error).split()))
         if "unrecognized arguments" in told:
             entries_known = set(parser._option_string_actions) - {"--recipe", "--help"}
             told += did_you_mean(options_of(overrides), entries_known)

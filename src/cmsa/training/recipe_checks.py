@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -117,28 +117,46 @@ def check_recipe(recipe: Any) -> None:
         raise ValueError(f"optimizer.step_epochs must be at least 0, got {recipe.optimizer.step_epochs}")
 
 
-def check_length(path: Path) -> None:
-    """Refuse a file whose aliases unfold to more values than any recipe has: to read it would take for ever.
+def check_values(path: Path) -> None:
+    """Refuse a file of which YAML makes something else than what stands there.
+
+    An entry that is written twice has one of its values; aliases may unfold to more values than any recipe has, which
+    would take for ever to read, or to what holds itself.
 
     Raises:
-        ValueError: it does.
+        ValueError: it is such a file.
         yaml.YAMLError: it is not YAML.
     """
     import yaml
 
     lengths: dict[int, int] = {}
+    unfinished: set[int] = set()
 
     def length(node: Any) -> int:
+        if id(node) in unfinished:
+            raise ValueError(f"line {node.start_mark.line + 1}: a value holds itself")
         if id(node) not in lengths:
-            lengths[id(node)] = 1  # of what holds itself
+            unfinished.add(id(node))
             below = node.value if isinstance(node, yaml.CollectionNode) else ()
             pairs = isinstance(node, yaml.MappingNode)
+            if pairs:
+                _refuse_repeated([key for key, _ in below])
             lengths[id(node)] = 1 + sum(sum(map(length, part)) if pairs else length(part) for part in below)
+            unfinished.remove(id(node))
         return lengths[id(node)]
 
     values = length(yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader))
     if values > MOST_VALUES:
         raise ValueError(f"it has {values:,} values, aliases unfolded; a recipe has {MOST_VALUES:,} at most")
+
+
+def _refuse_repeated(keys: Sequence[Any]) -> None:
+    seen: set[str] = set()
+    for key in keys:
+        name = str(key.value)
+        if name in seen:
+            raise ValueError(f"line {key.start_mark.line + 1}: the entry {name} stands there before")
+        seen.add(name)
 
 
 def leaves(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

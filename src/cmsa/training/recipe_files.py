@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cmsa.guidance.suggestion import there_are
-from cmsa.training.recipe_checks import check_length
+from cmsa.training.recipe_checks import check_values
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
 ROWS = "rows"
@@ -98,7 +98,7 @@ def _place(name: str) -> tuple[Path, str | None]:
         # Without reading all of the tables as YAML, which takes long.
         if shipped and f"\n  {shipped}:" in path.read_text(encoding="utf-8") and shipped in _names_in(path):
             return path, shipped
-    shown = there_are(name, shipped_names(), "cmsa recipes")
+    shown = there_are(Path(name).stem or name, shipped_names(), "cmsa recipes")
     raise FileNotFoundError(f"no recipe {name!r}: neither a file nor one that came with cmsa; {shown}")
 
 
@@ -117,7 +117,7 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     import yaml
 
     try:
-        check_length(path)
+        check_values(path)
         entries = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -18,6 +18,7 @@ import yaml
 
 from cmsa.files.whole import whole_file
 from cmsa.training.recipe import Recipe, load_recipe
+from cmsa.training.recipe_checks import leaves
 from cmsa.version import __version__
 
 RECIPE, STARTS, CURVES = "recipe.yaml", "starts.jsonl", "learning_curves.png"
@@ -28,8 +29,10 @@ def refuse_other_run(recipe: Recipe, out: Path) -> None:
     """What lies in a folder that has no checkpoint is written over only if it is of the very same recipe's run.
 
     Raises:
-        FileExistsError: weights of another run are there, or a recipe that no run left.
+        FileExistsError: weights of another run are there, or a recipe that no run left; or it is a packed store.
     """
+    if (out / "crops.npy").exists():
+        raise FileExistsError(f"{out}: is a store of crops: choose another folder")
     there = out / RECIPE
     if there.is_file() and _says(there, recipe):
         return
@@ -45,6 +48,15 @@ def _says(file: Path, recipe: Recipe) -> bool:
         return load_recipe(str(file)) == recipe
     except ValueError:
         return False
+
+
+def changed_entries(recipe: Recipe, out: Path) -> list[str]:
+    """The entries that are others than at a run's last start, as ``optimizer.epochs 2 -> 3``; none where it is lost."""
+    try:
+        before = dict(leaves(load_recipe(str(out / RECIPE))))
+    except (OSError, ValueError):
+        return []
+    return [f"{name} {before[name]} -> {value}" for name, value in leaves(recipe) if before[name] != value]
 
 
 def note_start(recipe: Recipe, out: Path, **more: Any) -> None:

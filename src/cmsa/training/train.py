@@ -25,15 +25,16 @@ from cmsa.runtime.feeding import open_for_evaluation
 from cmsa.runtime.memory import keep_freed_memory
 from cmsa.tasks import task_of
 from cmsa.training.checkpoints import Checkpoints
+from cmsa.training.going_on import check_checkpoint
 from cmsa.training.half_network import HalfNetwork
 from cmsa.training.kept_weights import BestWeights
 from cmsa.training.launched import devices_and_nodes
 from cmsa.training.metrics_file import MetricsFile
-from cmsa.training.module import TrainingModule, training_stores
+from cmsa.training.module import TrainingModule, training_loader, training_stores
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
 from cmsa.training.recipe_checks import check_recipe
-from cmsa.training.run_folder import CURVES, draw_curves, note_start, refuse_other_run
+from cmsa.training.run_folder import CURVES, changed_entries, draw_curves, note_start, refuse_other_run
 from cmsa.training.starting_point import build_network, check_antialiasing, check_start, description_of
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
@@ -119,6 +120,7 @@ def train(
             refuse_other_run(recipe, out)
         seed_everything(recipe.seed, workers=True, verbose=False)
         module = build_module(recipe)
+        done = check_checkpoint(last, module).epochs if resume else 0
         if compile_network:
             module.network.compile()
         best = BestWeights(out, module.task.monitored)
@@ -153,11 +155,16 @@ def train(
             if sync_batchnorm and trainer.world_size > 1:
                 raise ValueError("sync_batchnorm: PyTorch's BatchNorm of several processes computes on GPUs only")
             keep_freed_memory()
+        # Refuses crops that fill no batch before anything is said or written of the run.
+        training_loader(recipe, module.train_stores, (trainer.global_rank, trainer.world_size))
         epochs = _set_length(trainer, module, limit_batches)
+        if done > epochs:
+            raise ValueError(f"{last}: {count_of(done, 'epoch')} are done, which is more than the {epochs} asked for")
         if trainer.is_global_zero:
+            changes = changed_entries(recipe, out) if resume else []
             note_start(recipe, out, resumed=resume, devices=trainer.num_devices, nodes=nodes, precision=precision)
             tensorboard.log_hyperparams(recipe.to_dict())
-            _announce(recipe, module, out, resume, epochs)
+            _announce(recipe, module, out, resume, epochs, changes)
         start = time.monotonic()
         _fit(trainer, module, last if resume else None)
         if trainer.is_global_zero:
@@ -226,7 +233,7 @@ def build_module(recipe: Recipe) -> TrainingModule:
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
 
 
-def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, epochs: int) -> None:
+def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, epochs: int, changes: list[str]) -> None:
     from rich.console import Console
 
     crops = kept_count(sum(len(store) for store in module.train_stores), recipe.data.fraction)
@@ -235,7 +242,8 @@ def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, e
     length = count_of(epochs, "epoch")
     Console(soft_wrap=True).print(
         f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
-        f"on {count_of(crops, 'crop')}: {length} in batches of {size}, into {out}",
+        f"on {count_of(crops, 'crop')}: {length} in batches of {size}, into {out}"
+        + (f"; other than before: {', '.join(changes)}" if changes else ""),
         highlight=False,
         markup=False,
     )
@@ -245,7 +253,7 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
     from rich.console import Console
 
     console = Console(soft_wrap=True)
-    told = f"{out}: {steps:,} steps, {timedelta(seconds=round(seconds))} since the last start"
+    told = f"{out}: {count_of(steps, 'step')}, {timedelta(seconds=round(seconds))} since the last start"
     if module.latest:
         # A title that is longer than the terminal is wide goes on below, where soft wrapping would cut it.
         console.print(score_table(module.latest, told), soft_wrap=False)
