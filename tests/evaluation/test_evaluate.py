@@ -95,6 +95,7 @@ def test_one_table_and_json(store: CropStore, folder: Path, capsys: pytest.Captu
     # A long path wraps the title.
     assert "flip test on" in " ".join(shown.split())
     assert "AP50" in shown
+    assert "ground truth" in shown  # where the boxes came from
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
@@ -193,3 +194,9 @@ def test_what_is_not_finite_is_told_with_the_crop(store: CropStore) -> None:
 def test_a_device_without_numbers_is_refused(store: CropStore, folder: Path) -> None:
     with pytest.raises(ValueError, match=r"device 'meta' cannot be used; PyTorch finds here: cpu"):
         evaluate_recipe(tiny_recipe(store, store), str(folder / "model.safetensors"), device="meta")
+
+
+def test_pictures_that_no_task_draws_are_told(store: CropStore, folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"no pictures are drawn of the scores of pose \(--pictures\)"):
+        evaluate_recipe(tiny_recipe(store, store), str(folder / "model.safetensors"), pictures=folder / "drawn")
+    assert not (folder / "drawn").exists()

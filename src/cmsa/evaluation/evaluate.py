@@ -178,6 +178,8 @@ def evaluate_recipe(
         for (name, store), (ending, run_file) in product(evaluation.stores.items(), networks.items()):
             bar = progress.add_task(escape(f"{store.folder.name}{ending}"), total=len(store))
             account = accounts[name + ending] = evaluation.task.score(store)
+            if pictures and type(account).save_pictures is Score.save_pictures:
+                raise ValueError(f"no pictures are drawn of the scores of {evaluation.task.name} (--pictures)")
             scores[name + ending] = evaluate_opened(
                 evaluation,
                 store,

@@ -140,13 +140,20 @@ def plot_robustness(panels: Mapping[str, Mapping[str, Steps]], score: str) -> st
 
 
 def read_curve(run: Path, column: str) -> Curve:
-    """Steps and values of a column of a run's ``logs/metrics.csv``; empty where there is none."""
+    """Steps and values of a column of a run's ``logs/metrics.csv``; empty where there is none.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     file = run / "logs" / "metrics.csv"
     if not file.is_file():
         return [], []
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row.get(column) and row.get("step")]
-    return [float(row["step"]) for row in rows], [float(row[column]) for row in rows]
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = [row for row in csv.DictReader(lines) if row.get(column) and row.get("step")]
+        return [float(row["step"]) for row in rows], [float(row[column]) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{file}: is damaged ({error})") from error
 
 
 def _figure(width: float, height: float) -> Figure:

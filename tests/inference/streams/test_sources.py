@@ -154,3 +154,14 @@ def test_a_pipe_in_a_folder_and_a_closed_folder_are_told(tmp_path, monkeypatch):
         ("live.mp4", "is a pipe or a device, and no file"),
         ("sub", "cannot be looked into (Permission denied)"),
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-8"])
+def test_a_list_in_any_encoding_that_marks_itself(encoding, tmp_path):
+    names = ["bäume.png", "a.png", "木.png"]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_bytes("\r\n".join(names).encode(encoding))
+    assert [source.name for source in SourceFinder().find([tmp_path / "list.txt"])] == [
+        str(tmp_path / name) for name in names
+    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -129,7 +131,12 @@ class SourceFinder:
 
     def _lines(self, lines: BinaryIO, base: Path | None) -> Iterator[Source | Notice]:
         for number, line in enumerate(lines):
-            text = os.fsdecode((line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line).rstrip(b"\r\n"))
+            if number == 0 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                # As some shells write what they are told to; its lines do not end where bytes do.
+                whole = (line + lines.read()).decode("utf-16", errors="replace").encode()
+                yield from self._lines(io.BytesIO(whole), base)
+                return
+            text = os.fsdecode((line.removeprefix(codecs.BOM_UTF8) if number == 0 else line).rstrip(b"\r\n"))
             if text.strip() and not self._is_comment(text, base or Path()):
                 yield from self._one(text, base or Path())
 
