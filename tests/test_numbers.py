@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cmsa import load_weights
+from cmsa.benchmark.accuracy import benchmark_accuracy
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = sorted((ROOT / "src" / "cmsa" / "weights").glob("*.safetensors"))
@@ -66,6 +67,26 @@ def test_accuracy_on_the_first_screen(beginning: str, names: tuple[str, str, str
     (line,) = lines_of("README.md", beginning)
     scores = [COCO_MINI[name, size]["AP"] for name, size in zip(names, SIZES, strict=True)]
     assert line.endswith("| " + " | ".join(f"{100 * score:.1f}" for score in scores) + " |")
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cmsa_n_pose_32x24", "cmsa_n_pose_64x48"])
+def test_the_weights_score_what_is_written_of_them(name: str, shared: Path) -> None:
+    height, width = map(int, name.rpartition("_")[2].split("x"))
+    folder = shared / "data" / "coco-mini"
+    (found,) = benchmark_accuracy(
+        folder / "annotations" / "person_keypoints_val2017.json",
+        folder / "val2017",
+        weights=(name,),
+        sizes=[(height, width)],
+        threads=1,
+    )
+    written = COCO_MINI[name, (height, width)]
+    assert found.people == 49
+    # A keypoint whose peak is hardly higher than another may fall to that one on another machine.
+    assert abs(found.AP - written["AP"]) < 0.01
+    assert abs(found.PCK - written["PCK"]) < 0.01
 
 
 @pytest.mark.parametrize("name", ["cmsa_n_pose_32x24", "cmsa_n_pose_64x48"])

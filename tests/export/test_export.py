@@ -219,5 +219,24 @@ def test_every_variant_task_and_size(variant, task, size, trained_like, tmp_path
     torch.manual_seed(0)
     model = trained_like(create_model(variant, task, size))
     pixels = random_pixels(model, 2)
+    images = network_input(model, random_pixels(model, 3))
+    with torch.no_grad():
+        expected = model(images)
     for exported in export_formats(model, paths(tmp_path), ExportOptions(pixels=pixels)):
         assert exported.difference.raw < 1e-3
+        # In a batch of another size than the one that was compared.
+        found = open_exported(exported.path, threads=1)(images)
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-3 * expected.abs().max().item())
+
+
+@pytest.mark.slow
+def test_a_size_that_no_window_divides(small, tmp_path):
+    model = small("pose", (19, 13))
+    exported = export(model, tmp_path / "odd.onnx")
+    assert exported.difference.raw < 1e-4
+    for count in (1, 3):
+        images = network_input(model, random_pixels(model, count))
+        with torch.no_grad():
+            expected = model(images)
+        found = open_exported(exported.path, threads=1)(images)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * expected.abs().max().item())

@@ -107,14 +107,17 @@ def test_losses_are_least_at_their_targets(generator: torch.Generator) -> None:
     assert best < entropy.loss(heatmaps.roll(1, dims=3).clamp(min=1e-12).log(), targets)
 
 
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-def test_loss_is_float32_under_autocast(loss: str, generator: torch.Generator) -> None:
-    task = PoseTask(SIZE, SIZE, loss=loss)
+@pytest.mark.parametrize(("codec", "loss"), [("udp", "mse"), ("udp", "cross_entropy"), ("simcc", None)])
+def test_loss_and_decoding_are_float32_under_autocast(codec: str, loss: str | None, generator: torch.Generator) -> None:
+    task = PoseTask(SIZE, SIZE, codec, loss=loss)
     targets = task.encode(batch_of(inner_points(generator)))
-    output = torch.randn(4, 17, *SIZE, generator=generator)
+    shape = (4, 17, *SIZE) if codec == "udp" else targets["probabilities"].shape
+    output = torch.randn(shape, generator=generator)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = task.loss(output, targets)
+        inside, decoded = task.loss(output, targets), task.decode(output)
     assert torch.equal(inside, task.loss(output, targets))
+    for found, expected in zip(decoded, task.decode(output), strict=True):
+        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("codec", ["quarter", "exact_quarter", "dark", "udp"])
