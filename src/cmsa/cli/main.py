@@ -94,12 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         written = getattr(COMMANDS[options.command], "written", None)
         if written is not None:
             refuse_overwriting(written(options), named_files(options))
-        return run(options, rest)
+        code = run(options, rest)
+        _write_out()
+        return code
     except KeyboardInterrupt:
         return interrupted()
     except BrokenPipeError:
         # Whoever read the output has seen enough of it; Python must not try to write the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 128 + 13
     except (OSError, ValueError, RuntimeError, ArithmeticError, ImportError, MemoryError) as error:
         if options.traceback:
@@ -110,6 +112,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cmsa {options.command}: {visible(told, keep=chr(10))}{how_to_install(error)}", file=sys.stderr)
         # What was told to end says so with the code that shells know.
         return int(getattr(error, "exit_code", USAGE_ERROR))
+
+
+def _write_out() -> None:
+    """What was printed goes to where it is to go now: at its end Python could only say that it failed."""
+    if sys.stdout is None:  # type: ignore[redundant-expr]  # it was closed before the start
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _write_no_more()
+        raise OSError(error.errno, f"standard output: {error.strerror}") from error
+
+
+def _write_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def interrupted() -> int:

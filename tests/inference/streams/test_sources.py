@@ -165,3 +165,8 @@ def test_a_list_in_any_encoding_that_marks_itself(encoding, tmp_path):
     assert [source.name for source in SourceFinder().find([tmp_path / "list.txt"])] == [
         str(tmp_path / name) for name in names
     ]
+
+
+def test_a_closed_standard_input_is_told(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert list(SourceFinder().find(["-"])) == [Notice("-", "standard input is closed", missing=True)]

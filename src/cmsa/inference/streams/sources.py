@@ -81,7 +81,9 @@ class SourceFinder:
         if not text:
             yield Notice("''", "is an empty name, of no file", missing=True)
         elif text == "-" and base is None:
-            yield from self._lines(self.stdin or sys.stdin.buffer, None)
+            # None where it was closed before the start.
+            stdin = self.stdin or getattr(sys.stdin, "buffer", None)
+            yield from self._lines(stdin, None) if stdin else [Notice("-", "standard input is closed", missing=True)]
         elif is_address(text):
             yield from self._address(text)
         else:
