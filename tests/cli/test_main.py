@@ -265,6 +265,7 @@ def test_sizes(text: str, size: tuple[int, int]) -> None:
     [
         (parse_count, "0", "'0' is not a whole number of 1 to"),
         (parse_workers, "-1", "'-1' is not a whole number of 0 to"),
+        (parse_workers, "1025", "'1025' is not a whole number of 0 to 1,024"),
         (parse_workers, "a", "'a' is not a whole number of 0 to"),
     ],
 )

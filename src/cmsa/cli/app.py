@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count, parse_port, parse_positive
+from cmsa.cli.arguments import parse_port, parse_positive, parse_threads
 
 TEXT = (
     "A page in the browser: a photo at any resolution, what the network sees of it and says of it, and where it looks. "
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--face-detector", help="for head pose: face:FILE.onnx")
     parser.add_argument("--examples", type=Path, help="folder of photos to offer; examples, where there is one")
     parser.add_argument("--max-megabytes", type=parse_positive, default=10.0, help="of an uploaded file")
-    parser.add_argument("--threads", type=parse_count, default=1, help="of the CPU, for one look")
+    parser.add_argument("--threads", type=parse_threads, default=1, help="of the CPU, for one look")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:

@@ -15,6 +15,8 @@ Size = tuple[int, int]
 LARGEST_SIDE = 4096
 LARGEST_COUNT = 1_000_000_000
 LARGEST_PORT = 65535
+LARGEST_THREADS = 1024
+"""Where it is asked for more threads than the system gives it, PyTorch ends the process."""
 
 
 def parse_size(text: str) -> Size:
@@ -33,9 +35,19 @@ def parse_count(text: str) -> int:
     return _whole_number(text, 1)
 
 
+def parse_seed(text: str) -> int:
+    """A whole number from 0."""
+    return _whole_number(text, 0)
+
+
+def parse_threads(text: str) -> int:
+    """A whole number of threads or processes."""
+    return _whole_number(text, 1, LARGEST_THREADS)
+
+
 def parse_workers(text: str) -> int:
     """A whole number of threads or processes, 0 for none besides the caller's."""
-    return _whole_number(text, 0)
+    return _whole_number(text, 0, LARGEST_THREADS)
 
 
 def parse_port(text: str) -> int:
@@ -89,13 +101,13 @@ def parse_data_set(text: str) -> str:
     return _one_of(text, "data set", data_set_names())
 
 
-def _whole_number(text: str, least: int) -> int:
+def _whole_number(text: str, least: int, most: int = LARGEST_COUNT) -> int:
     try:
         number = int(text)
     except ValueError:
         number = least - 1
-    if not least <= number <= LARGEST_COUNT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} to {LARGEST_COUNT:,}")
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} to {most:,}")
     return number
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count, parse_size, parse_task
+from cmsa.cli.arguments import parse_count, parse_size, parse_task, parse_threads
 
 TEXT = (
     "Time, memory and accuracy, measured side by side: networks, training steps, data, the whole job from files to "
@@ -63,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "networks; or cmsa serve",
     )
     parser.add_argument("--batch", type=parse_count, help="images of a batch; 32, of data 64")
-    parser.add_argument("--threads", type=parse_count, help="of the CPU; 2")
+    parser.add_argument("--threads", type=parse_threads, help="of the CPU; 2")
     parser.add_argument("--rounds", type=parse_count, help="of which medians are taken; 7 of inference, or 5")
     pipeline = parser.add_argument_group("pipeline")
     pipeline.add_argument("--pictures", type=parse_count, help="how many to make where there is no --images; 256")

@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="one or two pose networks, the better one first: ONNX or OpenVINO files, or weights by name",
     )
     parser.add_argument("--out", type=Path, required=True, help="annotations to write, e.g. labels.json")
-    parser.add_argument("--thresholds", nargs="+", type=float, default=[0.35, 0.25], help="least score, each teacher's")
+    parser.add_argument("--thresholds", nargs="+", type=float, help="least score, each teacher's")
     parser.add_argument(
         "--agreement", type=float, default=0.08, help="largest distance of two teachers, in square roots of the box"
     )
@@ -73,8 +73,11 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.tasks.pose.foreign import ForeignOptions
     from cmsa.tasks.pose.trained import open_pose
 
+    thresholds = options.thresholds or LabelRule.thresholds
+    if options.thresholds and len(thresholds) > len(options.teacher):
+        raise ValueError(f"--thresholds: {len(thresholds)} are given, and --teacher names {len(options.teacher)}")
     refuse_unwritable(options.out)
-    rule = LabelRule(tuple(options.thresholds), options.agreement, options.least, not options.no_flip_test)
+    rule = LabelRule(tuple(thresholds), options.agreement, options.least, not options.no_flip_test)
     teachers = [open_pose(name, ForeignOptions(anchor=options.anchor)) for name in options.teacher]
     console = Console(stderr=True)
     if options.fill:

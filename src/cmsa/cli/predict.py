@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmsa.cli.arguments import parse_box, parse_count, parse_positive, parse_task_command
+from cmsa.cli.arguments import parse_box, parse_count, parse_positive, parse_task_command, parse_threads
 from cmsa.guidance.suggestion import as_option
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--exported", type=Path, help="a file of cmsa export of these weights to run instead of them, e.g. in int8"
     )
     how.add_argument("--device", default="cpu", help="where PyTorch runs, e.g. cuda")
-    how.add_argument("--threads", type=parse_count, help="CPU threads of the network, e.g. 1")
+    how.add_argument("--threads", type=parse_threads, help="CPU threads of the network, e.g. 1")
     how.add_argument("--batch-size", type=parse_count, default=32, help="crops at a time, across pictures")
     how.add_argument(
         "--engine",
@@ -147,7 +147,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="local",
         help="ray: very many pictures by workers on this machine, or on the cluster of RAY_ADDRESS",
     )
-    how.add_argument("--workers", type=parse_count, help="of Ray, each with --threads CPUs (1) or one GPU; e.g. 8")
+    how.add_argument("--workers", type=parse_threads, help="of Ray, each with --threads CPUs (1) or one GPU; e.g. 8")
     how.add_argument("--shard-size", type=parse_count, help="pictures that a worker of Ray takes at a time; 1024")
     how.add_argument("--quiet", action="store_true", help="say nothing but errors")
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count, parse_positive, parse_task_command
+from cmsa.cli.arguments import parse_count, parse_positive, parse_task_command, parse_threads
 from cmsa.guidance.extras import require
 
 TEXT = (
@@ -61,12 +61,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--batch-wait", type=float, default=5.0, help="milliseconds to wait for requests that are on their way; 5"
     )
-    how.add_argument("--workers", type=parse_count, help="threads that decode pictures; one for each CPU")
+    how.add_argument("--workers", type=parse_threads, help="threads that decode pictures; one for each CPU")
     how.add_argument(
         "--runtime", choices=["torch", "onnxruntime", "openvino"], help="by default the fastest that is installed"
     )
     how.add_argument("--device", default="cpu", help="where PyTorch runs, e.g. cuda")
-    how.add_argument("--threads", type=parse_count, help="CPU threads of the network, e.g. 1")
+    how.add_argument("--threads", type=parse_threads, help="CPU threads of the network, e.g. 1")
     how.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
     how.add_argument("--top", type=parse_count, default=5, help="classes to answer with")
 

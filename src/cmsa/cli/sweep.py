@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmsa.cli.arguments import parse_count, parse_workers
+from cmsa.cli.arguments import parse_count, parse_seed
 from cmsa.cli.train import TRAINING_OPTIONS, add_training_options, checked_devices
 from cmsa.guidance.suggestion import as_option
 
@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="values of a recipe's entry; each --set is an axis of the grid, entries of one --set change together",
     )
     parser.add_argument("--rows", nargs="+", default=[], help="of a table of recipes; all of them by default")
-    parser.add_argument("--seeds", nargs="+", type=parse_workers, default=[], help="the recipe's own by default")
+    parser.add_argument("--seeds", nargs="+", type=parse_seed, default=[], help="the recipe's own by default")
     parser.add_argument("--parallel", type=parse_count, default=1, help="processes at a time, on the GPUs in turn")
     parser.add_argument("--table", action="store_true", help="train nothing; make the table of a sweep's folder again")
     parser.add_argument("--scores", nargs="+", default=[], help="of the table; by default what the task goes by")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count
+from cmsa.cli.arguments import parse_count, parse_threads
 
 TEXT = "Train a recipe; any of its entries can be overridden, e.g. --optimizer.epochs 10."
 EXAMPLES = """
@@ -48,7 +48,7 @@ def add_training_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--sync-batchnorm", action="store_true", help="BatchNorm counts over all GPUs")
     parser.add_argument("--max-time", help="stop after DD:HH:MM:SS")
     parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
-    parser.add_argument("--threads", type=parse_count, help="CPU threads")
+    parser.add_argument("--threads", type=parse_threads, help="CPU threads")
     parser.add_argument("--limit-batches", type=parse_count, help="train on so many batches an epoch only")
     parser.add_argument("--checkpoint-minutes", type=float, default=10, help="how often to write the last checkpoint")
 

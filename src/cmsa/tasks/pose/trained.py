@@ -30,10 +30,16 @@ class TrainedPose:
 
     Attributes:
         input_size: (H, W).
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: they are for another task.
     """
 
     def __init__(self, weights: str | Path) -> None:
         network = load_weights(find_weights(weights))
+        if network.description.task != PoseTask.name:
+            raise ValueError(f"weights {weights}: they are for {network.description.task}, not for {PoseTask.name}")
         self.input_size = network.input_size
         self.task = PoseTask.from_description(network.description, network.heatmap_size)
         self.preprocess = preprocess_of(network.description)
