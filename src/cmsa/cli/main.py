@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write_out() -> None:
     """What was printed goes to where it is to go now: at its end Python could only say that it failed."""
-    if sys.stdout is None:  # type: ignore[redundant-expr]  # it was closed before the start
+    if sys.stdout is None:  # it was closed before the start
         return
     try:
         sys.stdout.flush()
