@@ -33,8 +33,16 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Words of code with hyphens stay whole where a long line is wrapped: else ``--out`` ends a line as ``-``."""
-    return re.sub(r"<pre.*?</pre>", lambda block: _keep_words(block[0]), html, flags=re.DOTALL)
+    """Words of code with hyphens stay whole where a long line is wrapped: else ``--out`` ends a line as ``-``. What the
+    button copies is written down, for lines that are blocks (``wrap.css``) would be copied with a blank one between."""
+    html = re.sub(r"<pre.*?</pre>", lambda block: _keep_words(block[0]), html, flags=re.DOTALL)
+    return re.sub(
+        r"<pre>(?=(.*?)</pre>)", lambda block: f'<pre data-copy="{_text_of(block[1])}">', html, flags=re.DOTALL
+    )
+
+
+def _text_of(block: str) -> str:
+    return re.sub(r"<[^>]+>", "", block).rstrip("\n").replace('"', "&quot;")
 
 
 def _keep_words(block: str) -> str:

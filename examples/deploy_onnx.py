@@ -1,7 +1,7 @@
 """Keypoints of one person by an exported file, with ONNX Runtime, NumPy and Pillow alone.
 
-cmsa export cmsa_n_pose_32x24 --normalise --decode
-python deploy_onnx.py cmsa_n_pose_32x24_normalised_decoded.onnx people/park.jpg 260 15 106 215
+cmsa export cmsa_n_pose_32x24 --normalise --decode --out exported
+python examples/deploy_onnx.py exported/cmsa_n_pose_32x24_normalised_decoded.onnx examples/people/park.jpg 318 92 56 151
 """
 
 import json

@@ -149,3 +149,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr[-4000:]
     reference = (tmp_path / "site" / "reference" / "predict.html").read_text(encoding="utf-8")
     assert "from_pretrained" in reference
+    # Of the two commands that begin the page, the button copies two lines.
+    page = (tmp_path / "site" / "serve.html").read_text(encoding="utf-8")
+    assert "<pre data-copy=\"pip install '.[serve]'\ncmsa serve pose\">" in page

@@ -38,6 +38,15 @@ def test_a_name_that_there_is_not():
         from cmsa import Predictr  # noqa: F401
 
 
+def test_a_name_that_lacks_pytorch_says_what_runs_without(monkeypatch):
+    """After ``pip install --no-deps``, which is how small devices have it."""
+    monkeypatch.delitem(vars(cmsa), "Predictor", raising=False)
+    monkeypatch.delitem(sys.modules, "cmsa.inference.predictor", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ModuleNotFoundError, match=r"cmsa.Predictor needs torch.*: pip install cmsa; .* by cmsa\.edge"):
+        cmsa.Predictor  # noqa: B018
+
+
 def test_a_name_imports_what_it_needs_and_no_more():
     code = (
         "import sys, pickle\n"

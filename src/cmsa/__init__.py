@@ -57,7 +57,14 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        extras = import_module("cmsa.guidance.extras")
+        if (error.name or "").partition(".")[0] not in extras.REQUIRED:
+            raise
+        told = f"cmsa.{name} needs {error.name}, not installed here: pip install cmsa; exported files run without it"
+        raise ModuleNotFoundError(f"{told}, by cmsa.edge", name=error.name) from error
     globals()[name] = value  # the next time Python finds it without asking here
     return value
 

@@ -235,8 +235,9 @@ def test_an_interrupted_command_says_so(
         ("onnxscript", "cmsa[export]"),
         ("gradio.themes", "cmsa[app]"),
         ("fastapi", "cmsa[serve]"),
-        ("torch", "torch"),
-        ("yaml", "pyyaml"),
+        ("torch", "cmsa brings all that the commands need"),
+        ("yaml", "cmsa brings all that the commands need"),
+        ("PIL", "pillow"),
     ],
 )
 def test_a_missing_package_is_told_with_its_pip_line(

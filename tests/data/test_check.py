@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from tiny_faces import write_faces
 from tiny_people import write_people
 
 from cmsa.cli.main import main
 from cmsa.data.check import check
-from cmsa.data.check_report import CheckReport
+from cmsa.data.check_report import CheckedPart, CheckReport
+from cmsa.data.problems import Problems
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -85,6 +88,22 @@ def test_faults_are_those_of_preparation(folder: Path, what: Change, told: str, 
     assert found[0] == told
     assert found[1][0].endswith(which)
     assert len(report) == 1
+
+
+def test_names_are_shown_whole_in_80_columns() -> None:
+    report, part = CheckReport(), "person_keypoints_train2017"
+    problems = Problems()
+    for number in range(7):
+        problems.add("file of a picture is missing", f"a folder/of a long name/train2017/{number:012d}.jpg")
+    problems.leave_out("crowd")
+    report.add(part, CheckedPart(1, 1, problems))
+    console = Console(width=80, file=io.StringIO())
+    console.print(report)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    first = lines.index(f"mend      {part}: file of a picture is missing: 7")
+    assert lines[first + 1] == f"{'':10}a folder/of a long name/train2017/000000000000.jpg"
+    assert lines[first + 6 : first + 8] == [f"{'':10}...", f"left out  {part}: crowd: 1"]
+    assert lines[-1] == "7 to mend"
 
 
 def test_an_unreadable_picture(folder: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from cmsa.data.datasets.class_images import read_digits
 from cmsa.edge import EdgePredictor
 from cmsa.export.quantize import quantize
 from cmsa.export.run import export
-from cmsa.guidance.extras import EXTRAS, OTHERS, load, pip_line
+from cmsa.guidance.extras import EXTRAS, OTHERS, REQUIRED, load, pip_line
 from cmsa.models.create import create_model
 from cmsa.structures import to_supervision
 
@@ -61,13 +63,21 @@ def test_what_a_package_lacks_itself_is_its_own_word(tmp_path: Path, monkeypatch
     ("module", "line"),
     [
         ("fastapi.routing", "'cmsa[serve]'"),
-        ("torch", "torch"),
+        ("torch", "cmsa"),
+        ("cv2", "cmsa"),
         ("PIL.Image", "pillow"),
-        ("cv2", "opencv-python-headless"),
+        ("numpy", "numpy"),
     ],
 )
 def test_pip_lines(module: str, line: str) -> None:
     assert pip_line(module) == f"pip install {line}"
+
+
+def test_what_the_package_asks_for_is_known() -> None:
+    project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    renamed = {"opencv_python_headless": "cv2", "pyyaml": "yaml", "pillow": "PIL"}
+    asked = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in project["dependencies"]}
+    assert {renamed.get(name, name) for name in asked} == REQUIRED | {"numpy", "PIL"}
 
 
 def test_nobody_imports_them_otherwise() -> None:

@@ -49,7 +49,7 @@ def whole(picture: bytes) -> bytes:
 def test_a_port_that_is_taken_is_told():
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=f"127.0.0.1:{port} cannot be listened on"):
+        with pytest.raises(OSError, match=f"127.0.0.1:{port} cannot be listened on, another program does so"):
             listen("127.0.0.1", port)
     with pytest.raises(ValueError, match="a port is 0 to 65535, got 70000"):
         listen("127.0.0.1", 70_000)

@@ -11,6 +11,7 @@ from cmsa.serve.limits import Limits
 from cmsa.serve.service import Service
 
 TOKEN = "a-token-of-twenty-letters"
+ADDRESSES = "POST /predict; GET /model, /health, /ready, /metrics, /openapi.json"
 
 
 def query(boxes: object, **more: object) -> str:
@@ -47,6 +48,7 @@ def test_a_form_says_the_same(pose_server, made, form):
     assert reply.json["file"] == "é.png"
     raw = pose_server.predict(made(), query({"xywh": [[5, 6, 30, 40]]})).json
     assert reply.json["predictions"] == raw["predictions"]
+    assert reply.content.endswith(b"}\n"), "curl appends it to a results.jsonl"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
@@ -101,13 +103,14 @@ def test_faults_of_a_form(pose_server, made, form):
 
 def test_other_addresses_and_methods(pose_server):
     reply = pose_server.ask("GET", "/nothing")
-    assert (reply.status, reply.json) == (404, {"error": "Not Found: GET /nothing", "where": None})
+    assert (reply.status, reply.json["where"]) == (404, None)
+    assert reply.json["error"] == f"Not Found: GET /nothing; there are {ADDRESSES}"
     reply = pose_server.ask("GET", "/predict")
     assert reply.status == 405
     assert reply.headers["allow"] == "POST"
-    assert reply.json["error"] == "Method Not Allowed: GET /predict"
+    assert reply.json["error"] == f"Method Not Allowed: GET /predict; there are {ADDRESSES}"
     reply = pose_server.ask("POST", "/predict/", b"", host="elsewhere")
-    assert (reply.status, reply.json) == (404, {"error": "Not Found: POST /predict/", "where": None})
+    assert (reply.status, reply.json["error"]) == (404, f"Not Found: POST /predict/; there are {ADDRESSES}")
     # Its pages would load scripts from other hosts.
     assert pose_server.ask("GET", "/docs").status == 404
 
@@ -168,7 +171,9 @@ def test_who_has_no_token_is_told_nothing(small, made, given):
         assert reply.status == 401
         assert reply.headers["www-authenticate"] == "Bearer"
         if method != "HEAD":
-            assert reply.json == {"error": "a bearer token is needed", "where": "header authorization"}
+            came = given is not None and given.startswith("Bearer ")
+            told = "the bearer token is another" if came else "a bearer token is needed"
+            assert reply.json == {"error": told, "where": "header authorization"}
 
 
 def test_probes_need_no_token_and_others_get_in_with_it(small, made, bearing):

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     console = Console(stderr=True)
 
     def watch(looked: Iterable[Any], part: str, total: int) -> Iterable[Any]:
-        return track(looked, part, total, console=console, transient=True)
+        return track(looked, part, total, console=console, transient=True, disable=not console.is_terminal)
 
     report = check(options.dataset, _parts(options), size=options.size, workers=options.workers, watch=watch)
     Console().print(report)

@@ -91,7 +91,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     folders = [given for given in options.photos if given.is_dir()]
     # Several pictures may have one name in different folders.
     root = folders[0] if len(options.photos) == 1 and folders else None
-    labels = label_photos(track(photos, "labelling", console=console, transient=True), boxes, teachers, rule, root=root)
+    watched = track(photos, "labelling", console=console, transient=True, disable=not console.is_terminal)
+    labels = label_photos(watched, boxes, teachers, rule, root=root)
     _name(missing + labels.left_out, console)
     people = labels.content["annotations"]
     if not people:  # what an earlier run found stays
@@ -118,7 +119,7 @@ def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelR
     if not isinstance(annotations, dict):
         raise ValueError(f"{options.fill}: must hold an object with 'images' and 'annotations'")
     pictures = annotations.get("images")
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("labelling", total=len(pictures) if isinstance(pictures, list) else None)
         labels = fill_labels(annotations, options.photos[0], teachers, rule, advance=partial(progress.advance, bar))
     write_labels(labels, options.out)

@@ -31,7 +31,7 @@ from cmsa.cli.parser import HelpFormatter, Parser
 from cmsa.cli.written import named_files, refuse_overwriting
 from cmsa.files.visible import visible
 from cmsa.guidance.errors import error_text
-from cmsa.guidance.extras import load, pip_line
+from cmsa.guidance.extras import REQUIRED, load, pip_line
 from cmsa.version import __version__
 
 COMMANDS: dict[str, ModuleType] = {
@@ -141,7 +141,8 @@ def how_to_install(error: BaseException) -> str:
     """The pip line for a package that is not installed; nothing for other errors, and for those that say it already."""
     if not isinstance(error, ModuleNotFoundError) or not error.name or "pip install" in str(error):
         return ""
-    return f": {pip_line(error.name)}"
+    all_of_it = error.name.partition(".")[0] in REQUIRED
+    return f": {pip_line(error.name)}" + (" brings all that the commands need" if all_of_it else "")
 
 
 def build_parser() -> Parser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cmsa.data.problems import Problems
+from cmsa.data.problems import Problems, listed
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -87,21 +87,21 @@ class CheckReport:
         return table
 
     def _findings(self) -> Table | str:
-        from rich.markup import escape
         from rich.table import Column, Table
 
         found: dict[str, list[tuple[str, str, int, str]]] = {"mend": [], "look": [], "left out": []}
         for name, part in self.parts.items():
-            for what, count, which in part.problems.rows():
+            for what, count, which in part.problems.rows("\n"):
                 # A fault names the entries that have it; what the protocol leaves out is counted.
                 found["mend" if which else "left out"].append((name, what, count, which))
-            found["look"] += [(name, *row) for row in part.odd.rows()]
-        found["mend"] += [("", *row) for row in self.between.rows()]
-        found["look"] += [("", *row) for row in self.alike.rows()]
-        table = Table("", "part", Column("what", overflow="fold"), "entries", Column("which", overflow="fold"))
+            found["look"] += [(name, *row) for row in part.odd.rows("\n")]
+        found["mend"] += [("", *row) for row in self.between.rows("\n")]
+        found["look"] += [("", *row) for row in self.alike.rows("\n")]
+        table = Table.grid(Column(no_wrap=True), Column(), padding=(0, 2, 0, 0))
         for verdict, style in (("mend", "red"), ("look", "yellow"), ("left out", "dim")):
             for name, what, count, which in found[verdict]:
-                table.add_row(f"[{style}]{verdict}[/]", escape(name), escape(what), f"{count:,}", escape(which))
+                told = f"{': '.join(filter(None, (name, what)))}: {count:,}"
+                table.add_row(f"[{style}]{verdict}[/]", listed(told, which))
         return table if table.row_count else "nothing is odd"
 
     def _labels(self) -> Table | str:

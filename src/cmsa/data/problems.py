@@ -10,6 +10,7 @@ from cmsa.files.visible import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _NAMED = 5
 _NOTHING = "nothing was left out"
@@ -39,13 +40,13 @@ class Problems:
         """How many faults there are."""
         return sum(len(entries) for entries in self.wrong.values())
 
-    def rows(self) -> list[tuple[str, int, str]]:
-        """What, how many, and the first few of them."""
+    def rows(self, between: str = ", ") -> list[tuple[str, int, str]]:
+        """What, how many, and the first few of them with ``between`` between two."""
         rows = []
         for kind, entries in self.wrong.items():
-            more = ", ..." if len(entries) > _NAMED else ""
+            more = ["..."] if len(entries) > _NAMED else []
             if entries:
-                rows.append((kind, len(entries), visible(", ".join(entries[:_NAMED])) + more))
+                rows.append((kind, len(entries), between.join([*map(visible, entries[:_NAMED]), *more])))
         return rows + [(reason, count, "") for reason, count in self.left_out.items()]
 
     def __str__(self) -> str:
@@ -56,10 +57,17 @@ class Problems:
     def __rich__(self) -> Table | str:
         if not self.rows():
             return _NOTHING
-        from rich.markup import escape
-        from rich.table import Column, Table
+        from rich.table import Table
 
-        table = Table("left out", "entries", Column("which", overflow="fold"))
-        for kind, count, named in self.rows():
-            table.add_row(escape(kind), f"{count:,}", escape(named))
+        # The names stand each on a line of its own, which is as wide as can be: they are there to be found again.
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for kind, count, named in self.rows(between="\n"):
+            table.add_row("left out", listed(f"{kind}: {count:,}", named))
         return table
+
+
+def listed(told: str, named: str) -> Text:
+    """What was found, and below it the names of what has it; a name longer than a line goes on in the next."""
+    from rich.text import Text
+
+    return Text("\n".join(filter(None, (told, named))), overflow="fold")

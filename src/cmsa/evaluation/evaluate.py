@@ -174,7 +174,7 @@ def evaluate_recipe(
     console = Console()
     accounts: dict[str, Score] = {}
     scores: dict[str, Scores] = {}
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for (name, store), (ending, run_file) in product(evaluation.stores.items(), networks.items()):
             bar = progress.add_task(escape(f"{store.folder.name}{ending}"), total=len(store))
             account = accounts[name + ending] = evaluation.task.score(store)

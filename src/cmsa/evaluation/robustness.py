@@ -84,7 +84,7 @@ def robustness(
     console, rows = Console(), []
 
     scored = partial(evaluate_opened, evaluation, flip_test=flip_test, batch_size=batch_size)
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         strengths = sum(len(kind.strengths) for kind in kinds)
         bar = progress.add_task("robustness", total=len(evaluation.stores) * (1 + strengths))
         for name, store in evaluation.stores.items():

@@ -45,7 +45,7 @@ def submit(
     (store,) = evaluation.stores.values()
     account = evaluation.task.submission(store)
     console = Console()
-    with Progress(console=console, transient=True) as progress:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(escape(store.folder.name), total=len(store))
         advance = partial(progress.advance, bar)
         evaluate_opened(evaluation, store, flip_test=flip_test, batch_size=batch_size, advance=advance, score=account)

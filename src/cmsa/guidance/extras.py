@@ -16,21 +16,23 @@ EXTRAS = {
 """The modules that each extra of this package brings."""
 OTHERS = {"supervision": "'supervision>=0.29'", "argcomplete": "argcomplete"}
 """Modules that no extra brings, and what to ask pip for."""
+_RENAMED = {"PIL": "pillow"}
 REQUIRED = {
-    "cv2": "opencv-python-headless",
-    "faster_coco_eval": "faster-coco-eval",
-    "jsonargparse": "'jsonargparse[signatures]'",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
+    *("torch", "torchvision", "timm", "lightning", "jsonargparse", "faster_coco_eval", "cv2", "scipy", "pyarrow"),
+    *("safetensors", "huggingface_hub", "rich", "matplotlib", "tensorboard", "yaml"),
 }
-"""Modules that this package cannot do without, where pip calls them otherwise."""
+"""Modules of what this package asks pip for. Where one is missing, it was installed by ``--no-deps`` for
+``cmsa.edge``, and more are: pip brings all of them for a package that is there already. NumPy and Pillow, which
+``cmsa.edge`` needs, are not among them: whoever lacks these does not want PyTorch."""
 
 
 def pip_line(module: str) -> str:
-    """What to type for a module that is missing: the extra that brings it, or what pip calls it."""
+    """What to type for a module that is missing: the extra that brings it, this package, or what pip calls it."""
     name = module.partition(".")[0]
+    if name in REQUIRED:
+        return "pip install cmsa"
     extra = next((extra for extra, modules in EXTRAS.items() if name in modules), "")
-    return f"pip install 'cmsa[{extra}]'" if extra else f"pip install {(OTHERS | REQUIRED).get(name, name)}"
+    return f"pip install 'cmsa[{extra}]'" if extra else f"pip install {(OTHERS | _RENAMED).get(name, name)}"
 
 
 def missing(purpose: str, *modules: str, line: str = "") -> ModuleNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -41,6 +42,9 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            told = f"{host}:{port} cannot be listened on, another program does so: choose another port (--port)"
+            raise OSError(told) from error
         raise OSError(f"{host}:{port} cannot be listened on ({getattr(error, 'strerror', None) or error})") from error
 
 

@@ -31,6 +31,7 @@ _GONE = 499
 """What nginx calls a client that did not wait; nobody reads it but the metrics."""
 _Answers = Callable[[], Coroutine[Any, Any, Response]]
 _PARAMETERS = "boxes", "file", "image_id"
+_ADDRESSES = "POST /predict; GET /model, /health, /ready, /metrics, /openapi.json"
 _LARGEST_ID = 2**53 - 1
 _LONGEST_NAME = 1000
 _BEARER = HTTPBearer(auto_error=False, description="Where the server was given a token.")
@@ -184,8 +185,8 @@ async def _predict(request: Request, service: Service, admission: Admission, fil
                 line: Record = await while_listening(service.answer(asked), request.receive, service.limits.seconds)
     except ClientGone:
         return Response(status_code=_GONE)
-    body = json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-    return Response(body, media_type="application/json")
+    body = json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"  # so that curl can append it to a results.jsonl
+    return Response(body.encode("utf-8", "replace"), media_type="application/json")
 
 
 def _asked(request: Request, kind: str, body: bytes, most: int, file: str, image_id: int) -> Asked:
@@ -241,7 +242,8 @@ def _guard(token: str | None) -> tuple[list[Any], dict[int | str, Any]]:
         given = b"" if credentials is None else credentials.credentials.encode("utf-8", "surrogateescape")
         # In a time that does not depend on how much of it is right.
         if not hmac.compare_digest(given, expected):
-            raise Refusal(401, "a bearer token is needed", "header authorization", {"WWW-Authenticate": "Bearer"})
+            what = "a bearer token is needed" if credentials is None else "the bearer token is another"
+            raise Refusal(401, what, "header authorization", {"WWW-Authenticate": "Bearer"})
 
     return [Depends(check)], refusals(401)
 
@@ -258,7 +260,7 @@ def _say_errors(app: FastAPI) -> None:
         return JSONResponse(Refusal(422, str(first["msg"]), where).content, 422)
 
     async def not_found(request: Request, error: Any) -> JSONResponse:
-        text = f"{error.detail}: {request.method} {request.url.path}"
+        text = f"{error.detail}: {request.method} {request.url.path}; there are {_ADDRESSES}"
         return JSONResponse(Refusal(error.status_code, text).content, error.status_code, error.headers)
 
     async def failed(_: Request, error: Exception) -> JSONResponse:

@@ -12,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cmsa.files.visible import visible
 from cmsa.guidance.counts import count_of
-from cmsa.inference.files.summary import Some, Summary
+from cmsa.inference.files.summary import KEPT, Some, Summary
 from cmsa.structures import Box
 from cmsa.tasks import Task
 
-_SHOWN = 20
-"""Rows of predictions, and of what was left out."""
+_EMPTY_SHOWN = 5
+"""So many pictures without a box are named: most of a camera's frames may be."""
 
 
 @contextmanager
@@ -34,13 +34,17 @@ def progress(console: Console, count: int | None, quiet: bool = False) -> Iterat
 
 def print_values(console: Console, task: Task, summary: Summary, top: int) -> None:
     """The first predictions, one line each, the picture's name last."""
-    rows = [(name, value) for name, values in summary.shown for value in values]
+    rows = summary.shown
     if not rows:
         return
-    lines = [(_box_text(value.box), *task.cells(value, top), name) for name, value in rows[:_SHOWN]]
-    _print(console, [("box", *task.headings(), "picture"), *lines], heading=True)
-    if summary.values > _SHOWN:
-        _print(console, [(f"the first {min(_SHOWN, len(rows))} of {summary.values:,}",)])
+    lines: list[tuple[str, ...]] = [("box", *task.headings(), "picture")]
+    lines += [(_box_text(value.box), *task.cells(value, top), name) for name, _, value in rows]
+    if any(identity is not None for _, identity, _ in rows):
+        ids = ("id", *("" if identity is None else str(identity) for _, identity, _ in rows))
+        lines = [(identity, *line) for identity, line in zip(ids, lines, strict=True)]
+    _print(console, lines, heading=True)
+    if summary.values > len(rows):
+        _print(console, [(f"the first {len(rows)} of {summary.values:,}",)])
 
 
 def print_summary(console: Console, summary: Summary, count: int | None, task: Task) -> None:
@@ -59,9 +63,9 @@ def print_summary(console: Console, summary: Summary, count: int | None, task: T
         what = "person" if task.category is not None else "box"
         rows.append(("whole picture", f"{summary.whole:,} taken as one {what}: no boxes were given and no detector"))
     if summary.empty.count:
-        rows.append(("without a box", _some(summary.empty)))
+        rows += [("without a box", f"{summary.empty.count:,}"), *_list(summary.empty, _EMPTY_SHOWN)]
     if summary.told.count:
-        rows += [("told", f"{summary.told.count:,}"), *_list(summary.told)]
+        rows += [("notes", f"{summary.told.count:,}"), *_list(summary.told)]
     if summary.skipped.count:
         rows += [("left out", f"{summary.skipped.count:,}"), *_list(summary.skipped)]
     rows += [("" if place else "results", str(path)) for place, path in enumerate(summary.files)]
@@ -82,15 +86,10 @@ def _print(console: Console, rows: Sequence[Sequence[str]], heading: bool = Fals
         console.print("  ".join([*cells, row[-1]]), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def _list(some: Some) -> list[tuple[str, str]]:
-    rows = [("", f"{name}: {text}") for name, text in some.first]
+def _list(some: Some, most: int = KEPT) -> list[tuple[str, str]]:
+    rows = [("", ": ".join(filter(None, entry))) for entry in some.first[:most]]
     return [*rows, ("", f"and {some.count - len(rows):,} more")] if some.count > len(rows) else rows
 
 
 def _box_text(box: Box) -> str:
-    return " ".join(f"{number:.4g}" for number in box.xywh)
-
-
-def _some(some: Some) -> str:
-    names = [name for name, _ in some.first[:5]]
-    return "; ".join(names) + (f" and {some.count - 5:,} more" if some.count > 5 else "")
+    return " ".join(f"{round(number, 1):g}" for number in box.xywh)

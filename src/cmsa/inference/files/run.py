@@ -138,8 +138,8 @@ class FileRun:
         if self.drawing is not None:
             self.drawing.add(result)
         summary.count(frame.label, line)
-        if len(summary.shown) < KEPT:
-            summary.shown.append((frame.label, list(result.values)))
+        values = zip(result.identities, result.values, strict=True)
+        summary.shown += [(frame.label, *pair) for pair in values][: KEPT - len(summary.shown)]
 
     def _write(self, record: Record) -> None:
         if self._lines is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Summary:
         told: what happened to cameras and was no loss.
         files: result files written.
         drawn: folder of the annotated pictures, if there are any.
-        shown: names and predictions of the first few pictures, for a table.
+        shown: the first few predictions, each with its picture's name and its id, if it has one: for a table.
     """
 
     before: int = 0
@@ -54,7 +54,7 @@ class Summary:
     told: Some = field(default_factory=Some)
     files: list[Path] = field(default_factory=list)
     drawn: Path | None = None
-    shown: list[tuple[str, Sequence[Value]]] = field(default_factory=list)
+    shown: list[tuple[str, int | None, Value]] = field(default_factory=list)
 
     def count(self, label: str, line: Mapping[str, Any]) -> None:
         """One more picture or frame, by its line of ``results.jsonl``."""
