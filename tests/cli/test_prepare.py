@@ -84,7 +84,7 @@ def test_how_many_heads_are_kept_is_said(
     content = loadmat(tmp_path / "faces" / "face1.mat")
     savemat(tmp_path / "faces" / "face1.mat", {"Pose_Para": np.full((1, 7), 1.8), "pt2d": content["pt2d"]})
     told = shown([*PREPARE, "--dataset", "aflw2000", "--images", "faces", "--out", "s.crops"], capsys)
-    assert "angle beyond ±99° │ 1" in told
+    assert "left out angle beyond ±99°: 1" in told
     assert "s.crops: 2 crops, boxes from landmarks" in told
     frames = tmp_path / "biwi" / "01"
     frames.mkdir(parents=True)
@@ -94,7 +94,7 @@ def test_how_many_heads_are_kept_is_said(
     (tmp_path / "boxes.csv").write_text("frame,x,y,width,height\n01/frame_00003,20,10,12,15\n")
     arguments = [*PREPARE, "--dataset", "biwi", "--images", "biwi", "--boxes", "boxes.csv", "--out", "b.crops"]
     told = shown(arguments, capsys)
-    assert "frame without a box │ 2" in told
+    assert "left out frame without a box: 2" in told
     assert "b.crops: 1 crop, boxes from boxes.csv" in told
 
 

@@ -185,8 +185,8 @@ async def _predict(request: Request, service: Service, admission: Admission, fil
                 line: Record = await while_listening(service.answer(asked), request.receive, service.limits.seconds)
     except ClientGone:
         return Response(status_code=_GONE)
-    body = json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"  # so that curl can append it to a results.jsonl
-    return Response(body.encode("utf-8", "replace"), media_type="application/json")
+    text = json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"  # so that curl can append it to a results.jsonl
+    return Response(text.encode("utf-8", "replace"), media_type="application/json")
 
 
 def _asked(request: Request, kind: str, body: bytes, most: int, file: str, image_id: int) -> Asked:

@@ -233,9 +233,7 @@ def test_long_lists_are_shortened_in_the_table(folder: Folder) -> None:
     console = Console(width=100)
     with console.capture() as printed:
         console.print(people.problems)
-    assert "area is not above 0" in printed.get()
-    assert "2,000" in printed.get()
-    assert "0, 1, 2, 3, 4, ..." in printed.get()
+    assert " ".join(printed.get().split()) == "left out area is not above 0: 2,000 0 1 2 3 4 ..."
 
 
 def test_detections_bring_boxes_and_scores(folder: Folder) -> None:
