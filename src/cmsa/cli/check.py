@@ -9,6 +9,7 @@ from typing import Any
 
 from cmsa.cli.arguments import parse_size, parse_workers
 from cmsa.cli.prepare import add_reader_options
+from cmsa.guidance.bars import progress_bar
 
 TEXT = "Look over a data set before it is prepared: pictures, labels, and what training and validation share."
 EXAMPLES = """
@@ -35,14 +36,14 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         ValueError: folders and annotation files do not fit together, or what ``check`` refuses.
     """
     from rich.console import Console
-    from rich.progress import track
 
     from cmsa.data.check import check
 
     console = Console(stderr=True)
 
     def watch(looked: Iterable[Any], part: str, total: int) -> Iterable[Any]:
-        return track(looked, part, total, console=console, transient=True, disable=not console.is_terminal)
+        with progress_bar(console) as progress:
+            yield from progress.track(looked, total, description=part)
 
     report = check(options.dataset, _parts(options), size=options.size, workers=options.workers, watch=watch)
     Console().print(report)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmsa.guidance.bars import progress_bar
 from cmsa.guidance.counts import count_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def written(options: argparse.Namespace) -> list[Path]:
 def run(options: argparse.Namespace, _: list[str]) -> int:
     """Run the command; the exit code is 1 where something was left out or nobody was labelled."""
     from rich.console import Console
-    from rich.progress import track
 
     from cmsa.data.boxes import DetectionFile
     from cmsa.files.whole import refuse_unwritable
@@ -91,8 +91,9 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     folders = [given for given in options.photos if given.is_dir()]
     # Several pictures may have one name in different folders.
     root = folders[0] if len(options.photos) == 1 and folders else None
-    watched = track(photos, "labelling", console=console, transient=True, disable=not console.is_terminal)
-    labels = label_photos(watched, boxes, teachers, rule, root=root)
+    with progress_bar(console) as progress:
+        watched = progress.track(photos, description="labelling")
+        labels = label_photos(watched, boxes, teachers, rule, root=root)
     _name(missing + labels.left_out, console)
     people = labels.content["annotations"]
     if not people:  # what an earlier run found stays
@@ -108,8 +109,6 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelRule, console: Console) -> int:
-    from rich.progress import Progress
-
     from cmsa.files.read_json import read_json
     from cmsa.inference.label import fill_labels, write_labels
 
@@ -119,7 +118,7 @@ def _fill(options: argparse.Namespace, teachers: Sequence[Teacher], rule: LabelR
     if not isinstance(annotations, dict):
         raise ValueError(f"{options.fill}: must hold an object with 'images' and 'annotations'")
     pictures = annotations.get("images")
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bar(console) as progress:
         bar = progress.add_task("labelling", total=len(pictures) if isinstance(pictures, list) else None)
         labels = fill_labels(annotations, options.photos[0], teachers, rule, advance=partial(progress.advance, bar))
     write_labels(labels, options.out)

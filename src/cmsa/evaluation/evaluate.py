@@ -16,6 +16,7 @@ from cmsa.evaluation.opened import Evaluation, open_evaluation
 from cmsa.evaluation.record import check_samples_path, write_record, write_samples
 from cmsa.export.converted import open_exported_of
 from cmsa.files.whole import refuse_own_input, refuse_unwritable
+from cmsa.guidance.bars import progress_bar
 from cmsa.metrics.score import Score
 from cmsa.metrics.table import Scores, score_table
 from cmsa.runtime.finite import NOT_FINITE, first_not_finite
@@ -159,7 +160,6 @@ def evaluate_recipe(
     """
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import Progress
 
     if samples:
         check_samples_path(samples)
@@ -174,7 +174,7 @@ def evaluate_recipe(
     console = Console()
     accounts: dict[str, Score] = {}
     scores: dict[str, Scores] = {}
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bar(console) as progress:
         for (name, store), (ending, run_file) in product(evaluation.stores.items(), networks.items()):
             bar = progress.add_task(escape(f"{store.folder.name}{ending}"), total=len(store))
             account = accounts[name + ending] = evaluation.task.score(store)

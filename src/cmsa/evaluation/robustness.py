@@ -13,6 +13,7 @@ from cmsa.evaluation.evaluate import evaluate_opened
 from cmsa.evaluation.opened import open_evaluation
 from cmsa.files.whole import refuse_unwritable
 from cmsa.files.write_json import write_json
+from cmsa.guidance.bars import progress_bar
 from cmsa.metrics.table import Scores
 from cmsa.training.recipe import Recipe
 from cmsa.visualization.curves import Panel, save_curves
@@ -75,7 +76,6 @@ def robustness(
         FileNotFoundError, StoreError, ValueError: as ``cmsa.evaluation.opened.open_evaluation``.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
     if out:
         refuse_unwritable(out / ROBUSTNESS)
@@ -84,7 +84,7 @@ def robustness(
     console, rows = Console(), []
 
     scored = partial(evaluate_opened, evaluation, flip_test=flip_test, batch_size=batch_size)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bar(console) as progress:
         strengths = sum(len(kind.strengths) for kind in kinds)
         bar = progress.add_task("robustness", total=len(evaluation.stores) * (1 + strengths))
         for name, store in evaluation.stores.items():

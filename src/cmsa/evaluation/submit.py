@@ -9,6 +9,7 @@ from pathlib import Path
 from cmsa.evaluation.evaluate import evaluate_opened
 from cmsa.evaluation.opened import open_evaluation
 from cmsa.files.whole import refuse_own_input, refuse_unwritable, whole_file
+from cmsa.guidance.bars import progress_bar
 from cmsa.guidance.counts import count_of
 from cmsa.training.recipe import Recipe
 
@@ -35,7 +36,6 @@ def submit(
     """
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import Progress
 
     evaluation = open_evaluation(recipe, weights, device)
     refuse_own_input(out, *evaluation.read_files)
@@ -45,7 +45,7 @@ def submit(
     (store,) = evaluation.stores.values()
     account = evaluation.task.submission(store)
     console = Console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bar(console) as progress:
         bar = progress.add_task(escape(store.folder.name), total=len(store))
         advance = partial(progress.advance, bar)
         evaluate_opened(evaluation, store, flip_test=flip_test, batch_size=batch_size, advance=advance, score=account)

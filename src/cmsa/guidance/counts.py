@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first few names, and that there are more where there are.
+
+    Examples:
+        >>> first_of(["a", "b", "c"], 2), first_of(["a", "b"], 2)
+        ('a, b, ...', 'a, b')
+    """
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
 
 def count_of(number: int, one: str, many: str | None = None) -> str:
     """A number and what it counts.

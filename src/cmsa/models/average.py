@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from cmsa.models.weights import misfits
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -57,12 +59,11 @@ def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
 
 def _must_fit(first: dict[str, Tensor], other: dict[str, Tensor], number: int) -> None:
-    odd = sorted(first.keys() ^ other.keys())
-    if odd:
-        raise ValueError(f"network {number} cannot be averaged with the first: only one of them has {odd[0]}")
-    for name, tensor in first.items():
-        if tensor.shape != other[name].shape:
-            raise ValueError(
-                f"network {number} cannot be averaged with the first: {name} is {tuple(other[name].shape)} in it,"
-                f" {tuple(tensor.shape)} in the first"
-            )
+    missing, unexpected, differing = misfits(first, other)
+    refused = f"network {number} cannot be averaged with the first"
+    if odd := sorted(missing + unexpected):
+        raise ValueError(f"{refused}: only one of them has {odd[0]}")
+    if differing:
+        name = differing[0]
+        shape, wanted = tuple(other[name].shape), tuple(first[name].shape)
+        raise ValueError(f"{refused}: {name} is {shape} in it, {wanted} in the first")

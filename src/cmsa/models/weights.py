@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cmsa.files.whole import whole_file
+from cmsa.guidance.counts import first_of
 from cmsa.models.description import Description
 from cmsa.models.resizing import fit_bias_tables
 
@@ -111,6 +112,12 @@ def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Description]:
         return {_without_wrappers(key): file.get_tensor(key) for key in file.keys()}, description  # noqa: SIM118
 
 
+def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
+    """The names of tensors of ``own`` that are missing, of those that it has not, and of those of another shape."""
+    differing = [name for name in sorted(own.keys() & given.keys()) if own[name].shape != given[name].shape]
+    return sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys()), differing
+
+
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Load a state dict, every key accounted for.
 
@@ -118,15 +125,11 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) ->
         ValueError: keys are missing or unexpected, or shapes differ; of each the number and the first, with ``where``.
     """
     own = model.state_dict()
-    missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    differing = [
-        f"{key} {tuple(tensors[key].shape)} for {tuple(own[key].shape)}"
-        for key in sorted(own.keys() & tensors.keys())
-        if own[key].shape != tensors[key].shape
-    ]
-    faults = {"missing": missing, "unexpected": unexpected, "of another shape": differing}
+    missing, unexpected, differing = misfits(own, tensors)
+    shapes = [f"{key} {tuple(tensors[key].shape)} for {tuple(own[key].shape)}" for key in differing]
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     if any(faults.values()):
-        told = "; ".join(f"{len(names)} {fault}: {_first(names)}" for fault, names in faults.items() if names)
+        told = "; ".join(f"{len(names)} {fault}: {first_of(names, _NAMED)}" for fault, names in faults.items() if names)
         raise ValueError(f"{where}: its tensors do not fit {type(model).__name__}, of {len(own)}: {told}")
     model.load_state_dict({key: value.to(own[key].dtype) for key, value in tensors.items()})
 
@@ -151,10 +154,6 @@ def initialise(model: nn.Module, path: Path | str) -> list[str]:
         raise ValueError(f"{path}: none of its tensors fits {type(model).__name__}")
     model.load_state_dict(fitting, strict=False)
     return sorted(own.keys() - fitting.keys())
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _without_wrappers(key: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from cmsa.models.pretrained import OF_RUNS
 from cmsa.models.weights import save_weights
 from cmsa.training.module import TrainingModule
 
@@ -31,7 +32,7 @@ class BestWeights(Callback):
     @property
     def file(self) -> Path:
         """The best weights."""
-        return self.folder / "best.safetensors"
+        return self.folder / OF_RUNS
 
     @property
     def score(self) -> float:
