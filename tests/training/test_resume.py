@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +43,24 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 @pytest.fixture(scope="module")
 def unbroken(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(recipe, tmp_path_factory.mktemp("runs") / "unbroken", **OPTIONS)
+
+
+def test_a_run_that_ended_leaves_neither_its_signals_nor_its_network(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules: list[weakref.ref[TrainingModule]] = []
+    plain = TrainingModule.on_train_start
+
+    def noted(module: TrainingModule) -> None:
+        modules.append(weakref.ref(module))
+        plain(module)
+
+    monkeypatch.setattr(TrainingModule, "on_train_start", noted)
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    train(recipe, tmp_path, **OPTIONS)
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
+    gc.collect()
+    assert [module() for module in modules] == [None]
 
 
 def cut_at(monkeypatch: pytest.MonkeyPatch, where: str, step: int, cut: Cut) -> None:

@@ -88,8 +88,8 @@ class Checkpoints(Callback):
         if self.file.is_file():
             print(f"{self.file}: the run can go on from here with --resume", file=sys.stderr)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Signals are Lightning's or the caller's again."""
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Signals are Lightning's again, which gives them back to the caller next; after that it would not."""
         self.watch.stop()
 
     def _look(self, trainer: Trainer) -> None:
