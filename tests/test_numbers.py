@@ -162,4 +162,4 @@ def test_the_contest_is_what_its_runs_said() -> None:
         )
         shown = f"{lspet} | {coco}" if " " in row["recipe"] else f"{people} | {lspet} | {coco}"
         assert f"| {row['recipe']} | {row['seed']} | {shown} |" in page
-    assert len(rows) == 12
+    assert len(rows) == 18
