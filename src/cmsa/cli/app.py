@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from cmsa.cli.arguments import parse_port, parse_positive, parse_threads
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.guidance.shipped import DEFAULT_WEIGHTS, shipped_names
     from cmsa.inference.detectors import make_detector
 
+    print("loading Gradio and the networks", file=sys.stderr, flush=True)
     import_gradio()
     torch.set_num_threads(options.threads)
     asked = {"pose": options.detector, "head_pose": options.face_detector}
