@@ -220,6 +220,20 @@ def test_a_fraction_of_the_samples_and_a_budget(
     assert schedule == pytest.approx(settings.final_learning_rate)
 
 
+def test_what_is_learned_is_not_validated_on(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "link.crops").symlink_to(recipe.data.train[0])
+    same = replace(recipe, data=replace(recipe.data, validate=[str(tmp_path / "link.crops")]))
+    with pytest.raises(ValueError, match=r"link\.crops is in data\.train and in data\.validate"):
+        train(same, tmp_path / "run", **OPTIONS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_that_is_named_often_is_told(recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    often = replace(recipe, data=replace(recipe.data, train=recipe.data.train * 3, validate=[]))
+    train(often, tmp_path / "run", limit_batches=1, **OPTIONS)
+    assert f"crops ({Path(recipe.data.train[0]).name} x3): " in " ".join(capfd.readouterr().out.split())
+
+
 def test_what_is_missing_is_named(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"last\.ckpt: no checkpoint to resume from"):
         train(recipe, tmp_path, resume=True, **OPTIONS)

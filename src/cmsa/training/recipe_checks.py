@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -86,7 +88,8 @@ def check_recipe(recipe: Any) -> None:
         recipe: a ``Recipe``.
 
     Raises:
-        ValueError: a number is out of its range, or a list has the wrong length; entry, value and range are named.
+        ValueError: a number is out of its range, a list has the wrong length or order, or a store is validated twice;
+            entry, value and range are named.
     """
     for name, value in leaves(recipe):
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -113,8 +116,34 @@ def check_recipe(recipe: Any) -> None:
     limits = recipe.augment.scale_limits
     if len(limits) != 2 or not 0 < limits[0] <= limits[1] < math.inf:
         raise ValueError(f"augment.scale_limits must be [least, most], above 0 and in this order, got {limits}")
-    if any(epoch < 0 for epoch in recipe.optimizer.step_epochs):
-        raise ValueError(f"optimizer.step_epochs must be at least 0, got {recipe.optimizer.step_epochs}")
+    _check_steps(recipe.optimizer)
+    places = [os.path.realpath(folder) for folder in recipe.data.validate]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise ValueError(f"data.validate names {recipe.data.validate[number]} twice")
+
+
+def check_apart(data: Any) -> None:
+    """Refuse to validate on what is learned.
+
+    Args:
+        data: of a ``Recipe``.
+
+    Raises:
+        ValueError: a store is in ``data.train`` and in ``data.validate``, by whatever path.
+    """
+    learned = set(map(os.path.realpath, data.train))
+    for folder in data.validate:
+        if os.path.realpath(folder) in learned:
+            raise ValueError(f"{folder} is in data.train and in data.validate: its scores would say nothing")
+
+
+def _check_steps(optimizer: Any) -> None:
+    steps, epochs = optimizer.step_epochs, optimizer.epochs
+    if any(epoch < 0 for epoch in steps):
+        raise ValueError(f"optimizer.step_epochs must be at least 0, got {steps}")
+    if optimizer.schedule == "step" and not all(map(operator.lt, steps, [*steps[1:], epochs])):
+        raise ValueError(f"optimizer.step_epochs must increase and end before optimizer.epochs {epochs}, got {steps}")
 
 
 def check_values(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +34,7 @@ from cmsa.training.metrics_file import MetricsFile
 from cmsa.training.module import TrainingModule, training_loader, training_stores
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
-from cmsa.training.recipe_checks import check_recipe
+from cmsa.training.recipe_checks import check_apart, check_recipe
 from cmsa.training.run_folder import CURVES, changed_entries, draw_curves, note_start, refuse_other_run
 from cmsa.training.starting_point import build_network, check_antialiasing, check_start, description_of
 
@@ -87,8 +88,8 @@ def train(
         FileExistsError: ``out`` holds a run already, or weights or a recipe of another one, and ``resume`` is off.
         StoreError: a store is missing, unfinished or damaged.
         ValueError: the recipe names no store to learn from, a number of it or an option is out of its range, stores
-            and model do not fit, ``sync_batchnorm`` is asked of several processes on CPU, or torchrun has started
-            another number of processes.
+            and model do not fit, a store is learned and validated on, ``sync_batchnorm`` is asked of several processes
+            on CPU, or torchrun has started another number of processes.
         FloatingPointError: the loss was not finite.
         FolderInUseError: another process trains into ``out``.
         Interrupted: SIGINT or SIGTERM came; ``out/last.ckpt`` holds all steps that were done.
@@ -107,6 +108,7 @@ def train(
         ['best.safetensors', 'last.safetensors']
     """
     check_recipe(recipe)
+    check_apart(recipe.data)
     check_options(devices, accelerator, limit_batches, max_time, checkpoint_minutes, precision)
     devices, nodes = devices_and_nodes(devices)
     last = out / "last.ckpt"
@@ -240,9 +242,11 @@ def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, e
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
     size = recipe.optimizer.batch_size
     length = count_of(epochs, "epoch")
+    counts = Counter(recipe.data.train)
+    often = ", ".join(f"{Path(folder).name} x{count}" for folder, count in counts.items() if count > 1)
     Console(soft_wrap=True).print(
         f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
-        f"on {count_of(crops, 'crop')}: {length} in batches of {size}, into {out}"
+        f"on {count_of(crops, 'crop')}{often and f' ({often})'}: {length} in batches of {size}, into {out}"
         + (f"; other than before: {', '.join(changes)}" if changes else ""),
         highlight=False,
         markup=False,
