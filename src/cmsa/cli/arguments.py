@@ -9,7 +9,7 @@ import argparse
 import math
 from collections.abc import Iterable
 
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 
 Size = tuple[int, int]
 LARGEST_SIDE = 4096
@@ -113,5 +113,5 @@ def _whole_number(text: str, least: int, most: int = LARGEST_COUNT) -> int:
 
 def _one_of(text: str, what: str, names: Iterable[str]) -> str:
     if text not in (names := list(names)):
-        raise argparse.ArgumentTypeError(f"no {what} {text!r}; {there_are(text, names)}")
+        raise argparse.ArgumentTypeError(no_such(what, text, names))
     return text

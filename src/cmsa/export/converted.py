@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cmsa.export.formats import read_constants
 from cmsa.guidance.extras import missing
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.models.base import BaseNetwork
 from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
@@ -65,7 +65,7 @@ def network_for(
     if runtime is None:
         runtime = available_runtimes()[0] if device.type == "cpu" else "torch"
     if runtime not in get_args(Runtime):
-        raise ValueError(f"no runtime {runtime!r}; {there_are(runtime, get_args(Runtime))}")
+        raise ValueError(no_such("runtime", runtime, get_args(Runtime)))
     if runtime == "torch":
         check_precision(precision, runtime)
         if threads is not None:

@@ -19,7 +19,7 @@ from cmsa.export.graph import ExportedGraph
 from cmsa.export.metadata import constants
 from cmsa.export.quantize import check_calibration, quantize
 from cmsa.guidance.errors import first_line
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.models.base import BaseNetwork
 from cmsa.runtime.sessions import open_exported
 
@@ -146,7 +146,7 @@ def _format_of(path: Path, format: Format | None) -> Format:
             raise ValueError(f"{path}: must end in one of {', '.join(by_suffix)}, or a format must be given")
         return by_suffix[path.suffix]
     if format not in get_args(Format):
-        raise ValueError(f"no format {format!r}; {there_are(format, get_args(Format))}")
+        raise ValueError(no_such("format", format, get_args(Format)))
     if path.suffix != SUFFIXES[format]:
         raise ValueError(f"{path}: a file of the format {format} ends in {SUFFIXES[format]}")
     return format

@@ -44,6 +44,22 @@ def there_are(word: str, known: Iterable[str], listed_by: str = "") -> str:
     return told + (f"; did you mean {', '.join(near)}?" if near else "")
 
 
+def no_such(what: str, word: str, known: Iterable[str], of: str = "") -> str:
+    """That a name is not known, and what there is in its place.
+
+    Args:
+        what: kind of name.
+        word: the name that is not known.
+        known: all that there are.
+        of: whose they are.
+
+    Examples:
+        >>> no_such("size", "smal", ["small", "large"], of="the shirt")
+        "no size 'smal' of the shirt; there are small, large; did you mean small?"
+    """
+    return f"no {what} {word!r}{of and f' of {of}'}; {there_are(word, known)}"
+
+
 def _nearest(word: str, known: Iterable[str], count: int) -> list[str]:
     """The names most like a word, whose case does not matter."""
     lowered = {name.lower(): name for name in known}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cmsa.data.boxes import DetectionFile, list_boxes
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.inference.detectors import Detector, Selection, make_detector
 from cmsa.inference.detectors.looked_up import DetectionFileDetector, GivenBoxes
 from cmsa.inference.heads import PREFIX, make_head_detector
@@ -25,7 +25,7 @@ def chosen_task(command: str) -> type[Task]:
     """
     tasks = commands()
     if command not in tasks:
-        raise ValueError(f"no task {command!r}; {there_are(command, tasks)}")
+        raise ValueError(no_such("task", command, tasks))
     return tasks[command]
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, Self
 
-from cmsa.guidance.suggestion import did_you_mean, there_are
+from cmsa.guidance.suggestion import did_you_mean, no_such
 from cmsa.structures.sides import sides
 
 DEFAULT_SIGMA = 0.05
@@ -188,7 +188,7 @@ def changed(keypoints: KeypointSet, changes: Mapping[str, Any]) -> KeypointSet:
     new: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in allowed:
-            raise KeypointSetError(f"keypoints: no entry {key!r}; {there_are(key, allowed)}")
+            raise KeypointSetError(f"keypoints: {no_such('entry', key, allowed)}")
         if key == "sigmas":
             new |= {"sigmas": _sigmas(keypoints, value), "sigma_source": SIGMAS_GIVEN}
         elif value is None and key == "torso":

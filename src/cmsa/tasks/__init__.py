@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.models.description import Description
 from cmsa.models.heads.table import TASKS_GROUP
 from cmsa.structures.installed import installed_names, load_installed
@@ -26,7 +26,7 @@ def task_named(name: str) -> type[Task]:
     if name not in TASKS:
         load_installed(TASKS_GROUP, name)
     if name not in TASKS:
-        raise ValueError(f"no task {name!r}; {there_are(name, TASKS)}")
+        raise ValueError(no_such("task", name, TASKS))
     return TASKS[name]
 
 

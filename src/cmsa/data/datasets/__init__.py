@@ -18,7 +18,7 @@ from cmsa.data.datasets.coco import read_coco
 from cmsa.data.datasets.faces_300w_lp import read_300w_lp
 from cmsa.data.samples import Samples
 from cmsa.geometry.crops import BOX_PADDING, CropConvention
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.structures.installed import installed_names, load_installed
 
 GROUP = "cmsa.datasets"
@@ -115,5 +115,5 @@ def data_set(name: str) -> DataSet:
         return DATASETS[name]
     found: DataSet | None = load_installed(GROUP, name, DataSet)
     if found is None:
-        raise ValueError(f"no data set {name!r}; {there_are(name, data_set_names())}")
+        raise ValueError(no_such("data set", name, data_set_names()))
     return found

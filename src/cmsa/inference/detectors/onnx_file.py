@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmsa.guidance.extras import missing
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.inference.detectors.detections import Detections, DetectorError, Picture, from_corners
 from cmsa.inference.detectors.layouts import LAYOUTS, Layout
 from cmsa.inference.detectors.layouts.candidates import Output
@@ -51,7 +51,7 @@ class OnnxDetector:
         threads: int | None = None,
     ) -> None:
         if layout is not None and layout not in LAYOUTS:
-            raise DetectorError(f"{path}: no layout {layout!r}; {there_are(layout, LAYOUTS)}")
+            raise DetectorError(f"{path}: {no_such('layout', layout, LAYOUTS)}")
         self.path = Path(path)
         self.source = self.path.name
         self.session = _open(self.path, threads)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.inference.detectors.detections import DetectorError
 
 Reader = Callable[[str], Any]
@@ -69,7 +69,7 @@ def read_options(readers: Mapping[str, Reader], given: Mapping[str, str], name: 
     values = {}
     for key, text in given.items():
         if key not in readers:
-            raise DetectorError(f"{name}: no option {key!r}; {there_are(key, readers)}")
+            raise DetectorError(f"{name}: {no_such('option', key, readers)}")
         try:
             values[key] = readers[key](text)
         except ValueError as error:

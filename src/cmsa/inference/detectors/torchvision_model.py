@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.inference.detectors.detections import Detections, DetectorError, Picture, from_corners
 from cmsa.runtime.devices import usable_device
 
@@ -41,7 +41,7 @@ class TorchvisionDetector:
             raise DetectorError(f"torchvision:{name}: {error}") from error
         names = models.list_models(module=models.detection)
         if name not in names:
-            raise DetectorError(f"torchvision has no detector {name!r}; {there_are(name, names)}")
+            raise DetectorError(f"torchvision has {no_such('detector', name, names)}")
         weights: Any = models.get_model_weights(name).DEFAULT
         try:
             self.model: Any = models.get_model(name, weights=weights).eval().to(self.device)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.models.heads.classifier import ClassificationHead
 from cmsa.models.heads.deconvolution import Deconvolution
 from cmsa.models.heads.head_pose import BinsHead, Rotation6DHead, SoftStagewiseHead
@@ -100,5 +100,5 @@ def head_of(task: str) -> TaskHead:
 
 def _choose(table: Mapping[str, Any], name: str, what: str) -> Any:
     if name not in table:
-        raise ValueError(f"no {what} {name!r}; {there_are(name, table)}")
+        raise ValueError(no_such(what, name, table))
     return table[name]

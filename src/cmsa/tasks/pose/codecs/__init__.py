@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 from cmsa.structures.installed import installed_names, load_installed
 from cmsa.tasks.pose.codecs.codec import Codec
 from cmsa.tasks.pose.codecs.heatmaps import UDP, Dark, ExactQuarterOffset, QuarterOffset
@@ -37,7 +37,7 @@ def codec_class(name: str) -> type[Codec]:
         CODECS[name] = found
     if name not in CODECS:
         there = dict.fromkeys([*CODECS, *installed_names(ENTRY_POINTS)])
-        raise ValueError(f"no codec {name!r}; {there_are(name, there)}")
+        raise ValueError(no_such("codec", name, there))
     return CODECS[name]
 
 
@@ -97,7 +97,7 @@ def codec_options(settings: Mapping[str, Any]) -> dict[str, Any]:
     name, losses = settings["codec"], codec_class(settings["codec"]).losses
     loss = settings.get("loss") or next(iter(losses), None)
     if loss is not None and loss not in losses:
-        raise ValueError(f"no loss {loss!r} of the codec {name!r}; {there_are(loss, losses)}")
+        raise ValueError(no_such("loss", loss, losses, of=f"the codec {name!r}"))
     options = {"codec": name, "loss": loss}
     if settings.get("sigma") is not None:
         options["sigma"] = settings["sigma"]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import no_such
 
 
 class Codec(ABC):
@@ -54,7 +54,7 @@ class Codec(ABC):
         if min(input_size) < 2:
             raise ValueError(f"codec: the input must be at least 2x2, got {input_size}")
         if loss is not None and loss not in self.losses:
-            raise ValueError(f"no loss {loss!r} of {type(self).__name__}; {there_are(loss, self.losses)}")
+            raise ValueError(no_such("loss", loss, self.losses, of=type(self).__name__))
         self.input_size, self.map_size = input_size, map_size
         self.kind = loss or next(iter(self.losses), "")
         self.sigma = sigma
