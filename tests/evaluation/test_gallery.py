@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
 from cmsa.evaluation.evaluate import evaluate_recipe
 from cmsa.evaluation.gallery import ranked
+from cmsa.guidance.errors import error_text
 from cmsa.models.create import create_model
 from cmsa.models.weights import save_weights
 from cmsa.training.recipe import DataRecipe, ModelRecipe, Recipe
@@ -36,6 +38,34 @@ def test_a_picture_or_a_folder(store: CropStore, folder: Path) -> None:
     recipe.data.validate.append(str(people_store(folder, "more.crops", training=False).folder))
     with pytest.raises(ValueError, match=r"cases\.png: is one file for the galleries of 2 stores"):
         evaluate_recipe(recipe, weights, gallery=folder / "cases.png")
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("g.gif", r"g\.gif: a gallery is a picture, which ends in \.png, \.jpg, \.jpeg, or a folder"),
+        ("v1.2", r"v1\.2: a gallery is a picture"),
+        ("model.safetensors/g.png", r"model\.safetensors/g\.png: cannot be written"),
+        ("model.safetensors/g", r"model\.safetensors/g/val\.png: cannot be written"),
+    ],
+)
+def test_what_cannot_be_a_gallery_is_told_before_the_work(
+    place: str, told: str, store: CropStore, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set(folder.rglob("*"))
+    recipe, weights = tiny_recipe(store, store), str(folder / "model.safetensors")
+    with pytest.raises((ValueError, OSError)) as caught:
+        evaluate_recipe(recipe, weights, gallery=folder / place)
+    assert re.search(told, error_text(caught.value))
+    assert capsys.readouterr().out == ""
+    assert set(folder.rglob("*")) == before
+
+
+def test_a_folder_may_have_any_name(store: CropStore, folder: Path) -> None:
+    for name in ("v1.2", "cases.png"):
+        (folder / "there" / name).mkdir(parents=True)
+        evaluate_recipe(tiny_recipe(store, store), str(folder / "model.safetensors"), gallery=folder / "there" / name)
+        assert (folder / "there" / name / "val.png").is_file()
 
 
 @pytest.mark.parametrize("task", ["head_pose", "classification"])

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from cmsa.guidance.suggestion import no_such
 
@@ -16,6 +18,11 @@ LARGEST_SIDE = 4096
 LARGEST_COUNT = 1_000_000_000
 LARGEST_PORT = 65535
 LARGEST_THREADS = 1024
+A_FILE = re.compile(
+    r"\.(csv|gif|html|jpe?g|jsonl?|md|mp4|onnx|parquet|pdf|png|pt2?|pth|safetensors|txt|webp|xml|ya?ml|zip)",
+    re.IGNORECASE,
+)
+"""How names end that nobody gives to a folder."""
 """Where it is asked for more threads than the system gives it, PyTorch ends the process."""
 
 
@@ -79,6 +86,24 @@ def parse_box(text: str) -> tuple[float, ...]:
     return numbers
 
 
+def parse_folder(text: str) -> Path:
+    """A folder to write into: where a file was meant, it would be named like one, and the file lie in it."""
+    folder = Path(text)
+    if A_FILE.fullmatch(folder.suffix) and not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is called like a file, and a folder is to be named")
+    return folder
+
+
+def parse_json_file(text: str) -> Path:
+    """A JSON file to write."""
+    return _file(text, ".json")
+
+
+def parse_weights_file(text: str) -> Path:
+    """A weights file to write."""
+    return _file(text, ".safetensors")
+
+
 def parse_task(text: str) -> str:
     """A task's name, of ours or of an installed package."""
     from cmsa.tasks import TASKS, commands
@@ -109,6 +134,12 @@ def _whole_number(text: str, least: int, most: int = LARGEST_COUNT) -> int:
     if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} to {most:,}")
     return number
+
+
+def _file(text: str, ending: str) -> Path:
+    if not text.lower().endswith(ending):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in {ending}")
+    return Path(text)
 
 
 def _one_of(text: str, what: str, names: Iterable[str]) -> str:

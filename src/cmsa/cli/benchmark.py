@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count, parse_size, parse_task, parse_threads
+from cmsa.cli.arguments import parse_count, parse_folder, parse_size, parse_task, parse_threads
 
 TEXT = (
     "Time, memory and accuracy, measured side by side: networks, training steps, data, the whole job from files to "
@@ -68,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     pipeline = parser.add_argument_group("pipeline")
     pipeline.add_argument("--pictures", type=parse_count, help="how many to make where there is no --images; 256")
     pipeline.add_argument("--boxes", type=Path, help="COCO detection file for the pictures in --images")
-    parser.add_argument("--out", type=Path, default=Path("benchmark"), help="folder for JSON and plot")
+    parser.add_argument("--out", type=parse_folder, default=Path("benchmark"), help="folder for JSON and plot")
     networks = parser.add_argument_group("inference, training and profile")
     networks.add_argument(
         "--variants", nargs="*", choices=VARIANTS, help="all; of training cmsa_n and cmsa_s, of a profile cmsa_s"

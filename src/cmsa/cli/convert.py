@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_size
+from cmsa.cli.arguments import parse_size, parse_weights_file
 
 TEXT = "A checkpoint of the authors' release to a weights file."
 EXAMPLES = """
@@ -18,7 +18,7 @@ examples:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("released", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=parse_weights_file)
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH to resize the bias tables to")
 
 

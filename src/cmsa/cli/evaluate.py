@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cmsa.cli.arguments import parse_folder, parse_json_file
+
 TEXT = "Score weights on the recipe's validation stores: one table, and JSON."
 EXAMPLES = """
 examples:
@@ -29,15 +31,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
     parser.add_argument("--weights", required=True, help="a shipped name, a weights file, a folder or a hub id")
-    parser.add_argument("--json", type=Path, help="write the scores, their intervals and how they came about here")
+    parser.add_argument(
+        "--json", type=parse_json_file, help="file for the scores, their intervals and how they came about"
+    )
     parser.add_argument("--samples", type=Path, help="write a row for each sample here, .jsonl or .parquet")
     parser.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
     parser.add_argument("--device", default="cpu", help="where to run, e.g. cuda")
-    parser.add_argument("--pictures", type=Path, help="folder for confusion matrices (classification)")
+    parser.add_argument("--pictures", type=parse_folder, help="folder for confusion matrices (classification)")
     parser.add_argument("--gallery", type=Path, help="draw the best, median and worst cases: a picture, or a folder")
-    parser.add_argument("--submit", type=Path, help="write COCO keypoint results here instead of scores (pose)")
+    parser.add_argument(
+        "--submit", type=parse_json_file, help="file for COCO keypoint results, instead of scores (pose)"
+    )
     parser.add_argument("--robustness", action="store_true", help="then score crops that are made worse step by step")
-    parser.add_argument("--out", type=Path, help="folder for the curves and numbers of --robustness")
+    parser.add_argument("--out", type=parse_folder, help="folder for the curves and numbers of --robustness")
     parser.add_argument("--exported", type=Path, nargs="*", default=[], help="exported files to score beside them")
 
 

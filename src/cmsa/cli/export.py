@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_positive, parse_size
+from cmsa.cli.arguments import parse_folder, parse_positive, parse_size
 
 TEXT = "Weights to files for other runtimes, each run and compared with PyTorch before it is kept."
 EXAMPLES = """
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("weights", help="a shipped name, a weights file, a folder or a hub id")
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=["onnx"])
-    parser.add_argument("--out", type=Path, default=Path(), help="folder for the files, called after the model")
+    parser.add_argument("--out", type=parse_folder, default=Path(), help="folder for the files, called after the model")
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH, other than that of the weights")
     parser.add_argument("--batch", default="dynamic", help="images that the graph takes: dynamic, or a number")
     parser.add_argument("--normalise", action="store_true", help="take RGB uint8 NHWC and normalise in the graph")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmsa.cli.arguments import parse_json_file
 from cmsa.guidance.bars import progress_bar
 from cmsa.guidance.counts import count_of
 
@@ -42,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="one or two pose networks, the better one first: ONNX or OpenVINO files, or weights by name",
     )
-    parser.add_argument("--out", type=Path, required=True, help="annotations to write, e.g. labels.json")
+    parser.add_argument("--out", type=parse_json_file, required=True, help="annotations to write, e.g. labels.json")
     parser.add_argument("--thresholds", nargs="+", type=float, help="least score, each teacher's")
     parser.add_argument(
         "--agreement", type=float, default=0.08, help="largest distance of two teachers, in square roots of the box"

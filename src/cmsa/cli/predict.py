@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmsa.cli.arguments import parse_box, parse_count, parse_positive, parse_task_command, parse_threads
+from cmsa.cli.arguments import parse_box, parse_count, parse_folder, parse_positive, parse_task_command, parse_threads
 from cmsa.guidance.suggestion import as_option
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="seconds without an answer or a frame after which a camera is given up, e.g. 600; by default never",
     )
     made = parser.add_argument_group("what to make of it", MADE)
-    made.add_argument("--out", type=Path, default=Path("out"), help="folder for results and pictures")
+    made.add_argument("--out", type=parse_folder, default=Path("out"), help="folder for results and pictures")
     made.add_argument(
         "--resume",
         action="store_true",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cmsa.cli.arguments import parse_data_set, parse_positive, parse_size, parse_workers
+from cmsa.cli.arguments import parse_data_set, parse_folder, parse_positive, parse_size, parse_workers
 from cmsa.guidance.counts import count_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--out", type=Path, required=True, help="store to write, e.g. stores/val-32x24.crops")
+    parser.add_argument("--out", type=parse_folder, required=True, help="store to write, e.g. stores/val-32x24.crops")
     parser.add_argument("--for", dest="purpose", choices=["train", "evaluate"], required=True)
     parser.add_argument("--size", type=parse_size, help="HEIGHTxWIDTH of the network's input; 32x24 for coco, or 32x32")
     parser.add_argument(

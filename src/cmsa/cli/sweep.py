@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmsa.cli.arguments import parse_count, parse_seed
+from cmsa.cli.arguments import parse_count, parse_folder, parse_seed
 from cmsa.cli.train import TRAINING_OPTIONS, add_training_options, checked_devices
 from cmsa.guidance.suggestion import as_option
 
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe", help="a YAML file, or the name of a shipped recipe or table of recipes; with --table a sweep's folder"
     )
-    parser.add_argument("--out", type=Path, help="folder of the sweep; by default sweeps/RECIPE")
+    parser.add_argument("--out", type=parse_folder, help="folder of the sweep; by default sweeps/RECIPE")
     parser.add_argument(
         "--set",
         dest="axes",

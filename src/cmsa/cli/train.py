@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count, parse_threads
+from cmsa.cli.arguments import parse_count, parse_folder, parse_threads
 
 TEXT = "Train a recipe; any of its entries can be overridden, e.g. --optimizer.epochs 10."
 EXAMPLES = """
@@ -34,7 +34,7 @@ TRAINING_OPTIONS = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
-    parser.add_argument("--out", type=Path, help="folder of the run; by default runs/RECIPE")
+    parser.add_argument("--out", type=parse_folder, help="folder of the run; by default runs/RECIPE")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--no-progress", dest="progress", action="store_false", help="no progress bar")
     add_training_options(parser)

@@ -11,7 +11,7 @@ import torch
 
 from cmsa.data.loader import store_loader
 from cmsa.data.store import CropStore, names_of
-from cmsa.evaluation.gallery import gallery_files, save_gallery
+from cmsa.evaluation.gallery import check_gallery_path, gallery_files, save_gallery
 from cmsa.evaluation.opened import Evaluation, open_evaluation
 from cmsa.evaluation.record import check_samples_path, write_record, write_samples
 from cmsa.export.converted import open_exported_of
@@ -143,7 +143,7 @@ def evaluate_recipe(
         FileNotFoundError: there are no such weights, or no such file.
         StoreError: a store is missing or damaged.
         ValueError: the recipe names no validation store, a store or a file does not fit the weights, ``samples`` has
-            another ending, or ``gallery`` is one picture for several stores.
+            another ending, ``gallery`` has one that is no picture's, or is one picture for several stores.
 
     Examples:
         >>> from pathlib import Path
@@ -163,11 +163,15 @@ def evaluate_recipe(
 
     if samples:
         check_samples_path(samples)
+    if gallery:
+        check_gallery_path(gallery)
     evaluation = open_evaluation(recipe, weights, device)
-    for file in filter(None, (out, samples)):
+    galleries = gallery_files(gallery, evaluation) if gallery else {}
+    for file in filter(None, (out, samples, *galleries.values())):
         refuse_own_input(file, *evaluation.read_files, *exported)
         refuse_unwritable(file)
-    galleries = gallery_files(gallery, evaluation) if gallery else {}
+    if pictures:
+        refuse_unwritable(pictures / "confusion.png")
     networks: dict[str, Network | None] = {"": None}
     for name, path in zip(names_of(exported), exported, strict=True):
         networks[f", {name}"] = open_exported_of(path, evaluation.trained.description)

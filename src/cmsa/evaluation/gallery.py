@@ -20,6 +20,16 @@ CASES = 5
 """Of each kind."""
 
 
+def check_gallery_path(place: Path) -> None:
+    """Refuse what is meant for neither a picture nor a folder.
+
+    Raises:
+        ValueError: the name has another ending than a picture's, and no folder is there.
+    """
+    if place.suffix and place.suffix.lower() not in FORMATS and not place.is_dir():
+        raise ValueError(f"{place}: a gallery is a picture, which ends in {', '.join(FORMATS)}, or a folder")
+
+
 def gallery_files(place: Path, evaluation: Evaluation) -> dict[str, Path]:
     """Where the gallery of each store goes: into a folder, or for a single store into a file.
 
@@ -29,7 +39,7 @@ def gallery_files(place: Path, evaluation: Evaluation) -> dict[str, Path]:
     for store in evaluation.stores.values():
         if evaluation.task.score(store).ranked_by is None:
             raise ValueError(f"a gallery needs an order, and the task {evaluation.task.name} ranks no samples")
-    if place.suffix.lower() not in FORMATS:
+    if place.is_dir() or place.suffix.lower() not in FORMATS:
         return {name: place / f"{Path(name).name}.png" for name in evaluation.stores}
     if len(evaluation.stores) > 1:
         raise ValueError(f"{place}: is one file for the galleries of {len(evaluation.stores)} stores; name a folder")
