@@ -103,7 +103,7 @@ def test_the_networks_of_recipes_are_what_they_say():
     assert (digits.name, digits.size) == ("digits", (16, 16))
     contest = {candidate.name: candidate for candidate in recipe_candidates("contest_pose_32x24")}
     assert list(contest)[:2] == ["contest_cmsa_n", "contest_cmsa_n_simcc"]
-    rival = contest["contest_resnet18_stride1"]
+    rival = contest["contest_resnet10_stride1"]
     network = rival.build()
     assert network.map_sizes[0] == rival.size == (32, 24)
     assert rival.prepare(network)(torch.zeros(1, 3, 32, 24)).shape == (1, 17, 2 * (32 + 24))
