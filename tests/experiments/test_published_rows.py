@@ -1,10 +1,11 @@
 """What is printed in papers stands in one place, and is read as printed."""
 
 import csv
+from pathlib import Path
 
 import pytest
 
-from cmsa.experiments.published_rows import FOLDER, PAPER, published_rows
+from cmsa.experiments.published_rows import FOLDER, PAPER, published_rows, rows_of_recipe, shipped_recipes
 
 
 def found(task, model, data, size):
@@ -25,6 +26,27 @@ def test_rows_of_files_and_of_recipes():
     assert found("classification", "ResNet-50", "cifar100", None).scores == {"top1": 82.9}
     assert found("classification", "CMSA-L", "cifar10", (32, 32)).scores == {"top1": 98.0}
     assert published_rows("another") == []
+
+
+def test_a_store_is_of_what_its_name_begins_with():
+    coco = found("pose", "CMSA-L", "coco-val2017", (32, 24))
+    stores = ("coco-val-32x24", "coco-val2017-32x24", "coco-mini-val-32x24", "coco-validation")
+    assert [coco.is_of(store) for store in stores] == [True, True, False, False]
+    cifar = found("classification", "CMSA-L", "cifar10", (32, 32))
+    assert [cifar.is_of(store) for store in ("cifar10", "cifar10-test", "cifar100-test")] == [True, True, False]
+
+
+@pytest.mark.parametrize("row", ["pose", "head_pose", "classification"])
+def test_runs_of_the_paper_s_recipes_stand_beside_its_rows(row):
+    """The stores that its recipes name are of the data that its rows are of."""
+    recipes = [
+        recipe for name, recipe in shipped_recipes() if recipe["model"]["task"] == row and "Table" in recipe["title"]
+    ]
+    assert recipes or row == "classification"
+    for recipe in recipes:
+        stores = [Path(store).stem for store in recipe["data"]["validate"]]
+        for published in rows_of_recipe(recipe):
+            assert any(published.is_of(store) for store in stores), (recipe["title"], stores)
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.csv")), ids=lambda file: file.stem)

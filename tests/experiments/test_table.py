@@ -12,7 +12,9 @@ from tiny_people import SIZE, TINY
 
 from cmsa.experiments.runs import Run, read_runs
 from cmsa.experiments.table import Row, Spread, rows_of, show_table, shown_scores, write_table
+from cmsa.models.cost import cost_of
 from cmsa.models.create import create_model
+from cmsa.models.fuse import fuse
 from cmsa.models.weights import save_weights
 from cmsa.training.recipe import Recipe
 
@@ -68,27 +70,43 @@ def test_mean_deviation_and_number(rows: list[Row]) -> None:
     assert (run.seed, run.epoch, run.seconds, run.weights) == (1, 3, 60.5, run.folder / "last.safetensors")
 
 
+def counted(rows: list[Row]) -> list[str]:
+    network = create_model("cmsa_n", "pose", SIZE, **TINY)
+    cost = cost_of(network, fuse(network), SIZE)
+    assert [row.cost for row in rows] == [cost, cost]
+    return [f"{cost.parameters / 1e6:.2f}", f"{cost.with_attention / 1e9:.3f}"]
+
+
 def test_a_table_shows_what_all_cells_have(rows: list[Row]) -> None:
     # one and other are the first stores, which val stands for.
     assert shown_scores(rows) == ["val/AP", "two/AP"]
     assert shown_scores(rows, ["AR", "one/AP"]) == ["val/AR", "one/AP"]
-    with pytest.raises(ValueError, match="no run has a score 'mae'; there are val/AP, val/AR"):
+    with pytest.raises(ValueError, match="no run has a score 'mae'; there are AP, AR, APL"):
         shown_scores(rows, ["mae"])
     out = StringIO()
     Console(file=out, width=100).print(show_table(rows, ["val/AP"], "codecs"))
     lines = [line.split() for line in out.getvalue().replace("│", " ").replace("┃", " ").splitlines()]
-    assert ["codec", "n", "val/AP"] in lines
-    assert ["a", "2", "0.2000", "±", "0.1414"] in lines
-    assert ["b", "1", "of", "2", "0.2500"] in lines
+    assert ["params", "MACs", "val/"] in lines
+    assert ["codec", "n", "M", "G", "AP"] in lines
+    assert ["a", "2", *counted(rows), "0.2000", "±", "0.1414"] in lines
+    assert ["b", "1", "of", "2", *counted(rows), "0.2500"] in lines
 
 
 def test_files_hold_every_score(rows: list[Row], tmp_path: Path) -> None:
-    write_table(rows, tmp_path)
+    write_table(rows, ["val/AP"], "codecs, n runs", tmp_path)
+    lines = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[4]) == ("codecs, n runs", "| codec | n | params, M | MACs, G | val/AP |")
+    assert lines[6] == f"| a | 2 | {' | '.join(counted(rows))} | 0.2000 ± 0.1414 |"
     first, second = csv.DictReader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines())
     assert (first["codec"], first["planned"], first["n"], first["two/AP mean"]) == ("a", "2", "2", "0.8")
+    assert (int(first["parameters"]), int(first["with_attention"])) == (
+        rows[0].cost.parameters,
+        rows[0].cost.with_attention,
+    )
     assert float(first["val/AP sd"]) == pytest.approx(math.sqrt(0.02))
     assert (second["val/AP mean"], second["val/AP sd"], second["one/AP mean"]) == ("0.25", "", "")
     content = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert content[1]["multiply_adds"] == rows[1].cost.multiply_adds
     assert content[1]["scores"]["val/AP"] == {"mean": 0.25, "sd": None, "n": 1}
     assert [run["scores"] for run in content[1]["runs"]] == [SCORES["b"][0], None]
 

@@ -19,6 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of cmsa train or cmsa sweep")
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="HTML file; Markdown goes beside it")
     parser.add_argument("--benchmark", type=Path, help="benchmark.json of cmsa benchmark, for latencies")
+    parser.add_argument("--scores", nargs="+", default=[], help="of the first table; by default what the task goes by")
     parser.add_argument("--weights", choices=["last", "best"], default="last", help="whose scores")
 
 
@@ -35,6 +36,6 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     refuse_unwritable(options.out)
     if options.out.suffix != ".html":
         raise ValueError(f"--out {options.out}: must end in .html")
-    write_report(options.runs, options.out, benchmark=options.benchmark, kept=options.weights)
+    write_report(options.runs, options.out, benchmark=options.benchmark, kept=options.weights, scores=options.scores)
     print(f"{options.out}, and {options.out.with_suffix('.md').name} beside it")
     return 0

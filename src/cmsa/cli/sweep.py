@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def written(options: argparse.Namespace) -> list[Path]:
     """The files that it writes of its own."""
-    return [_folder(options) / name for name in ("sweep.json", "table.csv", "table.json")]
+    return [_folder(options) / name for name in ("sweep.json", "table.csv", "table.json", "table.md")]
 
 
 def _folder(options: argparse.Namespace) -> Path:
@@ -84,12 +84,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     else:
         failed = _train(options, rest, folder, console)
     rows = rows_of(read_runs([folder], options.weights))
-    if any(row.done for row in rows):
-        scores = shown_scores(rows, options.scores)
-        title = f"{folder}: {options.weights} weights, mean ± standard deviation over n runs"
+    scores = shown_scores(rows, options.scores) if any(row.done for row in rows) else []
+    title = f"{folder}: {options.weights} weights, mean ± standard deviation over n runs"
+    if scores:
         Console().print(show_table(rows, scores, title))
-    write_table(rows, folder)
-    console.print(f"{folder / 'table.csv'} and table.json have every score", highlight=False, markup=False)
+    write_table(rows, scores, title, folder)
+    told = f"{folder / 'table.md'} has this table, table.csv and table.json have every score"
+    console.print(told, highlight=False, markup=False)
     return 1 if failed else 0
 
 

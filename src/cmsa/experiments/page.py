@@ -13,8 +13,9 @@ from cmsa.files.whole import whole_file
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums } .wide { overflow-x: auto; margin: 1rem 0 }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
+table { border-collapse: collapse; font-size: .85em; font-variant-numeric: tabular-nums }
+.wide { overflow-x: auto; margin: 1rem 0 }
+th, td { padding: .2rem .5rem; border-bottom: 1px solid #ddd; text-align: left }
 th { border-bottom: 2px solid #888 } tr.measured td { background: #eef7f5 }
 figure { margin: 1rem 0 } figure svg, figure img { max-width: 100%; height: auto } figcaption { color: #666 }
 """
@@ -113,7 +114,11 @@ def _markdown_section(section: Section, stem: str) -> list[str]:
     blocks = [f"## {section.title}", section.text]
     blocks += [f"![{figure.text}]({stem}-{figure.name}.svg)" for figure in section.figures]
     blocks += [f"![{photo.text}]({stem}-{photo.name}.png)" for photo in section.photos]
-    for table in section.tables:
-        lines = [table.header, ["---"] * len(table.header), *table.rows]
-        blocks.append("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines))
+    blocks += [markdown_table(table.header, table.rows) for table in section.tables]
     return [block for block in blocks if block]
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown has it."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

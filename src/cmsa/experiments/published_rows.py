@@ -18,6 +18,8 @@ PERCENT = {"pose", "classification"}
 """Tasks whose scores are printed in percent, and measured as fractions of 1."""
 SCORED_ON = {"pose": "coco-val2017"}
 """What the paper's rows of a task are scored on, where the validation store's name does not begin with it."""
+STORES = {"coco-val2017": "coco-val"}
+"""How names of a data set's stores begin, where not with its own; as recipes and documents call them."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Published:
     macs: float | None
     scores: dict[str, float]
     source: str
+
+    def is_of(self, store: str) -> bool:
+        """Whether a store, by its name, is of the same data: ``cifar10-test`` of ``cifar10``, ``cifar100-test`` not."""
+        names = (f"{self.data}-", f"{STORES.get(self.data, self.data)}-")
+        return f"{store}-".startswith(names)
 
 
 def published_rows(task: str) -> list[Published]:

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cmsa.data.store import names_of
 from cmsa.experiments.evaluated import gallery_section, robustness_section
 from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot_sizes, read_curve
 from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, published_rows, shipped_recipes
 from cmsa.experiments.runs import Kept, read_runs
-from cmsa.experiments.table import Row, Spread, rows_of, score_names
+from cmsa.experiments.table import MACS, Row, Spread, rows_of, score_names, shown_scores, text_table
 from cmsa.files.read_json import read_json
-from cmsa.models.cost import Cost, cost_of
-from cmsa.models.create import load_weights
-from cmsa.models.fuse import fuse
+from cmsa.models.cost import Cost
 from cmsa.tasks import task_named
 
 NOTHING = "-"
@@ -55,13 +54,25 @@ class _Measured:
         height, width = self.recipe["model"]["input_size"]
         return int(height), int(width)
 
-    def printed(self, score: str) -> Spread:
-        """As papers print it."""
+    @property
+    def stores(self) -> list[str]:
+        """What validation stores are called in the scores' names."""
+        return names_of([Path(store).with_suffix("") for store in self.recipe["data"]["validate"]])
+
+    def printed(self, score: str, store: str = "val") -> Spread:
+        """As papers print it; of the first store by default."""
         factor = 100 if self.task in PERCENT else 1
-        return Spread(tuple(factor * value for value in self.row.spread(f"val/{score}").values))
+        return Spread(tuple(factor * value for value in self.row.spread(f"{store}/{score}").values))
 
 
-def write_report(folders: Sequence[Path], out: Path, *, benchmark: Path | None = None, kept: Kept = "last") -> None:
+def write_report(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    benchmark: Path | None = None,
+    kept: Kept = "last",
+    scores: Sequence[str] = (),
+) -> None:
     """Write the report of runs and sweeps: HTML, and Markdown beside it.
 
     Args:
@@ -69,12 +80,13 @@ def write_report(folders: Sequence[Path], out: Path, *, benchmark: Path | None =
         out: the HTML file.
         benchmark: ``benchmark.json`` of ``cmsa benchmark``, for latencies.
         kept: whose scores, see ``read_runs``.
+        scores: of the first table, see ``shown_scores``.
 
     Raises:
-        ValueError: a folder or a file is not what it should be, or no run is finished.
+        ValueError: a folder or a file is not what it should be, no run is finished, or none has such a score.
     """
     rows = rows_of(read_runs(folders, kept))
-    measured = [_measure(row) for row in rows if row.done]
+    measured = [_Measured(_name(row), row, row.cost) for row in rows if row.cost]
     if not measured:
         raise ValueError(f"{', '.join(map(str, folders))}: no run is finished yet")
     latencies = read_latencies(benchmark) if benchmark else {}
@@ -82,7 +94,7 @@ def write_report(folders: Sequence[Path], out: Path, *, benchmark: Path | None =
     for task in dict.fromkeys(cell.task for cell in measured):
         of_task = [cell for cell in measured if cell.task == task]
         runs = {cell.name: cell.row.done for cell in of_task}
-        sections += [_beside_published(task, of_task), _costs(task, of_task, latencies)]
+        sections += [_table(task, of_task, scores), _beside_published(task, of_task), _costs(task, of_task, latencies)]
         sections += _sizes(task, of_task)
         sections += [_curves(task, of_task), robustness_section(task, runs), gallery_section(task, runs)]
     sections += [_spreads(rows), _missing(rows, measured)]
@@ -106,39 +118,43 @@ def read_latencies(file: Path) -> Latencies:
     return found
 
 
-def _measure(row: Row) -> _Measured:
-    weights = row.done[0].weights
-    assert weights is not None
-    network = load_weights(weights)
-    cost = cost_of(network, fuse(network), network.input_size)
+def _name(row: Row) -> str:
     name = ", ".join(f"{axis} {value}" if axis != "run" else value for axis, value in row.values.items())
-    return _Measured(name or row.done[0].folder.parent.name, row, cost)
+    return name or row.runs[0].folder.parent.name
+
+
+def _table(task: str, cells: Sequence[_Measured], wanted: Sequence[str]) -> Section:
+    rows = [cell.row for cell in cells]
+    text = f"As it was measured, mean ± standard deviation over n runs; val is the first validation store. MACs: {MACS}"
+    return Section(f"{task}: what was trained", text, tables=[Table(*text_table(rows, shown_scores(rows, wanted)))])
 
 
 def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
     published = published_rows(task)
     known = dict.fromkeys(score for row in published for score in row.scores)
     scores = list(known) or [task_named(task).monitored[0]]
-    rows = [
+    measured = [
         [
             cell.name,
-            _data(cell),
+            store,
             _size(cell.size),
             f"{cell.parameters:.2f}",
             f"{cell.macs:.3f}",
-            *(_spread(cell.printed(score)) for score in scores),
+            *(_spread(cell.printed(score, store)) for score in scores),
             f"measured, n = {len(cell.row.done)}",
         ]
         for cell in cells
+        for store in cell.stores
     ]
-    rows += [
+    digits = 1 if task in PERCENT else 2
+    rows = measured + [
         [
             row.model,
             row.data,
             _size(row.input_size),
-            _number(row.parameters),
-            _number(row.macs),
-            *(_number(row.scores.get(score)) for score in scores),
+            _number(row.parameters, 1),
+            _number(row.macs, 1),
+            *(_number(row.scores.get(score), digits) for score in scores),
             f"published: {row.source}",
         ]
         for row in published
@@ -148,9 +164,8 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
         "Scores of different data, boxes or protocols do not compare; look at the second column. "
         "Measured values are mean ± standard deviation over the seeds" + (", in percent." if task in PERCENT else ".")
     )
-    return Section(
-        f"{task}: measured beside published", text, tables=[Table(header, rows, frozenset(range(len(cells))))]
-    )
+    table = Table(header, rows, frozenset(range(len(measured))))
+    return Section(f"{task}: measured beside published", text, tables=[table])
 
 
 def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Section:
@@ -170,7 +185,8 @@ def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Secti
     if not panels:
         return Section(f"{task}: {score} against costs", f"No run has {score}.")
     text = (
-        "Circles were measured here (bars: standard deviation); squares are published, of the same data and input size."
+        "Circles were measured here, on the first validation store (bars: standard deviation); squares are published, "
+        "of the same data and input size."
     )
     figure = Figure(f"{task}-costs", f"{score} against {', '.join(panels)}", plot_costs(panels, score))
     return Section(f"{task}: {score} against costs", text, [figure])
@@ -183,8 +199,7 @@ def _sizes(task: str, cells: Sequence[_Measured]) -> list[Section]:
         return []
     spreads = [(str(cell.recipe["model"]["name"]), cell.size, cell.printed(score)) for cell in cells]
     measured = _lines([(name, size, spread.mean) for name, size, spread in spreads if spread.values])
-    names = {_data(cell) for cell in cells}
-    rows = [row for row in published_rows(task) if any(name.startswith(row.data) for name in names)]
+    rows = _of_same_data(published_rows(task), cells)
     published = _lines(
         [(row.model, row.input_size, row.scores[score]) for row in rows if row.input_size and score in row.scores]
     )
@@ -204,8 +219,14 @@ def _lines(places: Sequence[tuple[str, tuple[int, int], float]]) -> dict[str, Cu
 
 def _comparable(published: Sequence[Published], cells: Sequence[_Measured]) -> list[Published]:
     """Rows of the data and the input sizes that were measured."""
-    names, sizes = {_data(cell) for cell in cells}, {cell.size for cell in cells} | {None}
-    return [row for row in published if row.input_size in sizes and any(name.startswith(row.data) for name in names)]
+    sizes = {cell.size for cell in cells} | {None}
+    return [row for row in _of_same_data(published, cells) if row.input_size in sizes]
+
+
+def _of_same_data(published: Sequence[Published], cells: Sequence[_Measured]) -> list[Published]:
+    """Rows of what the first validation stores are of."""
+    firsts = {name for cell in cells for name in cell.stores[:1]}
+    return [row for row in published if any(row.is_of(name) for name in firsts)]
 
 
 def _curves(task: str, cells: Sequence[_Measured]) -> Section:
@@ -221,18 +242,8 @@ def _curves(task: str, cells: Sequence[_Measured]) -> Section:
 
 
 def _spreads(rows: Sequence[Row]) -> Section:
-    names = score_names(rows)
-    axes = list(dict.fromkeys(axis for row in rows for axis in row.values))
-    lines = [
-        [
-            *(row.values.get(axis, "") for axis in axes),
-            f"{len(row.done)} of {len(row.runs)}",
-            *(str(row.spread(name)) for name in names),
-        ]
-        for row in rows
-    ]
     text = "Every score as it was measured: mean ± standard deviation over n finished runs; val is the first store."
-    return Section("All scores", text, tables=[Table([*axes, "n", *names], lines)])
+    return Section("All scores", text, tables=[Table(*text_table(rows, score_names(rows)))])
 
 
 def _missing(rows: Sequence[Row], measured: Sequence[_Measured]) -> Section:
@@ -265,11 +276,6 @@ def _told(recipe: Mapping[str, Any]) -> list[str]:
     return [f"{name} {value}" for name, value in plain.items()] + nested
 
 
-def _data(cell: _Measured) -> str:
-    stores = cell.recipe["data"]["validate"]
-    return Path(stores[0]).stem if stores else NOTHING
-
-
 def _spread(spread: Spread) -> str:
     if not spread.values:
         return NOTHING
@@ -280,5 +286,5 @@ def _size(size: tuple[int, int] | None) -> str:
     return f"{size[0]}x{size[1]}" if size else NOTHING
 
 
-def _number(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:g}"
+def _number(value: float | None, digits: int) -> str:
+    return NOTHING if value is None else f"{value:.{digits}f}"

@@ -8,14 +8,19 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmsa.experiments.page import markdown_table
 from cmsa.experiments.runs import Run
 from cmsa.files.whole import whole_file
 from cmsa.files.write_json import write_json
 from cmsa.guidance.suggestion import there_are
 from cmsa.metrics.table import shown
+from cmsa.models.cost import Cost, cost_of
+from cmsa.models.create import load_weights
+from cmsa.models.fuse import fuse
 from cmsa.tasks import task_named
 
 if TYPE_CHECKING:
@@ -23,6 +28,10 @@ if TYPE_CHECKING:
 
 NOTHING = "-"
 NOBODY = -1.0
+COUNTED = ("n", "params, M", "MACs, G")
+COSTS = ("parameters", "multiply_adds", "with_attention")
+"""Of ``Cost``."""
+MACS = "multiply-adds of one image through the fused network, products of queries, keys and values included."
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,15 @@ class Row:
     def done(self) -> list[Run]:
         """The runs that have scores."""
         return [run for run in self.runs if run.weights is not None]
+
+    @cached_property
+    def cost(self) -> Cost | None:
+        """Of the network, which is the same in all runs; None while none is finished."""
+        weights = next((run.weights for run in self.runs if run.weights), None)
+        if weights is None:
+            return None
+        network = load_weights(weights)
+        return cost_of(network, fuse(network), network.input_size)
 
     def spread(self, score: str) -> Spread:
         """Of a score, by its name with the store's. COCO's -1, nobody of that size, is none."""
@@ -120,9 +138,10 @@ def shown_scores(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
         ValueError: no run has a score of this name; those that there are, are named.
     """
     names = score_names(rows)
+    keys = dict.fromkeys(name.rpartition("/")[2] for name in names)
     for name in wanted:
-        if not any(name in (known, known.rpartition("/")[2]) for known in names):
-            raise ValueError(f"no run has a score {name!r}; {there_are(name, names)}")
+        if name not in keys and name not in names:
+            raise ValueError(f"no run has a score {name!r}; {there_are(name, names if '/' in name else keys)}")
     done = [run for row in rows for run in row.done]
     chosen = set(wanted) or {_monitored(run) for run in done}
     firsts = {_first_store(run) for run in done}
@@ -151,33 +170,57 @@ def show_table(rows: Sequence[Row], scores: Sequence[str], title: str) -> Table:
     from rich.markup import escape
     from rich.table import Column, Table
 
-    axes = _axes(rows)
-    table = Table(
-        *(Column(escape(axis), overflow="fold") for axis in axes),
-        Column("n", justify="right"),
-        *(Column(escape(score), justify="right", overflow="fold") for score in scores),
-        title=escape(title),
-        title_justify="left",
+    header, lines = text_table(rows, scores)
+    left = len(header) - len(scores) - len(COUNTED)
+    columns = (
+        Column(
+            escape(name).replace("/", "/\n").replace(", ", "\n"),
+            justify="left" if number < left else "right",
+            overflow="fold",
+        )
+        for number, name in enumerate(header)
     )
-    for row in rows:
-        count = str(len(row.done)) if len(row.done) == len(row.runs) else f"{len(row.done)} of {len(row.runs)}"
-        cells = [*(row.values.get(axis, "") for axis in axes), count, *(str(row.spread(score)) for score in scores)]
-        table.add_row(*map(escape, cells))
+    table = Table(*columns, title=escape(title), title_justify="left")
+    for line in lines:
+        table.add_row(*map(escape, line))
     return table
 
 
-def write_table(rows: Sequence[Row], folder: Path) -> None:
-    """Write ``table.csv`` and ``table.json`` with all scores, and each run's in the latter."""
+def text_table(rows: Sequence[Row], scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """A heading and a line for each row: what tells it from others, n, what its network costs, means and deviations."""
+    axes = _axes(rows)
+    lines = []
+    for row in rows:
+        n = str(len(row.done)) if len(row.done) == len(row.runs) else f"{len(row.done)} of {len(row.runs)}"
+        costs = (f"{row.cost.parameters / 1e6:.2f}", f"{row.cost.with_attention / 1e9:.3f}") if row.cost else ("", "")
+        values = (row.values.get(axis, "") for axis in axes)
+        lines.append([*values, n, *costs, *(str(row.spread(score)) for score in scores)])
+    return [*axes, *COUNTED, *scores], lines
+
+
+def write_table(rows: Sequence[Row], scores: Sequence[str], title: str, folder: Path) -> None:
+    """Write ``table.csv`` and ``table.json`` with all scores, and each run's in the latter; some in ``table.md``.
+
+    Args:
+        rows: of the table.
+        scores: which ones, and title: above them, of the Markdown.
+        folder: of the files.
+    """
     axes, names = _axes(rows), score_names(rows)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow([*axes, "planned", "n", *(f"{name} {part}" for name in names for part in ("mean", "sd"))])
+    parts = (f"{name} {part}" for name in names for part in ("mean", "sd"))
+    writer.writerow([*axes, "planned", "n", *COSTS, *parts])
     for row in rows:
         spreads = [row.spread(name) for name in names]
         numbers = [number for each in spreads for number in ((each.mean, each.deviation) if each.values else ("", ""))]
-        writer.writerow([*(row.values.get(axis, "") for axis in axes), len(row.runs), len(row.done), *numbers])
+        values = (row.values.get(axis, "") for axis in axes)
+        writer.writerow([*values, len(row.runs), len(row.done), *_costs(row).values(), *numbers])
     with whole_file(folder / "table.csv") as partial:
         partial.write_text(text.getvalue(), encoding="utf-8", newline="")
+    with whole_file(folder / "table.md") as partial:
+        lines = [title, f"MACs: {MACS}", markdown_table(*text_table(rows, scores))]
+        partial.write_text("\n\n".join(lines) + "\n", encoding="utf-8", newline="")
     write_json(folder / "table.json", [_to_json(row, names) for row in rows], indent=1)
 
 
@@ -187,6 +230,7 @@ def _to_json(row: Row, names: Sequence[str]) -> dict[str, Any]:
         "values": row.values,
         "planned": len(row.runs),
         "n": len(row.done),
+        **_costs(row),
         "scores": {
             name: {"mean": spread.mean, "sd": spread.deviation, "n": len(spread.values)}
             for name, spread in spreads.items()
@@ -202,6 +246,10 @@ def _to_json(row: Row, names: Sequence[str]) -> dict[str, Any]:
             for run in row.runs
         ],
     }
+
+
+def _costs(row: Row) -> dict[str, int | None]:
+    return {name: getattr(row.cost, name, None) for name in COSTS}
 
 
 def _axes(rows: Sequence[Row]) -> list[str]:
