@@ -194,6 +194,12 @@ def test_a_copy_may_be_as_imprecise_as_the_network_itself():
         _check_answer(torch.tensor(1.05, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64), Imprecise(0.0))
 
 
+def test_a_network_is_fused_though_its_own_answer_happens_to_be_precise():
+    """Two of sixty untrained CMSA-B magnified the copy's rounding ten times as much as their own, and were refused."""
+    torch.manual_seed(106)
+    fuse(create_model("cmsa_b", "pose", (32, 24), fusion="linear"))
+
+
 @pytest.mark.parametrize("precision", [torch.float64, torch.float32, torch.bfloat16])
 def test_any_precision_is_fused(network, precision):
     fused = fuse(network("cmsa_s", (33, 21)).to(precision))

@@ -14,8 +14,10 @@ from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, published_rows, shipped_recipes
 from cmsa.experiments.runs import Kept, read_runs
 from cmsa.experiments.table import MACS, Row, Spread, rows_of, score_names, shown_scores, text_table
+from cmsa.export.layout import deploy
 from cmsa.files.read_json import read_json
-from cmsa.models.cost import Cost
+from cmsa.models.cost import Cost, cost_of
+from cmsa.models.create import load_weights
 from cmsa.tasks import task_named
 
 NOTHING = "-"
@@ -173,7 +175,7 @@ def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Secti
     measured: dict[str, list[Point]] = {"parameters, M": [], "MACs of one image, G": [], "latency of one image, ms": []}
     for cell in cells:
         spread = cell.printed(score)
-        latency = latencies.get((cell.cost.parameters, cell.cost.with_attention))
+        latency = _latency(cell, latencies) if latencies else None
         for points, cost in zip(measured.values(), (cell.parameters, cell.macs, latency), strict=True):
             if cost and spread.values:
                 points.append(Point(cell.name, cost, spread.mean, spread.deviation or 0.0, True))
@@ -190,6 +192,15 @@ def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Secti
     )
     figure = Figure(f"{task}-costs", f"{score} against {', '.join(panels)}", plot_costs(panels, score))
     return Section(f"{task}: {score} against costs", text, [figure])
+
+
+def _latency(cell: _Measured, latencies: Latencies) -> float | None:
+    """A benchmark counts what it exports, which is laid out otherwise than the fused network."""
+    weights = cell.row.done[0].weights
+    assert weights is not None
+    network = load_weights(weights)
+    timed = cost_of(network, deploy(network), network.input_size)
+    return latencies.get((timed.parameters, timed.with_attention))
 
 
 def _sizes(task: str, cells: Sequence[_Measured]) -> list[Section]:
