@@ -22,8 +22,8 @@ FUSING = (ConvNorm, RepConv, ResidualDepthwise, SpatialFusion, TransposeNorm, Wi
 _NEAR, _ROUNDINGS, _WORSE, _DRAWS = 0.01, 64, 4, 8
 """How far a copy may be from the network, of the largest number: far above what rounding does in float32 (1e-5); in
 16 bits so many roundings. A network that has hardly been trained may be further from its own numbers in float64: then
-the copy may be as far from those, times ``_WORSE``. How far that is differs a hundredfold from one rounding to the next,
-so that ``_DRAWS`` images which are rounded otherwise count as well."""
+the copy may be as far from those, times ``_WORSE``. How far that is differs a hundredfold from one rounding to the
+next, so that ``_DRAWS`` images which are rounded otherwise count as well."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
