@@ -197,7 +197,7 @@ def test_order_and_values_do_not_depend_on_the_batch(predictor, noise):
     expected = predictor(noise, boxes)
     for size in (1, 3, 7):
         assert same(predictor(noise, boxes, batch_size=size), expected)
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         predictor(noise, boxes, batch_size=0)
 
 
@@ -405,3 +405,42 @@ def test_weights_that_are_no_numbers_are_told(task):
             value.fill_(math.nan)
     with pytest.raises(ValueError, match=r"what the network says is not finite: the weights or the exported file are"):
         Predictor(model)(np.zeros((40, 30, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ("a.png", "got str"),
+        (b"\x89PNG", "got bytes"),
+        (np.zeros((9, 8, 3), np.uint8), "got ndarray"),
+        (np.zeros((9, 8), np.uint8), "got ndarray"),
+        (Image.new("RGB", (8, 9)), "got Image"),
+        (3, "got int"),
+        ([(np.zeros((9, 8, 3), np.uint8), None, 3)], "item 0 of the stream is a picture or .*, got 3 values"),
+    ],
+)
+def test_one_picture_is_no_stream_of_its_rows_or_letters(predictor, items, told):
+    with pytest.raises(ValueError, match=told):
+        next(predictor.stream(items))
+
+
+def test_a_stack_of_pictures_is_a_stream(predictor):
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 40, 30, 3), dtype=np.uint8)
+    found = list(predictor.stream(pictures))
+    assert [len(people) for people in found] == [1, 1]
+    np.testing.assert_allclose(found[1][0].xy, predictor(pictures[1])[0].xy, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [0, 1.5, None, "2"])
+def test_a_batch_is_a_whole_number(predictor, size):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
+        predictor(np.zeros((9, 8, 3), np.uint8), batch_size=size)
+    assert len(predictor(np.zeros((9, 8, 3), np.uint8), batch_size=np.int64(2))) == 1
+
+
+def test_a_single_box_may_have_a_score(predictor):
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    (alone,), (scored,) = predictor(pixels, BOX), predictor(pixels, [*BOX, 0.5])
+    assert np.array_equal(alone.xy, scored.xy)
+    with pytest.raises(BoxesError, match="list of lists of four numbers each, got a list of 8 numbers"):
+        predictor(pixels, [*BOX, *BOX])

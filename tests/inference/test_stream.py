@@ -138,3 +138,8 @@ def test_wrong_arguments_are_told_before_anything_is_read(predictor):
         cmsa.stream("gone.mp4", predictor=predictor, detector=3)
     with pytest.raises(ValueError, match="every must be at least 1"):
         cmsa.stream("gone.mp4", predictor=predictor, every=0)
+
+
+def test_a_tracker_is_no_name(predictor):
+    with pytest.raises(ValueError, match="tracker must be True, False or a tracker, got 'iou'"):
+        cmsa.stream("photo.png", predictor=predictor, tracker="iou")

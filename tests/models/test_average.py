@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -67,5 +69,14 @@ def test_shares_of_no_use_are_refused(shares: list[float]) -> None:
 
 
 def test_nothing_has_no_average() -> None:
-    with pytest.raises(ValueError, match="shares"):
+    with pytest.raises(ValueError, match="no network"):
         average([])
+
+
+def test_other_keypoints_are_not_averaged() -> None:
+    first, second = network(1), network(1)
+    first.description = replace(first.description, names=tuple("abcdefghijklmnopq"))
+    average([first, second])  # one of them does not say
+    second.description = replace(second.description, names=tuple("abcdefghijklmnoqp"))
+    with pytest.raises(ValueError, match="network 2 cannot be averaged with the first: its keypoints or classes"):
+        average([first, second])

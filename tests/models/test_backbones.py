@@ -241,3 +241,42 @@ def test_a_network_that_is_coarser_inside_than_its_maps_is_padded_for_that() -> 
     model = create_model("timm/hrnet_w18_small", "pose", (16, 12), **options).eval()
     with torch.no_grad():
         assert model(torch.zeros(1, 3, 16, 12)).shape[:2] == (1, 17)
+
+
+class Giving(nn.Module):
+    """What somebody's module may give instead of a list of maps."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what, self.layer = what, nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> object:
+        x = self.layer(x)
+        given = {"one": x, "dict": {"a": x}, "none": None, "empty": [], "nested": [[x]], "flat": [x.flatten(2)]}
+        return [x * x.mean().item()] if self.what == "values" else given[self.what]
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("one", r"must give a list of maps \(B, C, h, w\), gave one of the shape \(1, 4, 8, 6\)"),
+        ("dict", "must give a list of maps .* gave a dict"),
+        ("none", "gave a NoneType"),
+        ("empty", r"gave \[\]"),
+        ("nested", r"gave \['list'\]"),
+        ("flat", r"gave \[\(1, 4, 48\)\]"),
+        ("values", "Giving fails on images of 16x12 .* without numbers"),
+    ],
+)
+def test_what_a_module_gives_instead_of_maps_is_told(what: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        BackboneNetwork(Giving(what), (16, 12))
+
+
+@pytest.mark.parametrize("name", ["", "cmsa_n", "timm/resnet18"])
+def test_a_name_that_would_never_be_asked_for_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="backbone"):
+        register_backbone(name, TwoMaps)
+    with pytest.raises(ValueError, match="must be a class or a function that makes a module, got 3"):
+        register_backbone("three", 3)
+    assert find_backbone("three") is None

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -171,8 +172,12 @@ def test_shipped_weights_bring_their_options(name: str) -> None:
     ("name", "arguments", "expected"),
     [
         ("cmsa_n", {"attention": 3}, r"attention must be one of .* or a mapping, got 3"),
-        ("cmsa_n", {"input_size": 32}, r"input_size must be \(height, width\), got 32"),
-        ("cmsa_n", {"input_size": (3, 32, 24)}, r"input_size must be \(height, width\), got \(3, 32, 24\)"),
+        ("cmsa_n", {"input_size": 32}, r"input_size must be \(height, width\) in whole pixels, got 32"),
+        (
+            "cmsa_n",
+            {"input_size": (3, 32, 24)},
+            r"input_size must be .* got \(3, 32, 24\)",
+        ),
         ("cmsa_n", {"num_keypoints": 0}, "num_keypoints must be at least 1, got 0"),
         ("timm/resnet18", {"out_indices": [9]}, r"timm/resnet18: .* options \{'out_indices': \[9\]\}"),
     ],
@@ -187,3 +192,37 @@ def test_weights_of_a_network_that_is_not_here_are_named(tmp_path: Path) -> None
     save_weights(tmp_path / "theirs.safetensors", model, name="theirs")
     with pytest.raises(ValueError, match=r"theirs\.safetensors: no model 'theirs'; there are cmsa_n"):
         load_weights(tmp_path / "theirs.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("task", "size", "options", "told"),
+    [
+        ("pose", (16.0, 12.0), {}, r"input_size must be \(height, width\) in whole pixels, got \(16.0, 12.0\)"),
+        ("pose", "32", {}, "input_size must be .* got '32'"),
+        ("pose", (16,), {}, r"input_size must be .* got \(16,\)"),
+        ("classification", (16, 16), {"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ("classification", (16, 16), {"num_classes": 2.5}, r"cannot be made with \{.*'num_classes': 2.5"),
+        ("classification", (16, 16), {"num_classes": "3"}, "cannot be made with"),
+        ("pose", (16, 12), {"num_keypoints": "17"}, "cannot be made with"),
+        ("pose", (16, 12), {"dims": (8.5, 16, 16)}, r"cmsa_n for pose cannot be made with .*8.5"),
+        ("pose", (16, 12), {"depths": (-1, 1, 1)}, "cannot be made with"),
+        ("pose", (16, 12), {"depths": "abc"}, "cannot be made with"),
+        ("pose", (16, 12), {"dims": (8, 16)}, "each stage .* got dims 2, depths 3, heads 3, kv_strides 3"),
+        ("pose", (16, 12), {"drop_path_rate": 2}, "drop_path_rate must be at least 0 and below 1, got 2"),
+        ("pose", (16, 12), {"drop_path_rate": float("nan")}, "drop_path_rate must be .* got nan"),
+        ("pose", (16, 12), {"drop_path_rate": "a lot"}, "cannot be made with"),
+        ("pose", (16, 12), {"head": "simcc", "split": 0}, "split must be at least one bin per pixel, got 0"),
+    ],
+)
+def test_options_of_another_kind_are_told(task: str, size: Any, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        create_model("cmsa_n", task, size, **options)
+
+
+def test_a_size_may_be_of_numpy(tmp_path: Path) -> None:
+    model = create_model("cmsa_n", "pose", tuple(np.array([16, 12])), **TINY)
+    assert model.description.input_size == (16, 12)
+    save_weights(tmp_path / "model.safetensors", model)
+    assert load_weights(tmp_path / "model.safetensors", np.array([24, 20])).input_size == (24, 20)
+    with pytest.raises(ValueError, match=r"input_size must be .* got \(24.5, 20\)"):
+        load_weights(tmp_path / "model.safetensors", (24.5, 20))

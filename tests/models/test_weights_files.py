@@ -9,8 +9,10 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -101,3 +103,19 @@ def test_a_damaged_release_is_told_in_one_line(name: str, content: bytes, tmp_pa
     with pytest.raises(ValueError, match=rf"{name}|not a whole|missing stage_blocks") as told:
         load_released(tmp_path / name)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, torch.bool])
+def test_weights_are_not_cut_to_whole_numbers(dtype: torch.dtype, model: CMSA, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"dtype must be one of floating-point numbers, got {dtype}"):
+        save_weights(tmp_path / "model.safetensors", model, dtype=dtype)
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_is_said_of_the_training_is_json(model: CMSA, tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    said = {"AP": np.float32(0.5), "loss": float("nan"), "sizes": (np.int64(3), 4)}
+    save_weights(file, model, training=said)
+    assert read_description(file).training == {"AP": 0.5, "loss": None, "sizes": [3, 4]}
+    with safe_open(file, framework="pt") as opened:
+        assert "NaN" not in opened.metadata()[KEY]

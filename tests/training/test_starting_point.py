@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from labelled_store import labelled_store
 from safetensors.torch import save_file
 from torch import nn
 
+from cmsa.data.crops import CropSpec
 from cmsa.models import backbones
 from cmsa.models.create import create_model
 from cmsa.models.heads.heatmap import MixerFusion
 from cmsa.models.weights import initialise, save_weights
-from cmsa.training.recipe import Recipe
-from cmsa.training.starting_point import build_network
+from cmsa.training.recipe import AugmentRecipe, ModelRecipe, Recipe
+from cmsa.training.starting_point import build_network, description_of
 
 
 class WithSideBranch(nn.Module):
@@ -100,3 +102,21 @@ def test_counts_of_batches_are_nothing_to_start_from(tmp_path) -> None:
     save_file(counts, tmp_path / "counts.safetensors", metadata=model.description.to_metadata())
     with pytest.raises(ValueError, match=r"counts\.safetensors: none of its tensors fits CMSA"):
         initialise(model, tmp_path / "counts.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "told"),
+    [
+        ("classification", {"loss": "mse"}, "loss: not of the task classification"),
+        ("classification", {"codec": "dark", "sigma": 2.0}, "codec, sigma: not of the task classification"),
+        ("head_pose", {"label_smoothing": 0.1}, "label_smoothing: not of the task head_pose"),
+        ("pose", {"alpha": 2.0}, "alpha: not of the task pose"),
+        ("pose", {"augment": AugmentRecipe(mixup=0.8)}, r"augment\.mixup: not of the task pose"),
+    ],
+)
+def test_what_a_task_does_not_read_is_refused(task, changes, told, tmp_path) -> None:
+    store = labelled_store(tmp_path / "train.crops", task, CropSpec.for_evaluation((16, 16), padding=1.0))
+    model = ModelRecipe(name="cmsa_n", task=task, input_size=[16, 16])
+    description_of(Recipe(model=model), store)
+    with pytest.raises(ValueError, match=told):
+        description_of(Recipe(model=model, **changes), store)

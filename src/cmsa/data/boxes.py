@@ -70,7 +70,11 @@ def list_boxes(given: object) -> list[object]:
     if isinstance(given, str | bytes | dict) or not isinstance(given, Iterable):
         raise BoxesError(f"boxes are a list or an array of x, y, width, height, got {type(given).__name__}")
     entries = list(given)
-    return [entries] if len(entries) == 4 and all(_is_number(entry) for entry in entries) else entries
+    if entries and all(_is_number(entry) for entry in entries):
+        if len(entries) not in (4, 5, 6):
+            raise BoxesError(f"boxes are a list of lists of four numbers each, got a list of {len(entries)} numbers")
+        return [entries]
+    return entries
 
 
 @dataclass(eq=False)

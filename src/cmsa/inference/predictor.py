@@ -12,12 +12,14 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from cmsa.data.boxes import DetectionFile, usable_boxes
@@ -247,7 +249,12 @@ class Predictor:
 
         Raises:
             BoxesError: as for a call.
+            ValueError: a single picture is given, or an item is neither a picture nor a pair.
         """
+        stacked = isinstance(items, np.ndarray) and items.ndim == 4
+        single = isinstance(items, str | bytes | Path | Image.Image | np.ndarray) and not stacked
+        if single or not isinstance(items, Iterable):
+            raise ValueError(f"stream takes several pictures, got {type(items).__name__}: call the predictor for one")
         self._begin()
         cuts = (self._cut_item(place, item, box_format) for place, item in enumerate(items))
         yield from self.predict_cuts(cuts, flip_test=flip_test, batch_size=batch_size)
@@ -278,8 +285,8 @@ class Predictor:
             flip_test: as for a call.
             batch_size: as for ``stream``.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         waiting: deque[_Waiting] = deque()
         batch: list[tuple[Region, list[Any]]] = []
         for cut in cuts:
@@ -315,6 +322,8 @@ class Predictor:
 
     def _cut_item(self, place: int, item: ImageSource | tuple[ImageSource, Boxes], box_format: BoxFormat) -> CutPicture:
         """Read and cut an item of a stream; one that cannot be read has no regions."""
+        if isinstance(item, tuple) and len(item) != 2:
+            raise ValueError(f"item {place} of the stream is a picture or (picture, boxes), got {len(item)} values")
         image, boxes = item if isinstance(item, tuple) else (item, None)
         try:
             picture = read_image(image)

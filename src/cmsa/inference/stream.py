@@ -96,6 +96,8 @@ def stream(
         park.jpg 2
         photographer.jpg 1
     """
+    if not callable(tracker) and not isinstance(tracker, bool):
+        raise ValueError(f"tracker must be True, False or a tracker, got {tracker!r}")
     if isinstance(predictor, Predictor):
         asked_of_it = {
             "weights": weights is not None,

@@ -26,7 +26,7 @@ def average(networks: Sequence[Network], shares: Sequence[float] | None = None) 
         shares: how much each counts, at least 0; brought to a sum of 1. The same for all by default.
 
     Raises:
-        ValueError: tensors or shares do not go together.
+        ValueError: there is none, or tensors, names of keypoints or classes, or shares do not go together.
 
     Examples:
         >>> from cmsa import load_weights, save_weights
@@ -34,6 +34,8 @@ def average(networks: Sequence[Network], shares: Sequence[float] | None = None) 
         >>> runs = [load_weights(name) for name in ("cmsa_n_pose_32x24", "cmsa_n_pose_32x24")]
         >>> save_weights("mean.safetensors", average(runs, [0.6, 0.4]))
     """
+    if not networks:
+        raise ValueError("there is no network to average")
     shares = [1.0] * len(networks) if shares is None else list(shares)
     if len(shares) != len(networks):
         raise ValueError(f"{len(shares)} shares for {len(networks)} networks")
@@ -41,8 +43,11 @@ def average(networks: Sequence[Network], shares: Sequence[float] | None = None) 
     if not (all(share >= 0 for share in shares) and 0 < total < math.inf):
         raise ValueError(f"shares must be at least 0 and one of them above it, not {shares}")
     states = [network.state_dict() for network in networks]
-    for number, state in enumerate(states[1:], 2):
+    for number, (network, state) in enumerate(zip(networks[1:], states[1:], strict=True), 2):
         _must_fit(states[0], state, number)
+        here, there = (getattr(getattr(one, "description", None), "names", ()) for one in (network, networks[0]))
+        if here and there and here != there:
+            raise ValueError(f"network {number} cannot be averaged with the first: its keypoints or classes are others")
     shares = [share / total for share in shares]
     mean = deepcopy(networks[0])
     mean.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})

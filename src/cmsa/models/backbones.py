@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from cmsa.guidance.errors import first_line
 from cmsa.models.base import BaseNetwork, Size
 from cmsa.models.heads.map_shapes import MapShapes
+from cmsa.models.variants import VARIANTS
 from cmsa.models.windows import ceil_divide
 from cmsa.structures.installed import installed_names, load_installed
 
@@ -20,6 +22,8 @@ Builder = Callable[..., nn.Module]
 """Options -> a module: images (B, 3, H, W) -> maps (B, C_i, h_i, w_i), fine to coarse."""
 
 ENTRY_POINTS = "cmsa.backbones"
+TIMM = "timm/"
+"""How names of timm's networks begin."""
 _BACKBONES: dict[str, Builder] = {}
 
 
@@ -32,7 +36,7 @@ def register_backbone(name: str, build: Builder) -> None:
         build: the module's class, or a function that makes one; its parameters become options of ``create_model``.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken or empty, or ``build`` makes nothing.
 
     Examples:
         >>> import torch
@@ -49,8 +53,10 @@ def register_backbone(name: str, build: Builder) -> None:
         >>> create_model("thin", "pose", (32, 24), width=4)(torch.zeros(1, 3, 32, 24)).shape[:2]
         torch.Size([1, 17])
     """
-    if _BACKBONES.get(name, build) is not build:
-        raise ValueError(f"there is a backbone {name!r} already")
+    if not name or name in VARIANTS or name.startswith(TIMM) or _BACKBONES.get(name, build) is not build:
+        raise ValueError(f"there is a backbone {name!r} already" if name else "a backbone needs a name")
+    if not callable(build):
+        raise ValueError(f"backbone {name!r}: must be a class or a function that makes a module, got {build!r}")
     _BACKBONES[name] = build
 
 
@@ -186,21 +192,41 @@ class BackboneNetwork(BaseNetwork):
         tensors = [*self.backbone.named_parameters(), *self.backbone.named_buffers()]
         modes = [(module, module.training) for module in self.backbone.modules()]
         images = torch.empty(1, 3, *self.input_size, device="meta")
+        name = type(self.backbone).__name__
         self.backbone.eval()
-        maps = functional_call(
-            self.backbone, {name: value.to("meta") for name, value in tensors}, (self._prepared(images),)
-        )
-        for module, mode in modes:
-            module.training = mode
-        if not isinstance(maps, list | tuple) or any(x.dim() != 4 for x in maps):
-            shapes = [tuple(x.shape) for x in maps]
-            raise ValueError(f"{type(self.backbone).__name__}: must give a list of maps (B, C, h, w), gave {shapes}")
+        try:
+            maps: Any = functional_call(
+                self.backbone, {name: value.to("meta") for name, value in tensors}, (self._prepared(images),)
+            )
+        except Exception as error:  # whatever somebody's module raises
+            height, width = self.input_size
+            raise ValueError(
+                f"{name} fails on images of {height}x{width} (HxW) without numbers, which tell the sizes of its maps: "
+                f"{first_line(error)}"
+            ) from error
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        if not isinstance(maps, list | tuple) or not maps or not all(_is_map(x) for x in maps):
+            raise ValueError(f"{name}: must give a list of maps (B, C, h, w), gave {_told(maps)}")
         return [(x.shape[1], x.shape[2], x.shape[3]) for x in self._trimmed(maps)]
 
     def no_weight_decay(self) -> set[str]:
         """What the backbone says (timm's convention)."""
         names: set[str] = getattr(self.backbone, "no_weight_decay", set)()
         return {f"backbone.{name}" for name in names}
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 4
+
+
+def _told(given: Any) -> str:
+    if isinstance(given, Tensor):
+        return f"one of the shape {tuple(given.shape)}"
+    if not isinstance(given, list | tuple):
+        return f"a {type(given).__name__}"
+    return str([tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__ for x in given])
 
 
 def round_up(size: Size, multiple: int) -> Size:

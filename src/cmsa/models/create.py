@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+import operator
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cmsa.guidance.errors import first_line
 from cmsa.guidance.shipped import shipped_weights
 from cmsa.guidance.suggestion import did_you_mean
 from cmsa.models.attention_parts import check_strides
-from cmsa.models.backbones import BackboneNetwork, Builder, Interpolation, backbone_names, find_backbone
+from cmsa.models.backbones import TIMM, BackboneNetwork, Builder, Interpolation, backbone_names, find_backbone
 from cmsa.models.base import BaseNetwork, Size
 from cmsa.models.description import Description
 from cmsa.models.heads.table import head_of
@@ -21,7 +23,6 @@ from cmsa.models.pretrained import weights_name
 from cmsa.models.variants import VARIANTS
 from cmsa.models.weights import load_tensors, read_weights
 
-PREFIX = "timm/"
 PRETRAINED_BACKBONE = "pretrained_backbone"
 """The option that says where numbers come from, not what is built: it is not written into weights."""
 
@@ -46,8 +47,8 @@ def create_model(
             others are arguments of ``CMSA``, or of ``TimmNetwork``, such as ``working_size``.
 
     Raises:
-        ValueError: there is no such name, task, option, fusion or head, the size is not (H, W), or no weights of these
-            were shipped.
+        ValueError: there is no such name, task, option, fusion or head, the network cannot be made with these options,
+            the size is not (H, W), or no weights of these were shipped.
 
     Examples:
         >>> import torch
@@ -60,17 +61,19 @@ def create_model(
     entry, build = head_of(task), _builder(name)
     if name in VARIANTS:
         check_strides(options)
-    size = input_size or entry.input_size
-    if not isinstance(size, Sequence) or len(size) != 2:
-        raise ValueError(f"input_size must be (height, width), got {size!r}")
+    size = _whole_size(input_size or entry.input_size)
     _check_options(name, task, options, [*entry.options, *_parameters(build)])
     of_head = {key: options.pop(key) for key in entry.options if key in options}
     if pretrained:
         return _shipped(name, task, size, options | of_head)
-    model = build(input_size=(size[0], size[1]), **options)
-    of_head = {key: model.head_defaults.get(key, default) for key, default in entry.options.items()} | of_head
-    of_head = {key: value for key, value in of_head.items() if value is not None}
-    model.head = entry.build(model.map_shapes, **of_head)
+    try:
+        model = build(input_size=size, **options)
+        of_head = {key: model.head_defaults.get(key, default) for key, default in entry.options.items()} | of_head
+        of_head = {key: value for key, value in of_head.items() if value is not None}
+        model.head = entry.build(model.map_shapes, **of_head)
+    except (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, AssertionError) as error:
+        # Options of other kinds, which fail wherever the network happens to trip over them.
+        raise ValueError(f"{name} for {task} cannot be made with {options | of_head} ({first_line(error)})") from error
     model.num_classes = of_head.get("num_classes", 0)
     kept = {key: value for key, value in options.items() if key != PRETRAINED_BACKBONE}
     mean, std = model.normalization
@@ -78,25 +81,31 @@ def create_model(
     return model
 
 
+def _whole_size(size: Any) -> Size:
+    try:
+        height, width = map(operator.index, size)
+    except (TypeError, ValueError):
+        raise ValueError(f"input_size must be (height, width) in whole pixels, got {size!r}") from None
+    return height, width
+
+
 def _builder(name: str) -> Callable[..., BaseNetwork]:
     """What makes a network of this name from ``input_size`` and options."""
     if name in VARIANTS:
         return partial(CMSA, **VARIANTS[name])
     # timm takes as long to import as PyTorch does.
-    if name.startswith(PREFIX):
+    if name.startswith(TIMM):
         from cmsa.models.timm_backbones import TimmNetwork
 
-        return partial(TimmNetwork, name.removeprefix(PREFIX))
+        return partial(TimmNetwork, name.removeprefix(TIMM))
     own = find_backbone(name)
     if own is not None:
         return partial(_own_network, own)
     import timm
 
-    there = ", ".join([*VARIANTS, *backbone_names(), f"{PREFIX}NAME for any network of timm"])
+    there = ", ".join([*VARIANTS, *backbone_names(), f"{TIMM}NAME for any network of timm"])
     near = (
-        f"; did you mean {PREFIX}{name}?"
-        if timm.is_model(name)
-        else did_you_mean([name], [*VARIANTS, *backbone_names()])
+        f"; did you mean {TIMM}{name}?" if timm.is_model(name) else did_you_mean([name], [*VARIANTS, *backbone_names()])
     )
     raise ValueError(f"no model {name!r}; there are {there}{near}")
 
@@ -166,15 +175,12 @@ def load_weights(path: Path | str, input_size: Size | None = None) -> BaseNetwor
     try:
         model = create_model(description.name, description.task, description.input_size, **description.options)
     except ValueError as error:
-        # A network of someone else's package, which is not installed here.
+        # A network of someone else's package, which is not installed here, or a damaged file.
         raise ValueError(f"{path}: {error}") from error
-    except (TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, AssertionError) as error:
-        # Options of a damaged file, which fail wherever the network happens to trip over them.
-        raise ValueError(f"{path}: its network cannot be made with {description.options} ({error})") from error
     load_tensors(model, tensors, str(path))
     model.description = description
     if input_size is not None:
-        model.set_input_size(input_size)
+        model.set_input_size(_whole_size(input_size))
     return model.eval()
 
 

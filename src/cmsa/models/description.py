@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cmsa.files.read_json import JsonError, parse_json
+from cmsa.files.write_json import plain
 from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, KeypointSet, keypoint_set
 from cmsa.version import other_format
 
@@ -86,7 +87,7 @@ class Description:
 
     def to_metadata(self) -> dict[str, str]:
         """Metadata of a safetensors file."""
-        return {KEY: json.dumps({"format": FORMAT, **asdict(self)})}
+        return {KEY: json.dumps(plain({"format": FORMAT, **asdict(self)}), allow_nan=False)}
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str] | None, where: str) -> Description:

@@ -126,6 +126,12 @@ class CMSA(BaseNetwork):
             windows = None if windows is None else [sizes[:1] for sizes in windows]
         if not self.attention.key_pooling:
             kv_strides = [[1] * len(strides) for strides in kv_strides]
+        stages = {"dims": dims, "depths": depths, "heads": heads, "kv_strides": kv_strides}
+        if len(set(map(len, stages.values()))) > 1:
+            counts = ", ".join(f"{name} {len(entries)}" for name, entries in stages.items())
+            raise ValueError(f"each stage has an entry in each of them, got {counts}")
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f"drop_path_rate must be at least 0 and below 1, got {drop_path_rate}")
         self.dims, self.heads, self.kv_strides, self.windows = tuple(dims), heads, kv_strides, windows
         for stage, (groups, strides) in enumerate(zip(heads, kv_strides, strict=True), start=1):
             if len(groups) != len(strides):

@@ -58,7 +58,8 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
         changes: fields of the description to replace, e.g. ``training=...``.
 
     Raises:
-        ValueError: the network has no description, or is fused and could not be loaded again.
+        ValueError: the network has no description, or is fused and could not be loaded again; or ``dtype`` is not of
+            floating-point numbers.
         OSError: the file cannot be written; one that was there before stays.
 
     Examples:
@@ -68,6 +69,8 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
         >>> load_weights("half.safetensors").description.names
         ('a', 'b', 'c')
     """
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"dtype must be one of floating-point numbers, got {dtype}")
     model = unwrapped(model)
     if getattr(model, "fused", False):
         raise ValueError("a fused network cannot be loaded again: save the network that it was made from")

@@ -38,6 +38,7 @@ class ClassificationTask(Task):
     decoded = (Output("probabilities", "(B, classes)"),)
     columns = ("rank", "class", "probability")
     result_name = "classes"
+    entries = frozenset(("label_smoothing", "augment.mixup", "augment.cutmix"))
     options = frozenset(("top",))
 
     def __init__(self, classes: int, label_smoothing: float = 0.0, names: Sequence[str] = ()) -> None:

@@ -62,6 +62,7 @@ class HeadPoseTask(Task):
     decoded = (Output("angles", "(B, 3): yaw, pitch, roll in degrees", "degrees", 0.05, 1.0),)
     columns = ("yaw", "pitch", "roll")
     result_name = "head_pose"
+    entries = frozenset(("alpha",))
     options = frozenset(("cube",))
 
     def __init__(self, kind: HeadKind = "ssr", alpha: float = 1.0) -> None:

@@ -71,6 +71,8 @@ class Task(ABC):
         category: COCO's category of the boxes in a detection file that count; None for all of them.
         columns: attributes of the values that result files keep, and the heads of their columns.
         result_name: of the result files, without suffix.
+        entries: of the entries of a recipe that some tasks read, see ``cmsa.training.starting_point``, those that it
+            reads; None for all.
         options: which of ``top``, ``cube`` and ``smooth`` of ``cmsa predict`` change anything.
 
     Examples:
@@ -88,6 +90,7 @@ class Task(ABC):
     category: int | None = None
     columns: ClassVar[tuple[str, ...]]
     result_name: ClassVar[str]
+    entries: ClassVar[frozenset[str] | None] = None
     options: ClassVar[frozenset[str]] = frozenset(("top", "cube", "smooth"))
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -22,8 +22,14 @@ from cmsa.models.weights import initialise, read_description
 from cmsa.runtime.feeding import check_crop
 from cmsa.tasks import task_named
 from cmsa.training.recipe import Recipe
+from cmsa.training.recipe_checks import leaves
 
 logger = logging.getLogger(__name__)
+
+OF_TASKS = frozenset(
+    ("codec", "loss", "sigma", "keypoints", "alpha", "label_smoothing", "augment.mixup", "augment.cutmix")
+)
+"""Entries of a recipe that some tasks read, see ``Task.entries``."""
 
 
 def check_model(recipe: Recipe) -> None:
@@ -124,8 +130,17 @@ def check_antialiasing(recipe: Recipe, store: CropStore) -> None:
 
 
 def description_of(recipe: Recipe, store: CropStore) -> Description:
-    """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``."""
+    """What the recipe's weights will say of themselves; ``options`` are completed by ``create_model``.
+
+    Raises:
+        ValueError: store and recipe do not fit, or the recipe says what its task does not read.
+    """
     model, spec = recipe.model, store.spec
     crop = {"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias}
     plain = Description(model.name, model.task, model.size, options=model.all_options, crop=crop)
-    return task_named(model.task).describe(plain, recipe.to_dict(), store)
+    task = task_named(model.task)
+    unsaid = dict(leaves(Recipe()))
+    said = {name for name, value in leaves(recipe) if name in OF_TASKS and value != unsaid[name]}
+    if task.entries is not None and (idle := sorted(said - task.entries)):
+        raise ValueError(f"{', '.join(idle)}: not of the task {task.name}")
+    return task.describe(plain, recipe.to_dict(), store)

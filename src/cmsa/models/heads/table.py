@@ -63,7 +63,7 @@ def pose_head(
     make = _choose(KEYPOINT_HEADS, head, "head")
     if split is not None and head != "simcc":
         raise ValueError(f"split is an option of the head 'simcc', not of {head!r}")
-    options = {"split": split or BINS_PER_PIXEL} if head == "simcc" else {}
+    options = {"split": BINS_PER_PIXEL if split is None else split} if head == "simcc" else {}
     module: nn.Module = make(_choose(FUSIONS, fusion, "fusion")(maps, num_keypoints), maps, **options)
     return module
 
@@ -75,7 +75,13 @@ def angle_head(maps: MapShapes, head: str) -> nn.Module:
 
 
 def classification_head(maps: MapShapes, num_classes: int) -> nn.Module:
-    """Logits from the pooled maps."""
+    """Logits from the pooled maps.
+
+    Raises:
+        ValueError: there is no class.
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     return ClassificationHead(maps.dims, num_classes)
 
 

@@ -53,6 +53,7 @@ class PoseTask(Task):
     padding = BOX_PADDING
     columns = ()
     result_name = "keypoints"
+    entries = frozenset(("codec", "loss", "sigma", "keypoints", "label_smoothing"))
     options = frozenset(("smooth",))
 
     def __init__(

@@ -100,7 +100,13 @@ class HeatmapCodec(Codec):
         return weighted_mean(error, weight)
 
     def decode(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Codec.decode``; a score is the height of the peak, about 1 in a target."""
+        """As ``Codec.decode``; a score is the height of the peak, about 1 in a target.
+
+        Raises:
+            ValueError: the maps have another size than the codec's.
+        """
+        if tuple(output.shape[2:]) != tuple(self.map_size):
+            raise ValueError(f"codec: heatmaps are of {self.map_size} (HxW), got {tuple(output.shape[2:])}")
         return self._points(self.heatmaps(output))
 
     def heatmaps(self, output: Tensor) -> Tensor:
