@@ -373,6 +373,10 @@ WRONG = [
     f"{TRAIN} --data.validate [good.crops]",
     f"{EVALUATE} --data.validate [good.crops,./good.crops]",
     f"{TRAIN} --optimizer.schedule step --optimizer.step_epochs [3,3]",
+    "serve classify --weights good.safetensors --threshold 0.5",
+    "serve classify --weights good.safetensors --max-people 3",
+    "train digits --optimizer 3",
+    "sweep digits --set data=a,b",
     "fly",
     "",
 ]
@@ -448,6 +452,20 @@ def test_output_that_cannot_be_written_is_told() -> None:
     assert done.stderr.count("\n") == 1
     closed = subprocess.run(["sh", "-c", f"{sys.executable} -m cmsa models >&-"], capture_output=True, check=False)
     assert (closed.returncode, closed.stderr) == (0, b"")
+
+
+def test_a_folder_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SystemExit, match="2"):
+        main(["models"])
+    told = capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert told.endswith("cmsa: error: the folder that this is run in was removed: change to another one\n")
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

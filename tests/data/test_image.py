@@ -220,3 +220,25 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         for read in (read_image, picture_size):
             with pytest.raises(ImageError, match=rf"{path.name}: cannot be read \(it is a pipe or a device"):
                 read(path)
+
+
+def test_how_an_array_lies_in_memory_does_not_matter(rgb: NDArray[np.uint8], tmp_path: Path) -> None:
+    fixed = rgb.copy()
+    fixed.flags.writeable = False
+    rgb.tofile(tmp_path / "raw")
+    deep = rgb.astype(np.uint16) * 257
+    for array in (
+        rgb[::-1, :, ::-1].copy()[::-1, :, ::-1],
+        np.asfortranarray(rgb),
+        np.repeat(rgb, 2, axis=1)[:, ::2],
+        fixed,
+        np.memmap(tmp_path / "raw", np.uint8, "r", shape=rgb.shape),
+        np.ma.masked_greater(rgb, 250),
+        deep.astype(">u2"),
+        deep.astype("<u2"),
+        rgb.astype(">i8"),
+    ):
+        found = read_image(array)
+        np.testing.assert_array_equal(found, rgb)
+        assert type(found) is np.ndarray
+        assert found.flags.c_contiguous

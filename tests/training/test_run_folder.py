@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from cmsa.training.recipe import load_recipe
-from cmsa.training.run_folder import command_line, draw_curves, git_commit, note_start, refuse_other_run
+from cmsa.training.run_folder import (
+    changed_entries,
+    command_line,
+    draw_curves,
+    git_commit,
+    note_start,
+    refuse_other_run,
+)
 
 
 def test_a_start_is_written_down(tmp_path, monkeypatch):
@@ -111,3 +118,23 @@ def test_a_store_is_no_folder_for_a_run(tmp_path):
     (tmp_path / "crops.npy").touch()
     with pytest.raises(FileExistsError, match="is a store of crops: choose another folder"):
         refuse_other_run(load_recipe("digits"), tmp_path)
+
+
+def test_a_torn_line_of_starts_costs_itself_only(tmp_path):
+    recipe = load_recipe("digits")
+    note_start(recipe, tmp_path, precision="32-true")
+    with (tmp_path / "starts.jsonl").open("a") as file:
+        file.write('{"time": "20')
+    note_start(recipe, tmp_path, precision="bf16-true")
+    lines = (tmp_path / "starts.jsonl").read_text().splitlines()
+    assert [json.loads(lines[place])["precision"] for place in (0, 2)] == ["32-true", "bf16-true"]
+    assert len(lines) == 3
+
+
+def test_another_precision_is_a_change(tmp_path):
+    recipe = load_recipe("digits")
+    note_start(recipe, tmp_path, precision="32-true")
+    assert changed_entries(recipe, tmp_path, precision="32-true") == []
+    assert changed_entries(recipe, tmp_path, precision="bf16-true") == ["precision 32-true -> bf16-true"]
+    (tmp_path / "starts.jsonl").write_text("[1]\n")
+    assert changed_entries(recipe, tmp_path, precision="bf16-true") == []

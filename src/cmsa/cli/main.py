@@ -78,6 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     parser = build_parser()
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        # PyTorch ends the process where it finds no folder.
+        parser.error("the folder that this is run in was removed: change to another one")
     if COMPLETION in os.environ:
         load("argcomplete", "completion").autocomplete(parser)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cmsa.cli.arguments import parse_count, parse_positive, parse_task_command, parse_threads
 from cmsa.guidance.extras import require
+from cmsa.guidance.suggestion import as_option
 
 TEXT = (
     "Answer over HTTP: a picture and boxes to keypoints, head pose or classes. Needs the extra serve: "
@@ -98,6 +99,9 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     )
     batching = Batching(options.batch_size, options.batch_wait / 1000, options.workers or os.cpu_count() or 1)
     selection = Selection(options.threshold, options.min_size, options.max_people, options.expand)
+    idle = [name for name, asked in selection.asked().items() if asked]
+    if idle and not options.detector:
+        raise ValueError(f"{as_option(idle[0])} is for boxes of a detector, and there is none")
     predictor = load_predictor(
         options.task, options.weights, device=options.device, threads=options.threads, runtime=options.runtime
     )

@@ -271,6 +271,9 @@ _WRONG_TYPE = re.compile(r"Parser key \"([\w.]+)\": Expected an? <class '(\w+)'>
 """What jsonargparse says, in words of its own."""
 
 
+_NO_SECTION = re.compile(r"Parser key \"(\w+)\": Unable to load config .*")
+
+
 def _check_sections(entries: Mapping[str, Any]) -> None:
     for section in (entry.name for entry in fields(Recipe) if is_dataclass(entry.default_factory)):
         if not isinstance(entries.get(section, {}), dict):
@@ -301,6 +304,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise
     except Exception as error:  # jsonargparse raises its own and argparse's errors
         told = _WRONG_TYPE.sub(r"\1 must be of the type \2, got \3", " ".join(str(error).split()))
+        told = _NO_SECTION.sub(r"\1 must hold entries of its own", told)
         if "unrecognized arguments" in told:
             entries_known = set(parser._option_string_actions) - {"--recipe", "--help"}
             told += did_you_mean(options_of(overrides), entries_known)

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,13 +51,21 @@ def _says(file: Path, recipe: Recipe) -> bool:
         return False
 
 
-def changed_entries(recipe: Recipe, out: Path) -> list[str]:
-    """The entries that are others than at a run's last start, as ``optimizer.epochs 2 -> 3``; none where it is lost."""
-    try:
-        before = dict(leaves(load_recipe(str(out / RECIPE))))
-    except (OSError, ValueError):
-        return []
-    return [f"{name} {before[name]} -> {value}" for name, value in leaves(recipe) if before[name] != value]
+def changed_entries(recipe: Recipe, out: Path, **more: Any) -> list[str]:
+    """What is other than at a run's last start, as ``optimizer.epochs 2 -> 3``; nothing where that is lost.
+
+    Args:
+        recipe: that is trained.
+        out: the run's folder.
+        more: entries of the line of ``starts.jsonl``.
+    """
+    before: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        before |= leaves(load_recipe(str(out / RECIPE)))
+    with suppress(OSError, ValueError, IndexError, TypeError):
+        before |= json.loads((out / STARTS).read_text(encoding="utf-8").splitlines()[-1])
+    now = [*leaves(recipe), *more.items()]
+    return [f"{name} {before[name]} -> {value}" for name, value in now if before.get(name, value) != value]
 
 
 def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
@@ -78,8 +87,10 @@ def note_start(recipe: Recipe, out: Path, **more: Any) -> None:
         "versions": {"cmsa": __version__, "python": platform.python_version()} | _versions(),
         "machine": platform.platform(),
     }
-    with (out / STARTS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line | more) + "\n")
+    starts = out / STARTS
+    torn = starts.is_file() and not starts.read_bytes().endswith(b"\n")  # by a kill, or a full disk
+    with starts.open("a", encoding="utf-8") as file:
+        file.write("\n" * torn + json.dumps(line | more) + "\n")
 
 
 def write_recipe(recipe: Recipe, file: Path) -> None:

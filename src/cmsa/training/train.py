@@ -163,7 +163,7 @@ def train(
         if done > epochs:
             raise ValueError(f"{last}: {count_of(done, 'epoch')} are done, which is more than the {epochs} asked for")
         if trainer.is_global_zero:
-            changes = changed_entries(recipe, out) if resume else []
+            changes = changed_entries(recipe, out, precision=precision) if resume else []
             note_start(recipe, out, resumed=resume, devices=trainer.num_devices, nodes=nodes, precision=precision)
             tensorboard.log_hyperparams(recipe.to_dict())
             _announce(recipe, module, out, resume, epochs, changes)

@@ -11,7 +11,7 @@ from cmsa.inference.files.drawing import Drawing
 from cmsa.inference.files.lines import notice_line, result_line
 from cmsa.inference.files.results import RESULTS, set_aside, write_results
 from cmsa.inference.files.summary import KEPT, Summary
-from cmsa.inference.jsonl import Record, ResultLines, read_results
+from cmsa.inference.jsonl import Record, ResultLines, ResultsError, read_results
 from cmsa.inference.pipeline import FrameResult
 from cmsa.inference.streams import Notice
 from cmsa.tasks import Task
@@ -56,6 +56,9 @@ class FileRun:
         resume: go on with the results that are there.
         summary: what became of the inputs so far.
         tell: called at once with what happens to a camera, and is no loss.
+
+    Raises:
+        ResultsError: the results to go on with are damaged, or of another task.
     """
 
     folder: Path
@@ -74,10 +77,28 @@ class FileRun:
         self._ids = ImageIds(self.boxes.image_ids if self.boxes else set())
         if self.resume and self.path.exists():
             self._lines = ResultLines(self.path, resume=True)
-            for record in read_results(self.path):
-                if isinstance(record.get("image_id"), int):
-                    self._ids.known(record["image_id"])
-                    self.summary.before += 1
+            try:
+                for number, record in enumerate(read_results(self.path), start=1):
+                    self._known(record, number)
+            except ResultsError:
+                self._lines.close()
+                raise
+
+    def _known(self, record: Record, number: int) -> None:
+        """A line of an earlier run, which must be of the same task: the files at the end are made of all lines."""
+        width = len(self.task.row_headings())
+        try:
+            rows = [row for entry in record.get("predictions", ()) if width for row in self.task.rows(entry)]
+        except (LookupError, TypeError, AttributeError):
+            rows = [[]]
+        if any(len(row) != width for row in rows):
+            raise ResultsError(
+                f"{self.path}, line {number}: is no result of {self.task.command} by these weights; go on as the run "
+                "began, or into another folder"
+            )
+        if isinstance(record.get("image_id"), int):
+            self._ids.known(record["image_id"])
+            self.summary.before += 1
 
     @property
     def done(self) -> dict[str, int]:

@@ -371,3 +371,9 @@ def test_a_corner_that_bends_upwards_on_both_axes_stays_where_it_is() -> None:
     """A valley's determinant is above 0, too."""
     upwards = [0, -1, -1.9, -3.5, -5, -6, -7]
     assert Dark((7, 7), (7, 7)).decode(separable(upwards, upwards))[0].flatten().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_of_another_size_are_not_read(kind: type[HeatmapCodec]) -> None:
+    with pytest.raises(ValueError, match=r"heatmaps are of \(32, 24\) \(HxW\), got \(16, 12\)"):
+        kind((64, 48), (32, 24)).decode(torch.zeros(1, 3, 16, 12))
