@@ -2,7 +2,20 @@ from pathlib import Path
 
 import pytest
 
-from cmsa.experiments.figures import read_curve
+from cmsa.experiments.figures import Point, apart, plot_costs, read_curve
+
+
+def test_names_that_would_cover_each_other_are_moved_up() -> None:
+    assert apart([3.0, 1.0, 1.5, 9.0], 1.0) == [3.0, 1.0, 2.0, 9.0]
+    assert apart([1.0, 1.0, 1.0], 0.5) == [1.0, 1.5, 2.0]
+    assert apart([], 1.0) == []
+
+
+def test_names_of_published_networks_stay_inside_of_the_frame() -> None:
+    drawn = plot_costs({"parameters, M": [Point("cheap", 1, 50, 0, False), Point("dear", 90, 40, 0, False)]}, "AP")
+    lines = {name: line for line in drawn.splitlines() for name in ("cheap", "dear") if f">{name}<" in line}
+    ends = {name: "text-anchor: end" in line for name, line in lines.items()}
+    assert ends == {"cheap": False, "dear": True}
 
 
 @pytest.mark.parametrize(

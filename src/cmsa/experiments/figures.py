@@ -47,6 +47,8 @@ def plot_costs(panels: Mapping[str, Sequence[Point]], score: str) -> str:
     names = list(dict.fromkeys(point.name for points in panels.values() for point in points if point.measured))
     colours = {name: colormaps["tab10"](number % 10) for number, name in enumerate(names)}
     for axes, (title, points) in zip(grid, panels.items(), strict=True):
+        costs = [point.cost for point in points]
+        middle = (min(costs) * max(costs)) ** 0.5
         for point in points:
             if point.measured:
                 axes.errorbar(
@@ -60,14 +62,20 @@ def plot_costs(panels: Mapping[str, Sequence[Point]], score: str) -> str:
                 )
             else:
                 axes.plot(point.cost, point.score, "s", color="0.6", markersize=5, markerfacecolor="none")
+                right = point.cost > middle  # where the frame is near
                 axes.annotate(
-                    point.name, (point.cost, point.score), (4, 2), textcoords="offset points", fontsize=6, color="0.45"
+                    point.name,
+                    (point.cost, point.score),
+                    (-4 if right else 4, 2),
+                    textcoords="offset points",
+                    ha="right" if right else "left",
+                    fontsize=6,
+                    color="0.45",
                 )
         axes.set(xscale="log", xlabel=title)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
-        costs = [point.cost for point in points]
         # Room for two ticks at least, and for names.
         axes.set_xlim(min(costs) / 2, max(costs) * 2.5)
         axes.grid(alpha=0.3)
@@ -103,9 +111,13 @@ def plot_sizes(measured: Mapping[str, Curve], published: Mapping[str, Curve], sc
 
     figure = _figure(6.5, 4.2)
     axes = figure.subplots()
-    for name, (heights, scores) in published.items():
+    every = [score for _, scores in [*measured.values(), *published.values()] for score in scores]
+    places = apart([scores[-1] for _, scores in published.values()], (max(every) - min(every)) / 30)
+    for (name, (heights, scores)), place in zip(published.items(), places, strict=True):
         axes.plot(heights, scores, "s--", color="0.6", markersize=4, markerfacecolor="none", linewidth=0.8)
-        axes.annotate(name, (heights[-1], scores[-1]), (4, 0), textcoords="offset points", fontsize=6, color="0.45")
+        axes.annotate(
+            name, (heights[-1], place), (4, 0), textcoords="offset points", va="center", fontsize=6, color="0.45"
+        )
     for number, (name, (heights, scores)) in enumerate(measured.items()):
         axes.plot(heights, scores, "o-", color=colormaps["tab10"](number % 10), label=name)
     ticks = sorted({height for heights, _ in [*measured.values(), *published.values()] for height in heights})
@@ -116,6 +128,15 @@ def plot_sizes(measured: Mapping[str, Curve], published: Mapping[str, Curve], sc
     axes.set_xlim(ticks[0] / 1.15, ticks[-1] * (1.6 if published else 1.15))
     axes.grid(alpha=0.3)
     return _svg(figure, [axes])
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Values moved up, as little as it takes, until those beside each other are ``gap`` apart; so names can be read."""
+    moved = list(values)
+    below = float("-inf")
+    for number in sorted(range(len(moved)), key=moved.__getitem__):
+        below = moved[number] = max(moved[number], below + gap)
+    return moved
 
 
 def plot_robustness(panels: Mapping[str, Mapping[str, Steps]], score: str) -> str:
