@@ -234,6 +234,16 @@ def test_a_store_that_is_named_often_is_told(recipe: Recipe, tmp_path: Path, cap
     assert f"crops ({Path(recipe.data.train[0]).name} x3): " in " ".join(capfd.readouterr().out.split())
 
 
+def test_steps_that_are_never_reached_are_told(
+    recipe: Recipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    epochs = recipe.optimizer.epochs
+    steps = replace(recipe.optimizer, schedule="step", step_epochs=[epochs - 1, epochs, 200])
+    train(replace(recipe, optimizer=steps), tmp_path / "run", limit_batches=1, **OPTIONS)
+    told = " ".join(capfd.readouterr().out.split())
+    assert f"optimizer.step_epochs [{epochs}, 200] are never reached" in told
+
+
 def test_what_is_missing_is_named(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"last\.ckpt: no checkpoint to resume from"):
         train(recipe, tmp_path, resume=True, **OPTIONS)

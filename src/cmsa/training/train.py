@@ -242,12 +242,16 @@ def _announce(recipe: Recipe, module: TrainingModule, out: Path, resume: bool, e
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
     size = recipe.optimizer.batch_size
     length = count_of(epochs, "epoch")
+    # A trial of few epochs, or a mistake: the rate stays where it is.
+    stepped = recipe.optimizer.schedule == "step"
+    late = [epoch for epoch in recipe.optimizer.step_epochs if stepped and epoch >= epochs]
     counts = Counter(recipe.data.train)
     often = ", ".join(f"{Path(folder).name} x{count}" for folder, count in counts.items() if count > 1)
     Console(soft_wrap=True).print(
         f"{'resuming' if resume else 'training'} {recipe.model.name}, {parameters:,} parameters, "
         f"on {count_of(crops, 'crop')}{often and f' ({often})'}: {length} in batches of {size}, into {out}"
-        + (f"; other than before: {', '.join(changes)}" if changes else ""),
+        + (f"; other than before: {', '.join(changes)}" if changes else "")
+        + (f"; optimizer.step_epochs {late} are never reached" if late else ""),
         highlight=False,
         markup=False,
     )
