@@ -145,12 +145,12 @@ def test_a_disk_that_others_fill_meanwhile_costs_no_crop(
     assert count == 60
 
 
-@pytest.mark.parametrize("out", ["folder", "file/x.json", "."])
+@pytest.mark.parametrize("out", ["folder.json", "file/x.json"])
 def test_where_nothing_can_be_written_is_told_before_the_work(
     out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.json").mkdir()
     (tmp_path / "file").write_text("mine")
     (tmp_path / "boxes.json").write_text("[]")
     line = f"label photos --boxes boxes.json --teacher none.onnx --out {out}"

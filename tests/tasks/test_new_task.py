@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def test_it_trains_and_is_scored_and_predicted(brightness, store, tmp_path, caps
     recipe = Recipe()
     recipe.model.name, recipe.model.task, recipe.model.input_size = "cmsa_n", "brightness", list(SIZE)
     recipe.model.options = dict(TINY)
-    recipe.data.train = recipe.data.validate = [str(store.folder)]
+    recipe.data.train = [str(store.folder)]
+    recipe.data.validate = [str(shutil.copytree(store.folder, tmp_path / "held" / "grey.crops"))]
     recipe.augment.rotation_probability = 0.0
     recipe.optimizer.batch_size, recipe.optimizer.epochs, recipe.optimizer.warmup_epochs = 4, 1, 0
     run = train(recipe, tmp_path / "run", accelerator="cpu", progress=False)
