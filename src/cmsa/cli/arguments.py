@@ -18,12 +18,12 @@ LARGEST_SIDE = 4096
 LARGEST_COUNT = 1_000_000_000
 LARGEST_PORT = 65535
 LARGEST_THREADS = 1024
+"""Where it is asked for more threads than the system gives it, PyTorch ends the process."""
 A_FILE = re.compile(
     r"\.(csv|gif|html|jpe?g|jsonl?|md|mp4|onnx|parquet|pdf|png|pt2?|pth|safetensors|txt|webp|xml|ya?ml|zip)",
     re.IGNORECASE,
 )
 """How names end that nobody gives to a folder."""
-"""Where it is asked for more threads than the system gives it, PyTorch ends the process."""
 
 
 def parse_size(text: str) -> Size:
