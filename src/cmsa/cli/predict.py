@@ -108,7 +108,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--resume",
         action="store_true",
-        help="go on after the last line of results.jsonl in --out; a video with skeletons goes on in another file",
+        help="go on after the last line of results.jsonl in --out, by the same weights and options; a video with "
+        "skeletons goes on in another file",
     )
     made.add_argument(
         "--save-pictures",

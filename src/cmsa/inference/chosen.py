@@ -29,18 +29,26 @@ def chosen_task(command: str) -> type[Task]:
     return tasks[command]
 
 
+def chosen_weights(task: type[Task], weights: str | Path | None) -> Path:
+    """The weights file for a task: what ``find_weights`` takes; None takes the task's default.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+    """
+    return find_weights(weights or default_weights(task.name))
+
+
 def chosen_model(task: type[Task], weights: str | Path | None) -> BaseNetwork:
-    """Weights for a task: what ``find_weights`` takes; None takes the task's default.
+    """The network of ``chosen_weights``.
 
     Raises:
         FileNotFoundError: there are no such weights.
         ValueError: they are for another task.
     """
-    name = weights or default_weights(task.name)
-    model = load_weights(find_weights(name))
+    model = load_weights(chosen_weights(task, weights))
     found = describe(model).task
     if found != task.name:
-        raise ValueError(f"weights {name}: they are for {found}, not for {task.name}")
+        raise ValueError(f"weights {weights}: they are for {found}, not for {task.name}")
     return model
 
 

@@ -60,7 +60,7 @@ def in_shards(task: str, inputs: list[str], out: Path, told: io.StringIO | None 
     return predict_on_ray(Plan(task, **options), inputs, out=out, **{"shard_size": 8, **run, **consoles})
 
 
-FILES = ["keypoints.csv", "keypoints.json", "results.jsonl"]
+FILES = ["keypoints.csv", "keypoints.json", "results.jsonl", "results.run.json"]
 
 
 def same(first: Path, second: Path, *names: str) -> bool:
@@ -73,7 +73,7 @@ def test_rows_and_files_are_those_of_a_plain_run(options: dict[str, Any], worker
     assert plain("pose", inputs, tmp_path / "plain", **options) == 1
     assert in_shards("pose", inputs, tmp_path / "bulk", **options) == 1
     assert workers.done == [5, 4, 3, 2, 1, 0]
-    assert same(tmp_path / "plain", tmp_path / "bulk", *FILES[:2])
+    assert same(tmp_path / "plain", tmp_path / "bulk", *FILES)
     assert sorted(path.name for path in (tmp_path / "bulk").iterdir()) == FILES
 
 
@@ -114,6 +114,9 @@ def test_a_finished_run_takes_what_is_new(workers: Workers, tmp_path: Path) -> N
     assert in_shards("pose", [first, second], out, resume=True, **POSE) == 0
     assert plain("pose", [first, second], tmp_path / "plain", **POSE) == 1
     assert same(tmp_path / "plain", out, "keypoints.json")
+    assert in_shards("pose", ["photos"], out, told, resume=True, **POSE | {"flip_test": True}) == 2
+    assert "results.jsonl: is of a run that differs in --flip-test (there False, now True)" in told.getvalue()
+    assert plain("pose", [first, second], out, resume=True, **POSE) == 0, "with or without Ray"
     assert in_shards("pose", [first], out, told, **POSE) == 1
     assert "is now results-2.jsonl" in told.getvalue()
     assert len((out / "results.jsonl").read_text().splitlines()) == 10

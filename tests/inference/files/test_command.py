@@ -2,6 +2,7 @@ import io
 import json
 import os
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -229,6 +230,39 @@ def test_what_is_done_is_kept_when_the_run_ends_early(weights, photos, tmp_path,
     assert [record["file_name"] for record in records] == [
         (photos / name).as_posix() for name in ("a.png", "b.png", "weiß/木.png")
     ]
+
+
+def test_other_weights_do_not_go_on_with_a_run(weights, photos, tmp_path, shown):
+    out, other = tmp_path / "out", tmp_path / "other.safetensors"
+    torch.manual_seed(1)
+    save_weights(other, create_model("cmsa_n", "pose", (32, 24), dims=(16, 16, 16)))
+    options = {"weights": weights / "pose.safetensors", "out": out}
+    assert predict_files("pose", [photos / "a.png"], **options, **shown.consoles()) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert json.loads(before["results.run.json"])["flip_test"] is False
+    for another in ({"weights": other}, {"flip_test": True}):
+        assert predict_files("pose", [photos], resume=True, **options | another, **shown.consoles()) == 2
+    assert f"is of a run that differs in --weights (there {weights / 'pose.safetensors'}, " in shown.err.getvalue()
+    assert "differs in --flip-test (there False, now True); go on with those of that run" in shown.err.getvalue()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    # Begun anew, each keeps its own.
+    assert predict_files("pose", [photos / "a.png"], **options | {"weights": other}, **shown.consoles()) == 0
+    assert (out / "results-2.run.json").read_bytes() == before["results.run.json"]
+    assert json.loads((out / "results.run.json").read_text())["weights"]["name"] == str(other)
+
+
+def test_results_of_a_former_version_are_gone_on_with(weights, photos, tmp_path, shown):
+    out = tmp_path / "out"
+    options = {"weights": weights / "pose.safetensors", "out": out}
+    assert predict_files("pose", [photos / "a.png"], **options, **shown.consoles()) == 0
+    kept = (out / "results.run.json").read_bytes()
+    (out / "results.run.json").unlink()
+    assert predict_files("pose", [photos / "a.png"], resume=True, **options, **shown.consoles()) == 0
+    assert not (out / "results.run.json").exists(), "nothing was added"
+    assert predict_files("pose", [photos / "b.png"], resume=True, **options, **shown.consoles()) == 0
+    assert "results.jsonl: does not say by which weights and options it began" in shown.err.getvalue()
+    assert (out / "results.run.json").read_bytes() == kept
+    assert [Path(record["file_name"]).name for record in results(out)] == ["a.png", "b.png"]
 
 
 def test_a_picture_that_cannot_be_drawn_is_predicted_all_the_same(weights, photos, tmp_path, shown, monkeypatch):

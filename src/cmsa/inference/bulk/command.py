@@ -20,6 +20,7 @@ from cmsa.inference.bulk.plan import Plan
 from cmsa.inference.bulk.shards import Shard, ShardFolder
 from cmsa.inference.files.command import complain
 from cmsa.inference.files.drawing import ANNOTATED
+from cmsa.inference.files.origin import refuse_another
 from cmsa.inference.files.results import RESULTS, write_results
 from cmsa.inference.files.summary import Summary
 from cmsa.inference.jsonl import read_results
@@ -84,7 +85,9 @@ def predict_on_ray(
         # What this machine lacks the workers may have; the rest is looked at before they start.
         opened = (plan if plan.device == "cpu" else replace(plan, device="cpu", precision="float32")).open()
         found = SourceFinder(recursive, (out / ANNOTATED,)).find(inputs)
+        origin = {**opened.origin(), "precision": plan.precision}
         if resume and lines.exists():
+            refuse_another(lines, origin, told)
             found = _left(found, {str(line["file"]) for line in read_results(lines)})
         if opened.boxes is not None:
             found = _named(found, opened.boxes)
@@ -106,7 +109,16 @@ def predict_on_ray(
                             advance(done, f"shard {shard.number}")
                 advance(done, f"writing {lines.name}")
                 if shards or (resume and lines.exists()):
-                    join(folder, shards, lines, boxes=opened.boxes, resume=resume, summary=summary, tell=told)
+                    join(
+                        folder,
+                        shards,
+                        lines,
+                        boxes=opened.boxes,
+                        resume=resume,
+                        summary=summary,
+                        tell=told,
+                        origin=origin,
+                    )
                     folder.finish()
                     summary.files = [lines, *write_results(lines, opened.task)]
     except LostShardsError as error:

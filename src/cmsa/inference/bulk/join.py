@@ -9,6 +9,7 @@ from pathlib import Path
 from cmsa.data.boxes import DetectionFile
 from cmsa.files.whole import whole_file
 from cmsa.inference.bulk.shards import Shard, ShardFolder
+from cmsa.inference.files.origin import Origin, write_origin
 from cmsa.inference.files.results import set_aside
 from cmsa.inference.files.run import ImageIds
 from cmsa.inference.files.summary import Summary
@@ -25,6 +26,7 @@ def join(
     resume: bool,
     summary: Summary,
     tell: Callable[[str], None],
+    origin: Origin,
 ) -> None:
     """Write ``results.jsonl`` whole, in the order of the inputs: until it is, what was there before stays.
 
@@ -36,6 +38,7 @@ def join(
         resume: the lines that are there stay before the new ones; otherwise they get another name.
         summary: counts what is written.
         tell: called with what became of an earlier run's lines.
+        origin: of the lines.
 
     Raises:
         ResultsError: a shard's file is not what it must be.
@@ -61,3 +64,4 @@ def join(
                     written.write(row)
         if not resume:
             set_aside(lines, tell)
+        write_origin(lines, origin)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from cmsa.data.boxes import DetectionFile
 from cmsa.export.converted import fingerprint
 from cmsa.guidance.suggestion import as_option
 from cmsa.inference.applies import refuse_idle
-from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
+from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task, chosen_weights
 from cmsa.inference.detectors import Detector, Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.command import TOP
+from cmsa.inference.files.origin import Origin, digest, origin_of
 from cmsa.inference.pipeline import Pipeline
 from cmsa.inference.predictor import Predictor
 from cmsa.models.base import BaseNetwork
@@ -129,10 +129,17 @@ class Opened:
         digests = {f"{name} content": found for name, path in named.items() if (found := digest(Path(path)))}
         return options | {"weights content": fingerprint(self.model)} | digests
 
-
-def digest(path: Path) -> str | None:
-    """SHA-256 of a file; None where there is none."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def origin(self) -> Origin:
+        """What ``results.jsonl`` is of, as without shards."""
+        plan = self.plan
+        return origin_of(
+            self.task,
+            chosen_weights(chosen_task(plan.task), plan.weights),
+            exported=plan.exported,
+            precision=plan.precision,
+            flip_test=plan.flip_test,
+            top=plan.classes,
+            box=plan.box,
+            detector=plan.detector,
+            selection=plan.selection,
+        )

@@ -17,7 +17,7 @@ from typing import Any
 
 from cmsa.files.read_json import read_json
 from cmsa.files.whole import whole_file
-from cmsa.inference.bulk.plan import digest
+from cmsa.inference.files.origin import digest
 from cmsa.inference.jsonl import Record, ResultLines, ResultsError, read_results
 from cmsa.inference.streams import Notice, Source
 

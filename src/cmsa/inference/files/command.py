@@ -18,10 +18,11 @@ from cmsa.files.whole import refuse_unwritable
 from cmsa.guidance.errors import error_text
 from cmsa.guidance.suggestion import as_option
 from cmsa.inference.applies import may_follow, may_move, refuse_idle
-from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task
+from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task, chosen_weights
 from cmsa.inference.detectors import Selection
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.drawing import ANNOTATED, Drawing, PictureFormat, not_drawn_again
+from cmsa.inference.files.origin import origin_of
 from cmsa.inference.files.results import RESULTS
 from cmsa.inference.files.run import FileRun
 from cmsa.inference.files.summary import Summary
@@ -73,7 +74,7 @@ def predict_files(
 
     ``results.jsonl`` grows line by line while it runs. At the end ``keypoints.json`` (COCO's result format, with
     file_name and bbox), ``head_pose.json`` or ``classes.json``, and a ``.csv`` of the same are written from it; also if
-    the run is interrupted.
+    the run is interrupted. ``results.run.json`` says by which weights and options, see ``origin_of``.
 
     Args:
         task: what the command line calls it: ``pose``, ``head-pose``, ``classify``, or another's ``command``.
@@ -89,7 +90,8 @@ def predict_files(
         save_pictures: draw annotated pictures, in this format, into the sub-folder ``annotated``.
         save_video: write an annotated MP4 of each video and camera, there too; until it is whole it is called
             ``NAME.partial.mp4``.
-        resume: go on after the last whole line of the ``results.jsonl`` in ``out``; videos go on in ``NAME-2.mp4``.
+        resume: go on after the last whole line of the ``results.jsonl`` in ``out``, with the weights and options that
+            it began with; videos go on in ``NAME-2.mp4``.
         track: give ids to the boxes of videos and cameras.
         smooth: smooth keypoints over time; tracks, too.
         top: classes to keep and to show; None for 5.
@@ -159,7 +161,20 @@ def predict_files(
             )
         pipeline = Pipeline(predictor, found, track or smooth, smooth, flip_test, batch_size)
         told: Callable[[str], None] = (lambda text: None) if quiet else partial(complain, errors)
-        run = FileRun(folder, predictor.task, file, drawing, shown, resume, summary, told)
+        origin = origin_of(
+            predictor.task,
+            chosen_weights(kind, weights),
+            exported=exported,
+            precision=precision,
+            flip_test=flip_test,
+            top=shown,
+            box=box,
+            detector=detector,
+            selection=selection,
+            track=track,
+            smooth=smooth,
+        )
+        run = FileRun(folder, predictor.task, file, drawing, shown, resume, summary, told, origin)
         if drawing is not None and summary.before:
             for text in not_drawn_again(summary.drawn or folder):
                 told(text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cmsa.files.whole import whole_file
+from cmsa.inference.files.origin import origin_path
 from cmsa.inference.jsonl import Record, read_results
 from cmsa.tasks import Task
 
@@ -48,7 +49,8 @@ def write_results(lines: Path, task: Task) -> list[Path]:
 
 
 def set_aside(lines: Path, tell: Callable[[str], None]) -> None:
-    """Give an earlier run's lines another name: a service that begins again must not lose a night's results.
+    """Give an earlier run's lines, and their origin, another name: a service that begins again must not lose a night's
+    results.
 
     Args:
         lines: of the ``results.jsonl``; nothing is done where there are none.
@@ -59,6 +61,8 @@ def set_aside(lines: Path, tell: Callable[[str], None]) -> None:
     number = next(n for n in count(2) if not lines.with_name(f"results-{n}.jsonl").exists())
     kept = lines.with_name(f"results-{number}.jsonl")
     lines.rename(kept)
+    if origin_path(lines).exists():
+        origin_path(lines).replace(origin_path(kept))
     tell(f"{lines} is of an earlier run and is now {kept.name}; --resume would have gone on with it")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cmsa.data.boxes import DetectionFile
 from cmsa.inference.files.drawing import Drawing
 from cmsa.inference.files.lines import notice_line, result_line
+from cmsa.inference.files.origin import Origin, refuse_another, write_origin
 from cmsa.inference.files.results import RESULTS, set_aside, write_results
 from cmsa.inference.files.summary import KEPT, Summary
 from cmsa.inference.jsonl import Record, ResultLines, ResultsError, read_results
@@ -56,9 +57,10 @@ class FileRun:
         resume: go on with the results that are there.
         summary: what became of the inputs so far.
         tell: called at once with what happens to a camera, and is no loss.
+        origin: what the lines come from, see ``origin_of``; None keeps none and asks for none.
 
     Raises:
-        ResultsError: the results to go on with are damaged, or of another task.
+        ResultsError: the results to go on with are damaged, of another task or of another origin.
     """
 
     folder: Path
@@ -69,17 +71,21 @@ class FileRun:
     resume: bool = False
     summary: Summary = field(default_factory=Summary)
     tell: Callable[[str], None] = lambda text: None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         self.path = self.folder / RESULTS
         self._lines: ResultLines | None = None
         self._early: list[Record] = []
+        self._begun = False
         self._ids = ImageIds(self.boxes.image_ids if self.boxes else set())
         if self.resume and self.path.exists():
             self._lines = ResultLines(self.path, resume=True)
             try:
                 for number, record in enumerate(read_results(self.path), start=1):
                     self._known(record, number)
+                if self.origin is not None:
+                    refuse_another(self.path, self.origin, self.tell)
             except ResultsError:
                 self._lines.close()
                 raise
@@ -146,13 +152,8 @@ class FileRun:
         frame, summary = result.frame, self.summary
         found = self.boxes.find(frame.path) if self.boxes and frame.path else None
         line = result_line(result, self.task, self.top, self._ids.take(found.image_id if found else None))
-        if self._lines is None:
-            # Only now, for a run that does nothing must not take away what an earlier one did.
-            self.folder.mkdir(parents=True, exist_ok=True)
-            set_aside(self.path, self.tell)
-            self._lines = ResultLines(self.path)
-            for early in self._early:
-                self._lines.write(early)
+        if not self._begun:
+            self._begin()
         if self.drawing is not None:
             self.drawing.make_room(result)
         self._write(line)
@@ -161,6 +162,19 @@ class FileRun:
         summary.count(frame.label, line)
         values = zip(result.identities, result.values, strict=True)
         summary.shown += [(frame.label, *pair) for pair in values][: KEPT - len(summary.shown)]
+
+    def _begin(self) -> None:
+        """Only with the first result, for a run that does nothing must not take away what an earlier one did."""
+        self._begun, resumed = True, self._lines is not None
+        if not resumed:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            set_aside(self.path, self.tell)
+        if self.origin is not None:
+            write_origin(self.path, self.origin)
+        if not resumed:
+            self._lines = ResultLines(self.path)
+            for early in self._early:
+                self._lines.write(early)
 
     def _write(self, record: Record) -> None:
         if self._lines is not None:
