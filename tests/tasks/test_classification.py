@@ -41,3 +41,5 @@ def test_impossible_tasks_are_refused() -> None:
         ClassificationTask(0)
     with pytest.raises(ValueError, match="label_smoothing"):
         ClassificationTask(3, 1.0)
+    with pytest.raises(ValueError, match="there are 3 classes, and names for 2"):
+        ClassificationTask(3, names=("cup", "cat"))

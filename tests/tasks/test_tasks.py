@@ -65,6 +65,13 @@ def test_keypoints_are_called_as_the_description_says():
     assert unnamed.keypoint_set.names == ("keypoint_0", "keypoint_1")
 
 
+def test_names_of_another_number_of_keypoints_are_told_before_the_first_picture():
+    with pytest.raises(ValueError, match="cmsa_n: puts out 17 keypoints, and its description names 2"):
+        described("pose", (32, 24), names=("nose", "chin"), options={"num_keypoints": 17})
+    with pytest.raises(ValueError, match="there are 5 classes, and names for 2"):
+        described("classification", names=("cat", "dog"), options={"num_classes": 5})
+
+
 def test_head_pose_of_6d_output():
     frontal = torch.eye(3)[:2].flatten().expand(2, 6)
     heads = read(described("head_pose", (32, 32), {"head": "rotation_6d"}), lambda _: frontal, images())

@@ -61,7 +61,7 @@ def benchmark_accuracy(
         out: folder for ``accuracy.json`` and the plot ``accuracy.png``.
 
     Raises:
-        ValueError: the anchor is unknown, or a peer's input or output is of no known kind.
+        ValueError: the anchor is unknown, or a peer's input or output is of no known kind or number of keypoints.
         FileNotFoundError: there are no such weights, or no such file.
     """
     from rich.console import Console
@@ -106,7 +106,7 @@ def benchmark_accuracy(
 
 def contender(name: str | Path, flip_test: bool, options: ForeignOptions, threads: int) -> tuple[str, Size, Contender]:
     """Weights of ours or another network's file: its name, input (H, W), and what it says of crops."""
-    network = open_pose(name, options, threads)
+    network = open_pose(name, options, threads, len(COCO))
     return Path(name).stem, network.input_size, lambda crops: network(crops, COCO.flip_index if flip_test else None)
 
 

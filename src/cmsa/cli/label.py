@@ -71,6 +71,7 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     from cmsa.files.whole import refuse_unwritable
     from cmsa.inference.label import LabelRule, label_photos, write_labels
     from cmsa.inference.streams import Notice, SourceFinder
+    from cmsa.structures import COCO
     from cmsa.tasks.pose.foreign import ForeignOptions
     from cmsa.tasks.pose.trained import open_pose
 
@@ -79,7 +80,8 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
         raise ValueError(f"--thresholds: {len(thresholds)} are given, and --teacher names {len(options.teacher)}")
     refuse_unwritable(options.out)
     rule = LabelRule(tuple(thresholds), options.agreement, options.least, not options.no_flip_test)
-    teachers = [open_pose(name, ForeignOptions(anchor=options.anchor)) for name in options.teacher]
+    anchor = ForeignOptions(anchor=options.anchor)
+    teachers = [open_pose(name, anchor, keypoints=len(COCO)) for name in options.teacher]
     console = Console(stderr=True)
     if options.fill:
         return _fill(options, teachers, rule, console)

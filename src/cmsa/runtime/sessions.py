@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -34,10 +34,12 @@ class RuntimeNetwork(ABC):
     Attributes:
         input_shape: of the only input, None for an axis of any length.
         input_type: ``float32``, ``float16``, ``uint8``, ``int32`` or ``int64``.
+        output_shape: of the first output, None for an axis of any length; empty where the file does not say it.
     """
 
     input_shape: tuple[int | None, ...]
     input_type: str
+    output_shape: tuple[int | None, ...] = ()
 
     def __call__(self, images: Tensor) -> Tensor:
         """The first output for images (B, ...)."""
@@ -67,7 +69,7 @@ class TorchNetwork(RuntimeNetwork):
         example = next(
             node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
         )
-        self.input_shape = tuple(side if isinstance(side, int) else None for side in example.shape)
+        self.input_shape = _known_sides(example.shape)
         self.input_type = str(example.dtype).removeprefix("torch.")
 
     def _compute(self, images: Tensor) -> list[Tensor]:
@@ -90,9 +92,10 @@ class OnnxRuntimeNetwork(RuntimeNetwork):
         self.session = onnxruntime_session(path, threads)
         entry = self.session.get_inputs()[0]
         self.input_name = entry.name
-        self.input_shape = tuple(side if isinstance(side, int) else None for side in entry.shape)
+        self.input_shape = _known_sides(entry.shape)
         kind = entry.type.removeprefix("tensor(").removesuffix(")")
         self.input_type = {"float": "float32", "double": "float64"}.get(kind, kind)
+        self.output_shape = _known_sides(self.session.get_outputs()[0].shape or ())
 
     def _compute(self, images: Tensor) -> list[Tensor]:
         about_to_compute("onnxruntime")
@@ -115,8 +118,8 @@ class OpenVinoNetwork(RuntimeNetwork):
         self.compiled = openvino_model(path, threads, hint, settings={"PERFORMANCE_HINT": "LATENCY"})
         # A request holds the input and output of one call, so two threads must not share one.
         self.requests = threading.local()
-        shape = self.compiled.input(0).get_partial_shape()
-        self.input_shape = tuple(None if side.is_dynamic else side.get_length() for side in shape)
+        self.input_shape = _known_sides_of_openvino(self.compiled.input(0).get_partial_shape())
+        self.output_shape = _known_sides_of_openvino(self.compiled.output(0).get_partial_shape())
         self.input_type = str(np.dtype(self.compiled.input(0).get_element_type().to_dtype()))
 
     def _compute(self, images: Tensor) -> list[Tensor]:
@@ -173,8 +176,18 @@ def openvino_model(
     return core.compile_model(graph, "CPU", chosen)
 
 
+def _known_sides(shape: Iterable[object]) -> tuple[int | None, ...]:
+    return tuple(side if isinstance(side, int) else None for side in shape)
+
+
+def _known_sides_of_openvino(shape: Any) -> tuple[int | None, ...]:
+    if shape.rank.is_dynamic:
+        return ()
+    return tuple(None if side.is_dynamic else side.get_length() for side in shape)
+
+
 def shape_text(shape: Sequence[int | None]) -> str:
-    """The shape of an input as messages say it, with a question mark for an axis of any length."""
+    """The shape of an input or output as messages say it, with a question mark for an axis of any length."""
     return f"({', '.join('?' if side is None else str(side) for side in shape)})"
 
 

@@ -28,7 +28,7 @@ class ClassificationTask(Task):
         names: of the classes; without them they are called by their numbers.
 
     Raises:
-        ValueError: there is no class, or the share is not in 0..1.
+        ValueError: there is no class, there are names for another number of them, or the share is not in 0..1.
     """
 
     name = "classification"
@@ -44,6 +44,8 @@ class ClassificationTask(Task):
     def __init__(self, classes: int, label_smoothing: float = 0.0, names: Sequence[str] = ()) -> None:
         if classes < 1:
             raise ValueError(f"there must be at least one class, got {classes}")
+        if names and len(names) != classes:
+            raise ValueError(f"there are {classes} classes, and names for {len(names)}")
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
         self.classes, self.label_smoothing, self.names = classes, label_smoothing, tuple(names)
@@ -75,6 +77,11 @@ class ClassificationTask(Task):
     def label_names(self) -> tuple[str, ...]:
         """As ``Task.label_names``: the classes."""
         return self.names
+
+    @property
+    def foreign_numbers(self) -> int:
+        """As ``Task.foreign_numbers``: one for each class."""
+        return self.classes
 
     def taught(self, decoded: Decoded, scale: tuple[float, float], threshold: float) -> Batch:
         """As ``Task.taught``: the probabilities, of which all are sure."""

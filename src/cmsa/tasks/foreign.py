@@ -39,17 +39,21 @@ class ForeignNetwork:
     Args:
         path: ``.onnx`` or ``.xml``.
         read: its output (B, ...) -> what the task decodes.
+        numbers: N, where the output must be (B, N); None for any other.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it takes something else; the shape is named.
+        ValueError: it takes something else, or says that it puts out something else; the shape is named.
     """
 
-    def __init__(self, path: Path, read: Callable[[Tensor], Decoded]) -> None:
+    def __init__(self, path: Path, read: Callable[[Tensor], Decoded], numbers: int | None = None) -> None:
         self.network, self.read, self.preprocess = open_exported(path), read, Preprocess()
         shape = self.network.input_shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] is None or shape[3] is None:
             raise ValueError(f"{path}: the input must be (B, 3, H, W) of a fixed size, it is {shape_text(shape)}")
+        output = self.network.output_shape
+        if numbers is not None and output and (len(output) != 2 or output[1] not in (None, numbers)):
+            raise ValueError(f"{path}: the output must be (B, {numbers}), it is {shape_text(output)}")
         self.input_size = (shape[2], shape[3])
 
     def __call__(self, crops: Tensor) -> Decoded:

@@ -140,6 +140,11 @@ class HeadPoseTask(Task):
         """As ``Task.taught``: the angles, of which all are sure."""
         return {"angles": decoded[0]}
 
+    @property
+    def foreign_numbers(self) -> int:
+        """As ``Task.foreign_numbers``: the angles."""
+        return 3
+
     def read_foreign(self, output: Tensor) -> Decoded:
         """As ``Task.read_foreign``: angles (B, 3) in degrees, yaw, pitch and roll."""
         return (output.float(),)

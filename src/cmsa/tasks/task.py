@@ -186,7 +186,13 @@ class Task(ABC):
             path: the file.
             anchor: of heatmaps, for tasks that have any.
         """
-        return ForeignNetwork(path, self.read_foreign)
+        return ForeignNetwork(path, self.read_foreign, self.foreign_numbers)
+
+    @property
+    def foreign_numbers(self) -> int | None:
+        """How many numbers another project's network must say of each image; None where its output is of another kind,
+        or may be of any length."""
+        return None
 
     def read_foreign(self, output: Tensor) -> Decoded:
         """The output of another project's network -> what ``decode`` gives."""

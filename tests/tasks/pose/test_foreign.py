@@ -8,18 +8,22 @@ import numpy as np
 import pytest
 
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
+from cmsa.tasks.pose.task import PoseTask
+from cmsa.tasks.pose.trained import open_pose
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 FLOAT, INT32 = 1, 6
 
 
-def save(path: Path, nodes: list, shape: list, output: list, kind: int = FLOAT, constants: tuple = ()) -> Path:
+def save(
+    path: Path, nodes: list, shape: list, output: list, kind: int = FLOAT, constants: tuple = (), more: tuple = ()
+) -> Path:
     helper = onnx.helper
     graph = helper.make_graph(
         nodes,
         "made",
-        [helper.make_tensor_value_info("images", kind, shape)],
+        [helper.make_tensor_value_info("images", kind, shape), *more],
         [helper.make_tensor_value_info("output", FLOAT, output)],
         list(constants),
     )
@@ -124,4 +128,36 @@ def test_an_output_of_another_kind_is_named_with_its_shape(tmp_path):
         tmp_path / "other.onnx", [make("GlobalAveragePool", ["images"], ["output"])], [1, 3, 8, 8], [1, 3, 1, 1]
     )
     with pytest.raises(ValueError, match=r"other\.onnx: the output \(1, 3, 1, 1\)"):
-        ForeignPose(path)(np.zeros((1, 8, 8, 3), np.uint8))
+        ForeignPose(path)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_another_number_of_keypoints_is_told_when_the_file_is_opened(tmp_path, runtime):
+    path = brightness_maps(tmp_path / "maps.onnx", "batch")
+    assert ForeignPose(path, runtime=runtime).keypoints == 2
+    assert open_pose(path, keypoints=2).input_size == (128, 96)
+    with pytest.raises(ValueError, match=r"maps\.onnx: puts out 2 keypoints, 17 are asked for"):
+        open_pose(path, keypoints=17)
+    with pytest.raises(ValueError, match=r"maps\.onnx: puts out 2 keypoints, the task has 17"):
+        PoseTask((32, 24), (32, 24)).open_foreign(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "keypoints"),
+    [
+        ([1, 1, 5, 3], 5),
+        (["batch", 1, "people", 3], None),
+        (["batch", 5, "rows", "columns"], 5),
+        (["batch", 1, "rows", "columns"], None),
+        (["batch", "keypoints", 32, 24], None),
+        (["batch", 1, 32, 24], 1),
+    ],
+)
+def test_how_many_keypoints_a_shape_tells(tmp_path, shape, keypoints):
+    """What it does not tell the first answer does; one map of any width may yet be points."""
+    value = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "value")
+    # Of a shape that is an input nothing is known but what the file says.
+    sides = onnx.helper.make_tensor_value_info("sides", 7, [4])
+    nodes = [onnx.helper.make_node("Expand", ["value", "sides"], ["output"])]
+    path = save(tmp_path / "shape.onnx", nodes, [1, 3, 8, 6], shape, constants=(value,), more=(sides,))
+    assert ForeignPose(path).keypoints == keypoints

@@ -49,10 +49,12 @@ class ForeignPose:
 
     Attributes:
         input_size: (H, W).
+        keypoints: how many it puts out; None where only its first answer tells.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: its input is no RGB image of a fixed size; the shape is named.
+        ValueError: its input is no RGB image of a fixed size, or its output neither of heatmaps nor of points; the
+            shape is named.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class ForeignPose:
                 f"{path}: the input must be (B, 3, H, W) or (B, H, W, 3) of a fixed size, it is {shape_text(shape)}"
             )
         self.input_size = (int(sides[0] or 0), int(sides[1] or 0))
+        said = self.network.output_shape
+        self.keypoints = self._keypoints(said) if said else None
         mean, std = self.options.mean or IMAGENET_MEAN, self.options.std or IMAGENET_STD
         floating = self.network.input_type.startswith("float")
         normalised = floating and (self.channels_first or self.options.mean is not None)
@@ -97,17 +101,30 @@ class ForeignPose:
         pixels = np.stack([self._fit(crop) for crop in crops])
         output = self._outputs(pixels)
         mirrored = None if flip_index is None else self._outputs(np.ascontiguousarray(pixels[:, :, ::-1]))
-        if output.ndim == 4 and output.shape[1] == 1 and output.shape[3] == 3:
+        self._keypoints(output.shape)
+        if _of_points(output.shape):
             xy, scores = self._points(output[:, 0])
             if mirrored is not None and flip_index is not None:
                 other, other_scores = self._points(mirrored[:, 0, list(flip_index)])
                 other[..., 0] = self.input_size[1] - 1 - other[..., 0]
                 xy, scores = (xy + other) / 2, (scores + other_scores) / 2
-        elif output.ndim == 4 and min(output.shape[2:]) >= 3:
-            xy, scores = self._heatmaps(output, mirrored, flip_index)
         else:
-            raise ValueError(f"{self.path}: the output {output.shape} is neither (B, K, h, w) nor (B, 1, K, 3)")
+            xy, scores = self._heatmaps(output, mirrored, flip_index)
         return self._unfit(xy, crops.shape[1:3]), scores
+
+    def _keypoints(self, shape: tuple[int | None, ...]) -> int | None:
+        """How many keypoints an output of a shape has, None where that is not known.
+
+        Raises:
+            ValueError: it has none.
+        """
+        points = len(shape) == 4 and shape[1] in (None, 1) and shape[3] in (None, 3)
+        maps = len(shape) == 4 and all(side is None or side >= 3 for side in shape[2:])
+        if not points and not maps:
+            raise ValueError(f"{self.path}: the output {shape_text(shape)} is neither (B, K, h, w) nor (B, 1, K, 3)")
+        if points and maps and not _of_points(shape):
+            return None
+        return shape[2] if points else shape[1]
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network says of RGB pixels (B, H, W, 3)."""
@@ -167,3 +184,7 @@ class ForeignPose:
         _, sides, offset = self._placement(size)
         back: FloatArray = (xy - offset + 0.5) * (np.array(size[::-1]) / sides) - 0.5
         return back
+
+
+def _of_points(shape: tuple[int | None, ...]) -> bool:
+    return len(shape) == 4 and shape[1] == 1 and shape[3] == 3

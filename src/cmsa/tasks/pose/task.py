@@ -76,11 +76,19 @@ class PoseTask(Task):
 
     @classmethod
     def from_description(cls, description: Description, map_size: tuple[int, int]) -> Self:
-        """As ``Task.from_description``; heatmaps are as large as the first map."""
+        """As ``Task.from_description``; heatmaps are as large as the first map.
+
+        Raises:
+            ValueError: the description means another number of keypoints than the network puts out.
+        """
+        points = description.keypoint_set()
+        count = description.options.get("num_keypoints", len(points))
+        if count != len(points):
+            raise ValueError(f"{description.name}: puts out {count} keypoints, and its description names {len(points)}")
         options = {"codec": codec_of(description.options)} | description.decoding
         shared = codec_class(options["codec"]).head_options
         options |= {key: value for key, value in description.options.items() if key in shared}
-        return cls(description.input_size, map_size, keypoint_set=description.keypoint_set(), **options)
+        return cls(description.input_size, map_size, keypoint_set=points, **options)
 
     def body_points(self, batch: Batch) -> tuple[Tensor | None, Sequence[int]]:
         """As ``Task.body_points``."""
@@ -158,8 +166,15 @@ class PoseTask(Task):
         }
 
     def open_foreign(self, path: Path, anchor: Anchor = "corner") -> Foreign:
-        """As ``Task.open_foreign``, see ``ForeignPose``."""
-        return _TensorsInAndOut(ForeignPose(path, ForeignOptions(anchor=anchor)))
+        """As ``Task.open_foreign``, see ``ForeignPose``.
+
+        Raises:
+            ValueError: it puts out another number of keypoints, as far as its file tells.
+        """
+        network = ForeignPose(path, ForeignOptions(anchor=anchor))
+        if network.keypoints not in (None, len(self.label_names)):
+            raise ValueError(f"{path}: puts out {network.keypoints} keypoints, the task has {len(self.label_names)}")
+        return _TensorsInAndOut(network)
 
     def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> list[Keypoints]:
         """As ``Task.values``."""

@@ -30,6 +30,7 @@ class TrainedPose:
 
     Attributes:
         input_size: (H, W).
+        keypoints: how many it puts out.
 
     Raises:
         FileNotFoundError: there are no such weights.
@@ -42,6 +43,7 @@ class TrainedPose:
             raise ValueError(f"weights {weights}: they are for {network.description.task}, not for {PoseTask.name}")
         self.input_size = network.input_size
         self.task = PoseTask.from_description(network.description, network.heatmap_size)
+        self.keypoints = len(self.task.keypoint_set)
         self.preprocess = preprocess_of(network.description)
         self.network = fuse(network)
 
@@ -67,7 +69,10 @@ class TrainedPose:
 
 
 def open_pose(
-    name: str | Path, options: ForeignOptions | None = None, threads: int | None = None
+    name: str | Path,
+    options: ForeignOptions | None = None,
+    threads: int | None = None,
+    keypoints: int | None = None,
 ) -> TrainedPose | ForeignPose:
     """A pose network by name: an ONNX or OpenVINO file of another project, else weights of ours.
 
@@ -75,14 +80,19 @@ def open_pose(
         name: ``FILE.onnx``, ``FILE.xml``, or what ``find_weights`` takes.
         options: of another project's file.
         threads: for one crop, of another project's file.
+        keypoints: how many it must put out; None for any number.
 
     Raises:
         FileNotFoundError: there is no such file, or there are no such weights.
-        ValueError: the file is no pose network of a known kind.
+        ValueError: the file is no pose network of a known kind, or says that it puts out another number of keypoints.
     """
     if Path(name).suffix in FOREIGN_SUFFIXES:
-        return ForeignPose(name, options, threads)
-    return TrainedPose(name)
+        network: TrainedPose | ForeignPose = ForeignPose(name, options, threads)
+    else:
+        network = TrainedPose(name)
+    if keypoints is not None and network.keypoints not in (None, keypoints):
+        raise ValueError(f"{name}: puts out {network.keypoints} keypoints, {keypoints} are asked for")
+    return network
 
 
 def resample(crop: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
