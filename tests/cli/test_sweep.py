@@ -39,6 +39,8 @@ def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path, capsys
     for words, told in (
         (["--set", "optimizr.epochs=1,2"], "optimizr.epochs"),
         (["--set", "optimizer.epochs=0,1"], "optimizer.epochs must be at least 1, got 0"),
+        (["--set", "loss=mse,cross_entropy"], "loss: not of the task classification"),
+        (["--set", "sigma=null,2", "label_smoothing=0,0.1"], "sigma: not of the task classification"),
         (["--set", "optimizer.epochs"], "is not ENTRY=VALUE,VALUE"),
         (["--seeds", "1", "1"], "seed=1: two cells of this name"),
         (["--table"], "neither a run with last.safetensors nor a sweep"),

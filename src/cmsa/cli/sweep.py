@@ -101,14 +101,17 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
     from cmsa.experiments.sweep import recipe_of, run_sweep
     from cmsa.training.recipe import load_recipe
     from cmsa.training.recipe_files import rows_of
+    from cmsa.training.starting_point import check_entries
 
     checked_devices(options)
     rows = options.rows or rows_of(options.recipe)
     cells = cells_of([parse_axis(words) for words in options.axes], options.seeds, rows)
-    # Processes that run side by side must not make the same store.
-    for cell in cells:
-        recipe = load_recipe(recipe_of(options.recipe, cell), [*rest, *cell.overrides])
+    recipes = [load_recipe(recipe_of(options.recipe, cell), [*rest, *cell.overrides]) for cell in cells]
+    for recipe in recipes:
+        check_entries(recipe)
         refuse_overwriting(written(options), files_of_recipe(recipe))
+    # Processes that run side by side must not make the same store.
+    for recipe in recipes:
         make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
     failed = run_sweep(
         options.recipe,

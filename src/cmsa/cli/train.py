@@ -92,13 +92,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.training.launched import by_torchrun
     from cmsa.training.recipe import load_recipe
-    from cmsa.training.starting_point import check_model
+    from cmsa.training.starting_point import check_entries, check_model
     from cmsa.training.train import train
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     devices = checked_devices(options)
     recipe = load_recipe(options.recipe, rest)
+    check_entries(recipe)
     refuse_overwriting(written(options), files_of_recipe(recipe))
     # Several processes must not make the same store; those of torchrun find it made.
     if not by_torchrun():

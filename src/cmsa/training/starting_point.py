@@ -32,6 +32,18 @@ OF_TASKS = frozenset(
 """Entries of a recipe that some tasks read, see ``Task.entries``."""
 
 
+def check_entries(recipe: Recipe) -> None:
+    """Refuse what the recipe says and its task does not read: it would change nothing.
+
+    Raises:
+        ValueError: there is such an entry, or no such task.
+    """
+    task, unsaid = task_named(recipe.model.task), dict(leaves(Recipe()))
+    said = {name for name, value in leaves(recipe) if name in OF_TASKS and value != unsaid[name]}
+    if task.entries is not None and (idle := sorted(said - task.entries)):
+        raise ValueError(f"{', '.join(idle)}: not of the task {task.name}")
+
+
 def check_model(recipe: Recipe) -> None:
     """Find out before stores are made, which takes long, that there is no such model.
 
@@ -138,9 +150,5 @@ def description_of(recipe: Recipe, store: CropStore) -> Description:
     model, spec = recipe.model, store.spec
     crop = {"padding": spec.padding, "convention": spec.convention, "antialias": spec.antialias}
     plain = Description(model.name, model.task, model.size, options=model.all_options, crop=crop)
-    task = task_named(model.task)
-    unsaid = dict(leaves(Recipe()))
-    said = {name for name, value in leaves(recipe) if name in OF_TASKS and value != unsaid[name]}
-    if task.entries is not None and (idle := sorted(said - task.entries)):
-        raise ValueError(f"{', '.join(idle)}: not of the task {task.name}")
-    return task.describe(plain, recipe.to_dict(), store)
+    check_entries(recipe)
+    return task_named(model.task).describe(plain, recipe.to_dict(), store)
