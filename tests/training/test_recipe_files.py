@@ -56,6 +56,17 @@ def test_what_is_not_there_is_named(table: str, tmp_path: Path) -> None:
         load_recipe(str(tmp_path / "list.yaml"))
 
 
+def test_another_encoding_than_utf_8_is_told_with_its_byte(tmp_path: Path) -> None:
+    text = "seed: 3\ntitle: Füße\n"
+    (tmp_path / "latin.yaml").write_bytes(text.encode("latin-1"))
+    told = r"latin\.yaml is no recipe: it must be UTF-8, and byte 17, 0xfc in line 2, is not$"
+    with pytest.raises(ValueError, match=told):
+        load_recipe(str(tmp_path / "latin.yaml"))
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "fine.yaml").write_bytes(text.encode(encoding))
+        assert load_recipe(str(tmp_path / "fine.yaml")).title == "Füße"
+
+
 def test_rows_of_shipped_tables_are_recipes_by_their_names() -> None:
     names = shipped_names()
     assert len(names) == len(set(names))

@@ -7,6 +7,7 @@ what each has of its own. A row's entries stand over the common ones, section by
 
 from __future__ import annotations
 
+import codecs
 import copy
 from collections.abc import Mapping
 from functools import lru_cache
@@ -116,9 +117,11 @@ def _entries(path: Path) -> dict[str, Any]:
 def _parsed(path: Path, changed: int) -> dict[str, Any]:
     import yaml
 
+    content = path.read_bytes()
+    _check_encoding(path, content)
     try:
         check_values(path)
-        entries = yaml.safe_load(path.read_bytes())
+        entries = yaml.safe_load(content)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "it"
@@ -126,3 +129,15 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise ValueError(f"{path}: holds no entries of a recipe")
     return entries
+
+
+def _check_encoding(path: Path, content: bytes) -> None:
+    """Of what is no UTF-8 YAML tells neither byte nor line."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # which YAML knows, too
+        return
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        place = f"byte {error.start + 1:,}, 0x{content[error.start]:02x} in line {line}, is not"
+        raise ValueError(f"{path} is no recipe: it must be UTF-8, and {place}") from error
