@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 from tiny_classes import class_store
 
-from cmsa.cli.arguments import parse_folder, parse_json_file, parse_weights_file
+from cmsa.cli.arguments import parse_folder, parse_json_file, parse_page_file, parse_weights_file
 from cmsa.cli.main import COMMANDS, build_parser, main
 from cmsa.cli.written import OUTPUTS, files_of_recipe, named_files
 from cmsa.models import create_model
 from cmsa.models.weights import save_weights
 from cmsa.training.recipe import load_recipe
 
-WRITTEN = (Path, parse_folder, parse_json_file, parse_weights_file)
+WRITTEN = (Path, parse_folder, parse_json_file, parse_page_file, parse_weights_file)
 STORES = "--data.prepare [] --data.validate [val.crops] --data.train [val.crops]"
 UNMADE = "--data.train [none.crops] --data.prepare '[--for train --dataset folder --images photos --out none.crops]'"
 EVALUATE = f"evaluate mine.yaml --weights mine.safetensors {STORES}"

@@ -99,6 +99,11 @@ def parse_json_file(text: str) -> Path:
     return _file(text, ".json")
 
 
+def parse_page_file(text: str) -> Path:
+    """An HTML file to write."""
+    return _file(text, ".html")
+
+
 def parse_weights_file(text: str) -> Path:
     """A weights file to write."""
     return _file(text, ".safetensors")

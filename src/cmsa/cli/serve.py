@@ -69,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--device", default="cpu", help="where PyTorch runs, e.g. cuda")
     how.add_argument("--threads", type=parse_threads, help="CPU threads of the network, e.g. 1")
     how.add_argument("--flip-test", action="store_true", help="average with the mirrored crop")
-    how.add_argument("--top", type=parse_count, default=5, help="classes to answer with")
+    how.add_argument("--top", type=parse_count, help="classes to answer with; 5")
 
 
 def run(options: argparse.Namespace, _: list[str]) -> int:
@@ -77,11 +77,13 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
 
     Raises:
         ModuleNotFoundError: the extra is not installed.
-        ValueError: an option is out of its range, or the weights are for another task.
+        ValueError: an option is out of its range or cannot do anything, or the weights are for another task.
         OSError: the address cannot be listened on, or the token cannot be read.
     """
     require("serve", "the server")
+    from cmsa.inference.applies import refuse_idle
     from cmsa.inference.detectors import Selection
+    from cmsa.inference.files.command import TOP
     from cmsa.serve.limits import Limits
     from cmsa.serve.server import serve
     from cmsa.serve.service import Batching, Service, load_detector, load_predictor
@@ -99,14 +101,20 @@ def run(options: argparse.Namespace, _: list[str]) -> int:
     )
     batching = Batching(options.batch_size, options.batch_wait / 1000, options.workers or os.cpu_count() or 1)
     selection = Selection(options.threshold, options.min_size, options.max_people, options.expand)
-    idle = [name for name, asked in selection.asked().items() if asked]
-    if idle and not options.detector:
-        raise ValueError(f"{as_option(idle[0])} is for boxes of a detector, and there is none")
     predictor = load_predictor(
         options.task, options.weights, device=options.device, threads=options.threads, runtime=options.runtime
     )
-    detector = options.detector and load_detector(options.detector, predictor, selection, options.threads)
-    service = Service(predictor, detector, limits, batching, top=options.top, flip_test=options.flip_test)
+    detector = load_detector(options.detector, predictor, selection, options.threads) if options.detector else None
+    refuse_idle(
+        selection.asked() | {"top": options.top is not None},
+        moving=True,
+        following=True,
+        detector=detector,
+        task=predictor.task,
+        spell=as_option,
+    )
+    top = TOP if options.top is None else options.top
+    service = Service(predictor, detector, limits, batching, top=top, flip_test=options.flip_test)
     serve(service, options.host, options.port, token, lambda text: print(text, flush=True))
     return 0
 

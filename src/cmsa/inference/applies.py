@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from cmsa.inference.detectors import Detector, DetectorError
-from cmsa.inference.detectors.looked_up import GivenBoxes, WholePicture
+from cmsa.inference.detectors.looked_up import WHOLE, GivenBoxes
 from cmsa.inference.streams import Notice, Source
 from cmsa.tasks import Task
 
@@ -56,7 +56,7 @@ def refuse_idle(
     for name in (name for name, given in asked.items() if given):
         if name in _OF_FRAMES and not moving:
             raise ValueError(f"{spell(name)} is for videos and cameras, and the inputs are photos")
-        if name in _OF_DETECTIONS and (detector is None or isinstance(detector, GivenBoxes | WholePicture)):
+        if name in _OF_DETECTIONS and (detector is None or detector.source in (GivenBoxes.source, WHOLE)):
             raise ValueError(f"{spell(name)} is for boxes of a detector or of a file, and there is neither")
         if name in _OF_TASKS and name not in task.options:
             raise ValueError(f"{spell(name)} is for {_OF_TASKS[name]}, and the task is {task.command}")
