@@ -163,4 +163,4 @@ def test_the_contest_is_what_its_runs_said() -> None:
         # The teacher labelled people val: its pair of runs is not judged by it.
         judged = [lspet, coco] if "teacher" in row["entries"] else [people, lspet, coco]
         assert " | ".join([f"| {row['recipe']}", row["entries"], row["seed"], *judged]) + " |" in page
-    assert len(rows) == 22
+    assert len(rows) == 27
