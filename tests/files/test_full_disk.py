@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from noise_store import SPEC, sources_in
 from small_disk import SmallDisk, small_disk
-from tiny_people import TINY, people_store, tiny_recipe, write_people
+from tiny_people import TINY, people_store, tiny_recipe, tiny_weights, write_people
 
 from cmsa.cli.main import main
 from cmsa.data import store_writer
@@ -157,3 +158,39 @@ def test_where_nothing_can_be_written_is_told_before_the_work(
     assert main(line.split()) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train tiny.yaml --out {disk}/run",
+        "train tiny.yaml --out {disk}",
+        "predict pose images --weights w.safetensors --out {disk}/out",
+        "export w.safetensors --out {disk}",
+        "prepare --for train --annotations annotations.json --images images --out {disk}/s.crops",
+        "evaluate tiny.yaml --weights w.safetensors --json {disk}/scores.json",
+        "evaluate tiny.yaml --weights w.safetensors --robustness --out {disk}/curves",
+        "label images --fill annotations.json --teacher w.safetensors --out {disk}/labels.json",
+    ],
+)
+def test_a_read_only_folder_is_told_before_the_work(
+    line: str,
+    recipe: Recipe,
+    disk: SmallDisk,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not disk.mounted and os.geteuid() == 0:
+        pytest.skip("nothing is read-only for this user")
+    monkeypatch.chdir(tmp_path)
+    write_people(tmp_path)
+    tiny_weights(tmp_path / "w.safetensors")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe.to_dict()))
+    with disk.read_only():
+        code = main(line.format(disk=disk.folder).split())
+    told = capsys.readouterr()
+    assert (code, told.out) == (2, ""), told
+    assert told.err.startswith(f"cmsa {line.split()[0]}: {disk.folder}")
+    assert "read-only" in told.err.lower()
+    assert not list(disk.folder.iterdir())

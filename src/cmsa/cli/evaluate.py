@@ -58,6 +58,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     from cmsa.cli.prepare import make_missing
     from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.evaluation.evaluate import evaluate_recipe
+    from cmsa.files.whole import refuse_unwritable
     from cmsa.training.recipe import load_recipe
 
     if options.out and not options.robustness:
@@ -67,6 +68,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         raise ValueError(f"--submit scores nothing, so there is nothing for {', '.join(given)}")
     recipe = load_recipe(options.recipe, rest)
     refuse_overwriting(written(options), files_of_recipe(recipe))
+    robust = options.out / ROBUSTNESS if options.out else None
+    for file in filter(None, (options.json, options.samples, options.submit, robust)):
+        refuse_unwritable(file)
     make_missing(recipe.data.prepare, recipe.data.validate)
     if options.submit:
         from cmsa.evaluation.submit import submit

@@ -90,6 +90,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 
     from cmsa.cli.prepare import make_missing
     from cmsa.cli.written import files_of_recipe, refuse_overwriting
+    from cmsa.files.whole import refuse_unwritable
     from cmsa.training.launched import by_torchrun
     from cmsa.training.recipe import load_recipe
     from cmsa.training.starting_point import check_entries, check_model
@@ -101,6 +102,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     recipe = load_recipe(options.recipe, rest)
     check_entries(recipe)
     refuse_overwriting(written(options), files_of_recipe(recipe))
+    refuse_unwritable(_folder(options) / "last.ckpt")
     # Several processes must not make the same store; those of torchrun find it made.
     if not by_torchrun():
         if not all(Path(folder).exists() for folder in recipe.data.train + recipe.data.validate):
