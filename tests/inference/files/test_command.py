@@ -240,10 +240,12 @@ def test_other_weights_do_not_go_on_with_a_run(weights, photos, tmp_path, shown)
     assert predict_files("pose", [photos / "a.png"], **options, **shown.consoles()) == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert json.loads(before["results.run.json"])["flip_test"] is False
-    for another in ({"weights": other}, {"flip_test": True}):
+    boxes = boxes_file(tmp_path, [{"file_name": "b.png", "bbox": [5, 5, 40, 40], "score": 1}])
+    for another in ({"weights": other}, {"flip_test": True}, {"boxes": boxes}):
         assert predict_files("pose", [photos], resume=True, **options | another, **shown.consoles()) == 2
     assert f"is of a run that differs in --weights (there {weights / 'pose.safetensors'}, " in shown.err.getvalue()
     assert "differs in --flip-test (there False, now True); go on with those of that run" in shown.err.getvalue()
+    assert "differs in --boxes (there False, now True)" in shown.err.getvalue()
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     # Begun anew, each keeps its own.
     assert predict_files("pose", [photos / "a.png"], **options | {"weights": other}, **shown.consoles()) == 0

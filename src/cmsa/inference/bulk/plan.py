@@ -139,6 +139,7 @@ class Opened:
             precision=plan.precision,
             flip_test=plan.flip_test,
             top=plan.classes,
+            boxes=plan.boxes is not None,
             box=plan.box,
             detector=plan.detector,
             selection=plan.selection,

@@ -168,6 +168,7 @@ def predict_files(
             precision=precision,
             flip_test=flip_test,
             top=shown,
+            boxes=boxes is not None,
             box=box,
             detector=detector,
             selection=selection,

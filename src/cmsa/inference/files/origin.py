@@ -31,6 +31,7 @@ def origin_of(
     precision: Precision,
     flip_test: bool,
     top: int,
+    boxes: bool,
     box: Sequence[object] | None,
     detector: str | None,
     selection: Selection | None,
@@ -40,7 +41,7 @@ def origin_of(
     """All that changes lines and is not in them, by the names of the options of ``cmsa predict``.
 
     A runtime changes the last digit at most, and where there are few pictures it is chosen by their number. A file of
-    boxes may grow with the pictures, and is named in the lines.
+    boxes may grow with the pictures, and is named in the lines: whether there is one counts.
 
     Args:
         task: what is predicted.
@@ -49,6 +50,7 @@ def origin_of(
         precision: of its products.
         flip_test: whether crops were mirrored, too.
         top: how many classes are kept; of tasks that have them.
+        boxes: whether a file says where the boxes are.
         box: boxes that are the same for every picture.
         detector: as it was asked for.
         selection: which of its boxes count.
@@ -67,6 +69,7 @@ def origin_of(
         "top": top if "top" in task.options else None,
         "track": track or smooth,
         "smooth": smooth,
+        "boxes": boxes,
         "box": plain(box),
         "detector": detector,
         "threshold": chosen.score,
