@@ -68,6 +68,27 @@ def test_weights_may_move_and_others_may_not_take_their_name(lines):
     assert f"--weights (there {weights}, sha256 {there}, now {weights}, sha256 {now})" in str(refused.value)
 
 
+@pytest.mark.parametrize("kind", ["", "face:", "head:"])
+def test_a_detectors_file_may_move_and_another_may_not_take_its_name(kind, lines, monkeypatch):
+    monkeypatch.chdir(lines.parent)
+    network, moved = lines.parent / "net.onnx", lines.parent / "moved.onnx"
+    network.write_bytes(b"network")
+    write_origin(lines, origin(lines, detector=f"{kind}net.onnx?score=0.4"))
+    refuse_another(lines, origin(lines, detector=f"{kind}{network}?score=0.4"), pytest.fail)
+    with pytest.raises(ResultsError, match=r"--detector \(there \S*net.onnx\?score=0.4, sha256 [0-9a-f]{12}, now "):
+        refuse_another(lines, origin(lines, detector=f"{kind}net.onnx?score=0.5"), pytest.fail)
+    network.rename(moved)
+    refuse_another(lines, origin(lines, detector=f"{kind}{moved}?score=0.4"), pytest.fail)
+    network.write_bytes(b"another")
+    with pytest.raises(ResultsError, match="differs in --detector"):
+        refuse_another(lines, origin(lines, detector=f"{kind}net.onnx?score=0.4"), pytest.fail)
+
+
+def test_no_detector_and_the_one_of_that_name_are_the_same(lines):
+    write_origin(lines, origin(lines))
+    refuse_another(lines, origin(lines, detector="none"), pytest.fail)
+
+
 def test_an_option_that_changes_nothing_decides_nothing(lines):
     """How many classes are kept is nothing to keypoints; and boxes that are the same may come as a tuple."""
     pose = PoseTask((32, 24), (32, 24))

@@ -71,7 +71,7 @@ def origin_of(
         "smooth": smooth,
         "boxes": boxes,
         "box": plain(box),
-        "detector": detector,
+        "detector": _detector(detector),
         "threshold": chosen.score,
         "min_size": chosen.minimum_size,
         "max_people": chosen.maximum,
@@ -143,9 +143,20 @@ def _named(path: Path) -> dict[str, str | None]:
     return {"name": str(path), "sha256": digest(path)}
 
 
+def _detector(text: str | None) -> object:
+    """A network counts by what its file holds, and by the words before and behind it; other detectors by their text."""
+    if text is None or text == "none":
+        return None
+    name, mark, options = (text, "", "") if Path(text).is_file() else text.partition("?")
+    for kind, file in (("", name), name.partition(":")[::2]):  # head:FILE.onnx
+        if file.lower().endswith(".onnx") and (content := digest(Path(file))):
+            return {"name": text, "sha256": content, "options": f"{kind}{mark}{options}"}
+    return text
+
+
 def _content(value: Any) -> Any:
-    return value.get("sha256") if isinstance(value, dict) else value
+    return {key: held for key, held in value.items() if key != "name"} if isinstance(value, dict) else value
 
 
 def _text(value: Any) -> str:
-    return f"{value.get('name')}, sha256 {str(_content(value))[:12]}" if isinstance(value, dict) else repr(value)
+    return f"{value.get('name')}, sha256 {str(value.get('sha256'))[:12]}" if isinstance(value, dict) else repr(value)
