@@ -43,6 +43,8 @@ def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path, capsys
         (["--set", "sigma=null,2", "label_smoothing=0,0.1"], "sigma: not of the task classification"),
         (["--set", "optimizer.epochs"], "is not ENTRY=VALUE,VALUE"),
         (["--seeds", "1", "1"], "seed=1: two cells of this name"),
+        (["--set", "optimizer.epochs=1,2", "--optimizer.epochs", "3"], "--optimizer.epochs: is set for all trainings"),
+        (["--seeds", "1", "--seed=5"], "--seed: is set for all trainings, and by the grid"),
         (["--table"], "neither a run with last.safetensors nor a sweep"),
         (["--table", "--seeds", "1"], "--table trains nothing"),
     ):

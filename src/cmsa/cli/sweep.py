@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from cmsa.guidance.suggestion import as_option
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from cmsa.experiments.grid import Cell
 
 TEXT = "Train a grid over a recipe's entries with several seeds; one folder, one table of means and deviations."
 EXAMPLES = """
@@ -106,6 +109,7 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
     checked_devices(options)
     rows = options.rows or rows_of(options.recipe)
     cells = cells_of([parse_axis(words) for words in options.axes], options.seeds, rows)
+    _refuse_fixed(rest, cells)
     recipes = [load_recipe(recipe_of(options.recipe, cell), [*rest, *cell.overrides]) for cell in cells]
     for recipe in recipes:
         check_entries(recipe)
@@ -126,6 +130,13 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
     for name in failed:
         console.print(f"{name} failed; the same command tries it again", highlight=False, markup=False)
     return failed
+
+
+def _refuse_fixed(rest: list[str], cells: Sequence[Cell]) -> None:
+    """An entry that is one for all trainings, and of the grid, would be passed over."""
+    fixed, varied = ({word.partition("=")[0] for word in words} for words in (rest, cells[0].overrides))
+    if twice := sorted(fixed & varied):
+        raise ValueError(f"{', '.join(twice)}: is set for all trainings, and by the grid (--set or --seeds) for each")
 
 
 def _training_options(options: argparse.Namespace) -> list[str]:
