@@ -27,6 +27,8 @@ from cmsa.benchmark.step import TrainingStep
 from cmsa.data.loader import StoreDataset
 from cmsa.data.store import StoreError, store_names
 from cmsa.evaluation.evaluate import evaluate_store
+from cmsa.files.whole import refuse_unwritable
+from cmsa.guidance.errors import error_text
 from cmsa.metrics.table import Scores
 from cmsa.models.weights import save_weights
 from cmsa.training.augmentation import augment_labelled, mixing_of
@@ -190,6 +192,7 @@ def train(recipe: Recipe, out: Path, minutes: float) -> Path:
 
     Raises:
         FileExistsError: ``out`` holds weights already.
+        OSError: nothing can be written there, which is told before the first step.
         ValueError: the recipe asks for what this cannot do, or what ``cmsa train`` refuses.
         StoreError: a store is missing or damaged.
         FloatingPointError: the loss is not finite.
@@ -198,6 +201,7 @@ def train(recipe: Recipe, out: Path, minutes: float) -> Path:
     settings, file = recipe.optimizer, out / "last.safetensors"
     if recipe.teacher.weights or settings.clip_norm:
         raise ValueError("teacher.weights and optimizer.clip_norm are for `cmsa train`, not for this example")
+    refuse_unwritable(file)
     if file.exists():
         raise FileExistsError(f"{file} is there already: choose another folder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -248,7 +252,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         train(load_recipe(options.recipe, overrides), options.out, options.minutes)
     except (OSError, ValueError, StoreError, FloatingPointError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {error_text(error)}")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,14 @@ def test_what_it_cannot_do_is_told(example, recipe, tmp_path, more, told):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(example, recipe, tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text(json.dumps(recipe.to_dict()))
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr(example, "build_module", lambda recipe: pytest.fail("it began"))
+    with pytest.raises(SystemExit, match=r"error: \S+/run/last\.safetensors: cannot be written \(\S+ is read-only\)"):
+        example.main([str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "run"), "--minutes", "0.02"])
+
+
 def test_minutes_are_a_number_above_nothing(example, capsys):
     with pytest.raises(SystemExit):
         example.main(["digits", "--out", "run", "--minutes", "0"])
