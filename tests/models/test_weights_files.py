@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cmsa.models import CMSA, create_model, fuse
@@ -21,6 +21,7 @@ from cmsa.models.create import load_weights
 from cmsa.models.description import FORMAT, KEY
 from cmsa.models.released import load_released
 from cmsa.models.weights import read_description, save_weights
+from cmsa.structures import COCO
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,21 @@ def test_a_newer_format_says_so(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, file, metadata={KEY: json.dumps({"format": FORMAT + 1, "other": 1})})
     with pytest.raises(ValueError, match=rf"newer\.safetensors: was written by a newer version of cmsa.*{FORMAT + 1}"):
         read_description(file)
+
+
+def test_names_and_keypoints_that_contradict_each_other_are_told(tmp_path: Path) -> None:
+    network, file = create_model("cmsa_n", "pose", (16, 16), dims=(16, 16, 16)), tmp_path / "renamed.safetensors"
+    save_weights(file, network)
+    tensors, metadata = load_file(file), dict(read_description(file).to_metadata())
+    entries = json.loads(metadata[KEY])
+    entries["keypoints"] = COCO.to_json()
+    for names, fits in ((COCO.names, True), ((), True), (COCO.names[:16], False), (COCO.names[::-1], False)):
+        save_file(tensors, file, metadata={KEY: json.dumps(entries | {"names": names})})
+        if fits:
+            assert read_description(file).keypoint_set() == COCO
+        else:
+            with pytest.raises(ValueError, match=r"renamed\.safetensors.* names and keypoints must name the same"):
+                read_description(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"text\n", b"\x80", b"\x80\x02}q\x00.", b"PK\x03\x04 half an archive"])

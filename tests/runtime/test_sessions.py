@@ -180,6 +180,15 @@ def test_a_predictor_computes_with_an_exported_file_of_its_model(picture, tmp_pa
         Predictor(network, exported=tmp_path / "none.onnx")
 
 
+@pytest.mark.parametrize("damage", [{"model": [1]}, {"model": {}}, {"model": None}, {"input": 3}])
+def test_a_file_that_says_no_model_is_told(monkeypatch, damage):
+    network = model("classification", (16, 16))
+    entries = {"model": json.loads(json.dumps(asdict(network.description))), "decoded_in_graph": False, "input": {}}
+    monkeypatch.setattr(converted, "read_constants", lambda path: entries | damage)
+    with pytest.raises(ValueError, match=r"^x\.onnx: what it says of its model is damaged \("):
+        converted.open_exported_of("x.onnx", network.description)
+
+
 @pytest.mark.parametrize(
     ("changes", "differing"),
     [

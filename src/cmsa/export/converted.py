@@ -93,9 +93,18 @@ def open_exported_of(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of another model or of other weights of it, or normalises or decodes by itself.
+        ValueError: it is of another model or of other weights of it, or normalises or decodes by itself; or what it
+            says of itself is damaged.
     """
     entries = read_constants(Path(path))
+    try:
+        _refuse_another(path, entries, description)
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"{path}: what it says of its model is damaged ({error!r}); export it again") from error
+    return open_exported(path, threads, runtime)
+
+
+def _refuse_another(path: str | Path, entries: dict[str, Any], description: Description) -> None:
     there, here = (
         f"{found['name']} for {found['task']} at {'x'.join(map(str, found['input_size']))}"
         for found in (entries["model"], asdict(description))
@@ -111,7 +120,6 @@ def open_exported_of(
         raise ValueError(f"{path}: was exported from other weights than these: their {', '.join(differing)} differ")
     if entries["decoded_in_graph"] or entries["input"]["normalised_in_graph"]:
         raise ValueError(f"{path}: was exported with --normalise or --decode; export it without them")
-    return open_exported(path, threads, runtime)
 
 
 class Bf16Network(nn.Module):

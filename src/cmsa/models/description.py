@@ -73,6 +73,8 @@ class Description:
         for what, holds in checks.items():
             if not holds:
                 raise ValueError(f"description: {what}")
+        if self.names and self.keypoints and list(self.names) != list(self.keypoints.get("names", ())):
+            raise ValueError("description: names and keypoints must name the same")
 
     def keypoint_set(self) -> KeypointSet:
         """What the keypoints mean, as the file keeps it, or as the names tell.

@@ -2,6 +2,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from rich.console import Console
 from cmsa.inference.detectors import Selection
 from cmsa.inference.files import predict_files
 from cmsa.inference.streams import Reading
-from cmsa.models.create import create_model
+from cmsa.models.create import create_model, load_weights
 from cmsa.models.weights import save_weights
 
 
@@ -173,6 +174,15 @@ def test_wrong_arguments_are_said_before_anything_is_written(weights, photos, tm
     assert message in shown.err.getvalue()
     assert shown.err.getvalue().count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_whose_names_are_not_their_classes_are_named(weights, photos, tmp_path, shown):
+    network = load_weights(weights / "classification.safetensors")
+    network.description = replace(network.description, names=("cup", "cat"))
+    save_weights(tmp_path / "two.safetensors", network)
+    options = {"weights": tmp_path / "two.safetensors", "out": tmp_path / "out"}
+    assert predict_files("classify", [photos], **options, **shown.consoles()) == 2
+    assert re.search(r"two\.safetensors: there are \d+ classes, and names for 2", shown.err.getvalue())
 
 
 def test_boxes_of_other_pictures_are_an_error(weights, photos, tmp_path, shown):
