@@ -12,6 +12,7 @@ from cmsa.guidance.suggestion import as_option
 from cmsa.inference.applies import refuse_idle
 from cmsa.inference.chosen import chosen_boxes, chosen_model, chosen_task, chosen_weights
 from cmsa.inference.detectors import Detector, Selection
+from cmsa.inference.detectors.options import split_options
 from cmsa.inference.detectors.selection import SelectiveDetector
 from cmsa.inference.files.command import TOP
 from cmsa.inference.files.origin import Origin, digest, origin_of
@@ -125,7 +126,7 @@ class Opened:
     def described(self) -> dict[str, Any]:
         """All that the results depend on, for JSON: the options, and digests of what they name."""
         options = {name: value for name, value in asdict(self.plan).items() if name not in _NO_MATTER}
-        named = {name: str(options[name] or "").partition("?")[0] for name in ("boxes", "detector", "exported")}
+        named = {name: split_options(str(options[name] or ""))[0] for name in ("boxes", "detector", "exported")}
         digests = {f"{name} content": found for name, path in named.items() if (found := digest(Path(path)))}
         return options | {"weights content": fingerprint(self.model)} | digests
 

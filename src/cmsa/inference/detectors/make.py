@@ -12,7 +12,7 @@ from cmsa.inference.detectors.faces import FaceDetector
 from cmsa.inference.detectors.looked_up import DetectionFileDetector, WholePicture
 from cmsa.inference.detectors.motion import MotionDetector
 from cmsa.inference.detectors.onnx_file import OnnxDetector
-from cmsa.inference.detectors.options import Reader, classes, number, read_options, size, whole
+from cmsa.inference.detectors.options import Reader, classes, number, read_options, size, split_options, whole
 from cmsa.inference.detectors.torchvision_model import USUAL, TorchvisionDetector
 
 _ONNX: dict[str, Reader] = {
@@ -118,10 +118,10 @@ def as_detector(given: object) -> Detector:
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:
-    """The name and the options behind it; a file whose own name holds a question mark is a file."""
-    if Path(text).is_file() or "?" not in text:
+    """The name and the options behind it."""
+    name, options = split_options(text)
+    if name == text:
         return text, {}
-    name, _, options = text.partition("?")
     try:
         return name, dict(parse_qsl(options, strict_parsing=True, keep_blank_values=True))
     except ValueError as error:

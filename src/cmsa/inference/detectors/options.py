@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cmsa.guidance.suggestion import no_such
@@ -11,6 +12,14 @@ from cmsa.inference.detectors.detections import DetectorError
 
 Reader = Callable[[str], Any]
 """Text -> value; a ValueError says what the value must be."""
+
+
+def split_options(text: str) -> tuple[str, str]:
+    """What is written before the question mark and behind it; a file whose own name holds one is a file."""
+    if Path(text).is_file():
+        return text, ""
+    name, _, options = text.partition("?")
+    return name, options
 
 
 def whole(least: int = 1) -> Reader:

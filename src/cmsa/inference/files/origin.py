@@ -15,6 +15,7 @@ from cmsa.files.read_json import JsonError, read_json
 from cmsa.files.write_json import plain, write_json
 from cmsa.guidance.suggestion import as_option
 from cmsa.inference.detectors import Selection
+from cmsa.inference.detectors.options import split_options
 from cmsa.inference.jsonl import ResultsError, read_results
 from cmsa.runtime.sessions import Precision
 from cmsa.tasks import Task
@@ -147,10 +148,10 @@ def _detector(text: str | None) -> object:
     """A network counts by what its file holds, and by the words before and behind it; other detectors by their text."""
     if text is None or text == "none":
         return None
-    name, mark, options = (text, "", "") if Path(text).is_file() else text.partition("?")
+    name, _ = split_options(text)
     for kind, file in (("", name), name.partition(":")[::2]):  # head:FILE.onnx
         if file.lower().endswith(".onnx") and (content := digest(Path(file))):
-            return {"name": text, "sha256": content, "options": f"{kind}{mark}{options}"}
+            return {"name": text, "sha256": content, "options": f"{kind}{text[len(name) :]}"}
     return text
 
 
