@@ -31,6 +31,8 @@ def test_a_sweep_from_recipe_to_table(tmp_path: Path, capsys: pytest.CaptureFixt
     (out / "table.csv").unlink()
     assert main(["sweep", "--table", str(out)]) == 0
     assert list(csv.DictReader((out / "table.csv").read_text(encoding="utf-8").splitlines())) == rows
+    assert main(["sweep", "--table", str(out), "--scores", "AP", "AP60"]) == 2
+    assert "no run has a score 'AP60'; there are AP, AP50, " in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,6 +47,12 @@ def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path, capsys
         (["--seeds", "1", "1"], "seed=1: two cells of this name"),
         (["--set", "optimizer.epochs=1,2", "--optimizer.epochs", "3"], "--optimizer.epochs: is set for all trainings"),
         (["--seeds", "1", "--seed=5"], "--seed: is set for all trainings, and by the grid"),
+        (["--set", "optimizer.learning_rate=0.002,1e-3,2e-3"], "learning_rate=0.002 and learning_rate=2e-3 are one "),
+        (["--set", "optimizer.step_epochs=[3,4],[3, 4]"], "step_epochs=3-4: two cells of this name"),
+        (["--set", "model.options={a: 1, b: 2},{b: 2, a: 1}"], "options=a-1-b-2 and options=b-2-a-1 are one training"),
+        (["--scores", "top1", "tpo1"], "no run has a score 'tpo1'; there are top1, top5, nll, ece, images of val, "),
+        (["--scores", "digits/top1"], "of val, digits-test; did you mean digits-test/top1?"),
+        (["--scores", "top1", "--data.validate", "[]"], "no run has a score 'top1'; there are none"),
         (["--table"], "neither a run with last.safetensors nor a sweep"),
         (["--table", "--seeds", "1"], "--table trains nothing"),
     ):

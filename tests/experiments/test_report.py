@@ -14,6 +14,7 @@ from cmsa.experiments import evaluated
 from cmsa.experiments.figures import plot_sizes, read_curve
 from cmsa.experiments.report import _lines, read_latencies
 from cmsa.experiments.runs import Run
+from cmsa.experiments.sweep import outcome_of
 from cmsa.export.layout import deploy
 from cmsa.models.cost import cost_of
 from cmsa.models.create import create_model
@@ -81,7 +82,7 @@ def test_the_mean_of_a_cell_s_runs_is_drawn(tmp_path: Path, monkeypatch: pytest.
     missing = evaluated.robustness_section("pose", {"b": runs["b"]})
     assert missing.text.endswith(f"--robustness --out {tmp_path / 'cmsa-0'}")
     (tmp_path / "cmsa-0" / "robustness.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"robustness\.json: is none of cmsa evaluate --robustness"):
+    with pytest.raises(ValueError, match=r"is no robustness\.json of cmsa evaluate --robustness: it has no 'score'"):
         evaluated.robustness_section("pose", runs)
 
 
@@ -152,6 +153,10 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(word in drawn for word in ("blur: pixels", "noise: grey levels", "attention grouped"))
     assert read_curve(tmp_path / "sweep" / "cmsa-0", "val/AP") == ([1.0, 3.0], [0.25, 0.5])
     assert read_curve(tmp_path, "val/AP") == ([], [])
+    missing = ["report", str(tmp_path / "sweep"), "--out", str(tmp_path / "other.html"), "--scores", "AP", "mae"]
+    assert main(missing) == 2
+    assert "no run has a score 'mae'; there are AP, PCK@0.2 of val, " in capsys.readouterr().err
+    assert not (tmp_path / "other.html").exists()
 
 
 def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +166,16 @@ def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.Cap
     assert "no run is finished yet" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "none"), "--out", out]) == 2
     assert "none: neither a run with last.safetensors nor a sweep" in capsys.readouterr().err
-    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"list\.json: is no benchmark\.json"):
-        read_latencies(tmp_path / "list.json")
+    row = {"precision": "float32", "parameters": 3, "with_attention": 5}
+    for content, wrong in (
+        ([1], "an entry holds another kind of value"),
+        ({"scores": {}}, "it has no 'rows'"),
+        ({"rows": [row]}, "it has no 'latency'"),
+        ({"rows": [row | {"latency": "2 ms"}]}, "an entry holds another kind of value"),
+    ):
+        (tmp_path / "other.json").write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(ValueError, match=rf"other\.json: is no benchmark\.json of cmsa benchmark: {wrong}$"):
+            read_latencies(tmp_path / "other.json")
+    (tmp_path / "outcome.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"is no outcome\.json of cmsa sweep: an entry holds another kind of value"):
+        outcome_of(tmp_path)

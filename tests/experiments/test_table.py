@@ -11,7 +11,17 @@ from rich.console import Console
 from tiny_people import SIZE, TINY
 
 from cmsa.experiments.runs import Run, read_runs
-from cmsa.experiments.table import Row, Spread, rows_of, show_table, shown_scores, write_table
+from cmsa.experiments.table import (
+    Row,
+    Spread,
+    check_scores,
+    rows_of,
+    score_names,
+    scores_to_come,
+    show_table,
+    shown_scores,
+    write_table,
+)
 from cmsa.models.cost import cost_of
 from cmsa.models.create import create_model
 from cmsa.models.fuse import fuse
@@ -81,8 +91,9 @@ def test_a_table_shows_what_all_cells_have(rows: list[Row]) -> None:
     # one and other are the first stores, which val stands for.
     assert shown_scores(rows) == ["val/AP", "two/AP"]
     assert shown_scores(rows, ["AR", "one/AP"]) == ["val/AR", "one/AP"]
-    with pytest.raises(ValueError, match="no run has a score 'mae'; there are AP, AR, APL"):
-        shown_scores(rows, ["mae"])
+    # Of several tasks in a report each shows what it has of them.
+    assert shown_scores(rows, ["mae", "AR"]) == ["val/AR"]
+    assert shown_scores(rows, ["mae"]) == shown_scores(rows)
     out = StringIO()
     Console(file=out, width=100).print(show_table(rows, ["val/AP"], "codecs"))
     lines = [line.split() for line in out.getvalue().replace("│", " ").replace("┃", " ").splitlines()]
@@ -90,6 +101,30 @@ def test_a_table_shows_what_all_cells_have(rows: list[Row]) -> None:
     assert ["codec", "n", "M", "G", "AP"] in lines
     assert ["a", "2", *counted(rows), "0.2000", "±", "0.1414"] in lines
     assert ["b", "1", "of", "2", *counted(rows), "0.2500"] in lines
+
+
+def test_a_score_that_there_is_not_is_told_with_those_that_there_are(rows: list[Row]) -> None:
+    names = score_names(rows)
+    check_scores(["AP", "two/AP"], names)
+    for name, told in (
+        ("mae", "AP, AR, APL of val, one, two, other"),
+        ("two/AR", "did you mean two/AP"),
+        ("ap", "did you mean AP"),
+    ):
+        with pytest.raises(ValueError, match=f"no run has a score '{name}'; there are .*{told}"):
+            check_scores([name], names)
+
+
+def test_the_scores_of_trainings_to_come() -> None:
+    recipes = [Recipe(), Recipe()]
+    recipes[0].data.validate = ["stores/one.crops", "stores/two.crops"]
+    recipes[1].model.task = "head_pose"
+    recipes[1].data.validate = ["a/faces.crops", "b/faces.crops"]
+    names = scores_to_come(recipes)
+    assert names is not None
+    assert {"val/AP", "two/PCK@0.2", "a/faces/mae", "val/mae_yaw_60_up"} <= set(names)
+    assert not {"one/mae", "faces/mae", "b/faces/AP"} & set(names)
+    assert scores_to_come([Recipe()]) == []
 
 
 def test_files_hold_every_score(rows: list[Row], tmp_path: Path) -> None:
@@ -120,7 +155,7 @@ def test_a_run_by_itself(sweep: Path, tmp_path: Path) -> None:
         Run(sweep / name, {"codec": name[0]}, int(name[2])) for name in ("a-0", "a-1", "b-0", "b-1")
     ]
     (tmp_path / "sweep.json").write_text('{"cells": [{"name": 3}]}', encoding="utf-8")
-    with pytest.raises(ValueError, match="is not the plan of a sweep"):
+    with pytest.raises(ValueError, match=r"sweep\.json: is no sweep\.json of cmsa sweep: it has no 'values'"):
         read_runs([tmp_path])
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from cmsa.files.read_json import JsonError, parse_json, read_json
+from cmsa.files.read_json import JsonError, expecting, parse_json, read_json
 
 TEXT = '{"name": "näher", "numbers": [1, 2.5]}'
 
@@ -35,6 +36,19 @@ def test_what_is_no_json_is_named(content: bytes, told: str, tmp_path: Path) -> 
         read_json(file)
     with pytest.raises(JsonError, match=r"line 3: is not JSON"):
         parse_json(content, "line 3")
+
+
+def test_what_is_wrong_where_a_file_is_taken_apart_is_told_of_it() -> None:
+    content = json.loads('{"rows": [{"a": "x"}]}')
+    for take, wrong in (
+        (lambda: content["lines"], "it has no 'lines'"),
+        (lambda: content["rows"][1], "an entry holds another kind of value"),
+        (lambda: content["rows"]["a"], "an entry holds another kind of value"),
+        (lambda: float(content["rows"][0]["a"]), "an entry holds another kind of value"),
+    ):
+        told = rf"^b\.json: is no list of things: {wrong}$"
+        with pytest.raises(JsonError, match=told), expecting("list of things", Path("b.json")):
+            take()
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
 from cmsa.metrics.classification import ClassificationErrors, ClassificationScore
+from cmsa.tasks.classification import ClassificationTask
 
 
 def score_of(**meta: Any) -> ClassificationScore:
@@ -71,6 +72,8 @@ def test_a_probability_of_zero_costs_what_float32_can_say() -> None:
     assert (found["top1"], found["images"], found["data"]) == (0, 1, "things")
     assert score_of().compute()["data"] == "unknown"
     assert score_of().compute()["images"] == 0
+    # By these names a sweep knows what will be measured.
+    assert {name for name, value in found.items() if isinstance(value, float)} == set(ClassificationTask.scores)
 
 
 def test_the_confusion_is_drawn_into_a_new_folder(tmp_path: Path) -> None:

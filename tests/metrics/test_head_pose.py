@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cmsa.data.crops import CropSpec
 from cmsa.data.store import CropStore
 from cmsa.metrics.head_pose import HeadPoseErrors, HeadPoseScore
+from cmsa.tasks.head_pose import HeadPoseTask
 
 
 def errors(predicted: list[list[float]], target: list[list[float]]) -> dict[str, float]:
@@ -117,6 +118,9 @@ def test_the_best_constant_answer_is_the_median() -> None:
     # Medians are 20, 5 and 1.
     assert table["constant"] == pytest.approx((10 + 0 + 40 + 0 + 1 + 0 + 4) / 9)
     assert (table["boxes"], table["margin"]) == ("unknown", "none")
+    # Each third of the range of yaw has a head. By these names a sweep knows what will be measured.
+    score.update({"angles": angles + 30}, (angles,))
+    assert {name for name, value in score.compute().items() if isinstance(value, float)} == set(HeadPoseTask.scores)
 
 
 def test_what_is_behind_the_score_of_heads() -> None:

@@ -50,6 +50,9 @@ def test_what_is_right_scores_one(task: PoseTask, store: CropStore) -> None:
     assert (table["people"], table["crops"], table["boxes"]) == (8, 8, "ground truth")
     # All people are of medium size: 1,350 square pixels.
     assert (table["APM"], table["APL"]) == (pytest.approx(1), -1)
+    # By these names a sweep knows what will be measured.
+    numbers = {name for name, value in table.items() if isinstance(value, float)}
+    assert numbers == set(task.scores) - {"PCK@0.2 of the box's diagonal"}
 
 
 def test_half_of_the_people_right(task: PoseTask, store: CropStore) -> None:

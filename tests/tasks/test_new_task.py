@@ -19,6 +19,7 @@ from cmsa.data.store import CropStore
 from cmsa.data.store_writer import build_store
 from cmsa.evaluation.evaluate import evaluate_recipe
 from cmsa.evaluation.submit import submit
+from cmsa.experiments.table import scores_to_come
 from cmsa.export.formats import read_constants
 from cmsa.export.run import ExportOptions, export
 from cmsa.inference.files import predict_files
@@ -103,6 +104,7 @@ def test_it_trains_and_is_scored_and_predicted(brightness, store, tmp_path, caps
     assert plain == {"mae": pytest.approx(errors.mean(), abs=1e-5), "count": 8}
     assert scores["count"] == 8
     assert f"best val/mae {plain['mae']:.4f}" in capsys.readouterr().out
+    assert scores_to_come([recipe]) is None  # it does not say them before
 
 
 def test_what_it_says_besides(brightness, store, tmp_path):

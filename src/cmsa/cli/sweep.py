@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     from rich.console import Console
 
     from cmsa.experiments.runs import read_runs
-    from cmsa.experiments.table import rows_of, show_table, shown_scores, write_table
+    from cmsa.experiments.table import check_scores, rows_of, score_names, show_table, shown_scores, write_table
 
     console = Console(soft_wrap=True)
     failed: list[str] = []
@@ -87,7 +87,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     else:
         failed = _train(options, rest, folder, console)
     rows = rows_of(read_runs([folder], options.weights))
-    scores = shown_scores(rows, options.scores) if any(row.done for row in rows) else []
+    done = any(row.done for row in rows)
+    if done or options.table:
+        check_scores(options.scores, score_names(rows))
+    scores = shown_scores(rows, options.scores) if done else []
     title = f"{folder}: {options.weights} weights, mean ± standard deviation over n runs"
     if scores:
         Console().print(show_table(rows, scores, title))
@@ -101,8 +104,8 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
     from cmsa.cli.prepare import make_missing
     from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.experiments.grid import cells_of, parse_axis
-    from cmsa.experiments.sweep import recipe_of, run_sweep
-    from cmsa.training.recipe import load_recipe
+    from cmsa.experiments.sweep import recipes_of, run_sweep
+    from cmsa.experiments.table import check_scores, scores_to_come
     from cmsa.training.recipe_files import rows_of
     from cmsa.training.starting_point import check_entries
 
@@ -110,10 +113,12 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
     rows = options.rows or rows_of(options.recipe)
     cells = cells_of([parse_axis(words) for words in options.axes], options.seeds, rows)
     _refuse_fixed(rest, cells)
-    recipes = [load_recipe(recipe_of(options.recipe, cell), [*rest, *cell.overrides]) for cell in cells]
+    recipes = recipes_of(options.recipe, cells, rest).values()
     for recipe in recipes:
         check_entries(recipe)
         refuse_overwriting(written(options), files_of_recipe(recipe))
+    if (names := scores_to_come(recipes)) is not None:
+        check_scores(options.scores, names)
     # Processes that run side by side must not make the same store.
     for recipe in recipes:
         make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)

@@ -15,7 +15,7 @@ from cmsa.evaluation.robustness import ROBUSTNESS
 from cmsa.experiments.figures import Steps, plot_robustness
 from cmsa.experiments.page import Figure, Photo, Section
 from cmsa.experiments.runs import Run
-from cmsa.files.read_json import read_json
+from cmsa.files.read_json import expecting, read_json
 
 GALLERY = "gallery"
 
@@ -65,8 +65,8 @@ def _wanted(cells: Mapping[str, Sequence[Run]], options: str) -> str:
 
 def _curves(file: Path) -> tuple[str, dict[str, Steps]]:
     """Which score it is, and by disturbance the strengths and the scores of the first store."""
-    try:
-        content = read_json(file)
+    content = read_json(file)
+    with expecting(f"{ROBUSTNESS} of cmsa evaluate --robustness", file):
         score, rows = str(content["score"]), content["rows"]
         curves: dict[str, tuple[list[str], list[float]]] = {}
         for row in rows:
@@ -74,6 +74,4 @@ def _curves(file: Path) -> tuple[str, dict[str, Steps]]:
                 steps, values = curves.setdefault(f"{row['disturbance']}: {row['unit']}", ([], []))
                 steps.append("none" if row["strength"] is None else f"{row['strength']:g}")
                 values.append(float(row["scores"][score]))
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{file}: is none of cmsa evaluate --robustness ({error!r})") from error
     return score, dict(curves)

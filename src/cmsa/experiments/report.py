@@ -13,9 +13,9 @@ from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot
 from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, published_rows, shipped_recipes
 from cmsa.experiments.runs import Kept, read_runs
-from cmsa.experiments.table import MACS, Row, Spread, rows_of, score_names, shown_scores, text_table
+from cmsa.experiments.table import MACS, Row, Spread, check_scores, rows_of, score_names, shown_scores, text_table
 from cmsa.export.layout import deploy
-from cmsa.files.read_json import read_json
+from cmsa.files.read_json import expecting, read_json
 from cmsa.models.cost import Cost, cost_of
 from cmsa.models.create import load_weights
 from cmsa.tasks import task_named
@@ -82,7 +82,7 @@ def write_report(
         out: the HTML file.
         benchmark: ``benchmark.json`` of ``cmsa benchmark``, for latencies.
         kept: whose scores, see ``read_runs``.
-        scores: of the first table, see ``shown_scores``.
+        scores: of the first table of each task that has any of them, see ``shown_scores``.
 
     Raises:
         ValueError: a folder or a file is not what it should be, no run is finished, or none has such a score.
@@ -91,6 +91,7 @@ def write_report(
     measured = [_Measured(_name(row), row, row.cost) for row in rows if row.cost]
     if not measured:
         raise ValueError(f"{', '.join(map(str, folders))}: no run is finished yet")
+    check_scores(scores, score_names(rows))
     latencies = read_latencies(benchmark) if benchmark else {}
     sections = []
     for task in dict.fromkeys(cell.task for cell in measured):
@@ -110,13 +111,12 @@ def read_latencies(file: Path) -> Latencies:
         ValueError: it is none of ``cmsa benchmark``.
     """
     found: dict[tuple[int, int], float] = {}
-    try:
-        for row in read_json(file)["rows"]:
+    content = read_json(file)
+    with expecting("benchmark.json of cmsa benchmark", file):
+        for row in content["rows"]:
             if row["precision"] == "float32":
-                key = (row["parameters"], row["with_attention"])
-                found[key] = min(found.get(key, row["latency"]), row["latency"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{file}: is no benchmark.json of cmsa benchmark ({error!r})") from error
+                key, latency = (int(row["parameters"]), int(row["with_attention"])), float(row["latency"])
+                found[key] = min(found.get(key, latency), latency)
     return found
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cmsa.experiments.sweep import PLAN, finished, outcome_of
-from cmsa.files.read_json import read_json
+from cmsa.experiments.sweep import PLAN, finished, outcome_of, plan_of
 from cmsa.models.weights import read_description
 
 Kept = Literal["last", "best"]
@@ -57,13 +56,7 @@ def read_runs(folders: Sequence[Path], kept: Kept = "last") -> list[Run]:
 
 def _runs_in(folder: Path, kept: Kept) -> list[Run]:
     if (folder / PLAN).is_file():
-        try:
-            cells = [
-                (folder / cell["name"], dict(cell["values"]), cell["seed"])
-                for cell in read_json(folder / PLAN)["cells"]
-            ]
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"{folder / PLAN}: is not the plan of a sweep ({error!r})") from error
+        cells = [(folder / name, cell["values"], cell["seed"]) for name, cell in plan_of(folder).items()]
         return [_run(*cell, kept) if finished(cell[0]) else Run(*cell) for cell in cells]
     if not (folder / f"{kept}.safetensors").is_file():
         raise ValueError(f"{folder}: neither a run with {kept}.safetensors nor a sweep with {PLAN}")

@@ -19,7 +19,7 @@ from typing import Any
 
 from cmsa.experiments.grid import Cell
 from cmsa.files.lock import only_process_in
-from cmsa.files.read_json import read_json
+from cmsa.files.read_json import expecting, read_json
 from cmsa.files.write_json import write_json
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.recipe import Recipe, load_recipe
@@ -62,11 +62,11 @@ def run_sweep(
 
     Raises:
         FileNotFoundError: there is no such recipe.
-        ValueError: an entry is wrong, or a cell's folder holds a run of another recipe.
+        ValueError: an entry is wrong, two cells are one training, or a cell's folder holds a run of another recipe.
         FolderInUseError: another sweep works in the folder.
         Interrupted: SIGINT or SIGTERM came; every running cell was told to write its checkpoint.
     """
-    recipes = {cell.name: load_recipe(recipe_of(recipe, cell), [*overrides, *cell.overrides]) for cell in cells}
+    recipes = recipes_of(recipe, cells, overrides)
     with only_process_in(out):
         _plan(out, cells, recipes)
         waiting = deque(cell.name for cell in cells if not finished(out / cell.name))
@@ -75,9 +75,20 @@ def run_sweep(
         return _run(_Processes(out, options, gpus), waiting, parallel, tell)
 
 
-def recipe_of(recipe: str, cell: Cell) -> str:
-    """The name of a cell's recipe."""
-    return f"{recipe}:{cell.row}" if cell.row else recipe
+def recipes_of(recipe: str, cells: Sequence[Cell], overrides: Sequence[str] = ()) -> dict[str, Recipe]:
+    """By what each cell is trained, by its name; arguments are those of ``run_sweep``.
+
+    Raises:
+        FileNotFoundError: there is no such recipe.
+        ValueError: an entry is wrong, or two cells are one training: their values say the same in other letters.
+    """
+    recipes: dict[str, Recipe] = {}
+    for cell in cells:
+        loaded = load_recipe(f"{recipe}:{cell.row}" if cell.row else recipe, [*overrides, *cell.overrides])
+        if same := next((name for name, other in recipes.items() if other == loaded), None):
+            raise ValueError(f"{same} and {cell.name} are one training, written in two ways: leave out one of them")
+        recipes[cell.name] = loaded
+    return recipes
 
 
 def finished(folder: Path) -> bool:
@@ -86,12 +97,36 @@ def finished(folder: Path) -> bool:
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:
-    """``exit_code`` and ``seconds`` of a cell; empty while there is none. Errors are those of ``read_json``."""
+    """``exit_code`` and ``seconds`` of a cell; empty while there is none.
+
+    Raises:
+        JsonError: what is there says something else.
+    """
     path = folder / OUTCOME
-    return dict(read_json(path)) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    content = read_json(path)
+    with expecting(f"{OUTCOME} of cmsa sweep", path):
+        return dict(content)
+
+
+def plan_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """``name``, ``values`` and ``seed`` of a sweep's cells, by name; empty while there is no plan.
+
+    Raises:
+        JsonError: what is there says something else.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        return {}
+    content = read_json(path)
+    with expecting(f"{PLAN} of cmsa sweep", path):
+        cells = ((str(cell["name"]), dict(cell["values"]), cell["seed"]) for cell in content["cells"])
+        return {name: {"name": name, "values": values, "seed": seed} for name, values, seed in cells}
 
 
 def _plan(out: Path, cells: Sequence[Cell], recipes: dict[str, Recipe]) -> None:
+    planned = plan_of(out)
     for name, recipe in recipes.items():
         file = out / name / RECIPE
         if file.is_file():
@@ -105,7 +140,6 @@ def _plan(out: Path, cells: Sequence[Cell], recipes: dict[str, Recipe]) -> None:
                 )
             continue
         write_recipe(recipe, file)
-    planned = {cell["name"]: cell for cell in read_json(out / PLAN)["cells"]} if (out / PLAN).is_file() else {}
     planned |= {cell.name: {"name": cell.name, "values": cell.values, "seed": cell.seed} for cell in cells}
     write_json(out / PLAN, {"cells": list(planned.values())}, indent=1)
 

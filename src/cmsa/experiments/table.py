@@ -6,22 +6,24 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmsa.data.store import names_of
 from cmsa.experiments.page import markdown_table
 from cmsa.experiments.runs import Run
 from cmsa.files.whole import whole_file
 from cmsa.files.write_json import write_json
-from cmsa.guidance.suggestion import there_are
+from cmsa.guidance.suggestion import did_you_mean
 from cmsa.metrics.table import shown
 from cmsa.models.cost import Cost, cost_of
 from cmsa.models.create import load_weights
 from cmsa.models.fuse import fuse
 from cmsa.tasks import task_named
+from cmsa.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -129,21 +131,16 @@ def shown_scores(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
 
     Args:
         rows: of the table.
-        wanted: names of scores, with a store's name and a slash or without; by default what the task goes by.
+        wanted: names of scores, with a store's name and a slash or without; what the task goes by where there is none
+            of them.
 
     Returns:
         Names with stores, of every store that all rows have.
-
-    Raises:
-        ValueError: no run has a score of this name; those that there are, are named.
     """
     names = score_names(rows)
-    keys = dict.fromkeys(name.rpartition("/")[2] for name in names)
-    for name in wanted:
-        if name not in keys and name not in names:
-            raise ValueError(f"no run has a score {name!r}; {there_are(name, names if '/' in name else keys)}")
     done = [run for row in rows for run in row.done]
-    chosen = set(wanted) or {_monitored(run) for run in done}
+    there = {name for whole in names for name in (whole, whole.rpartition("/")[2])}
+    chosen = there.intersection(wanted) or {_monitored(run) for run in done}
     firsts = {_first_store(run) for run in done}
 
     def has_room(store: str, name: str) -> bool:
@@ -153,6 +150,35 @@ def shown_scores(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[str]:
 
     parts = [(name, *name.rpartition("/")[::2]) for name in names]
     return [name for name, store, key in parts if name in chosen or (key in chosen and has_room(store, name))]
+
+
+def check_scores(wanted: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a score that there is not.
+
+    Args:
+        wanted: names of scores, with a store's name and a slash or without.
+        names: of all scores, with stores: those that runs have, or will have.
+
+    Raises:
+        ValueError: there is no score of one of these names; those that there are, are named.
+    """
+    keys, stores = (dict.fromkeys(name.rpartition("/")[part] for name in names) for part in (2, 0))
+    for name in wanted:
+        if name not in keys and name not in names:
+            told = f"there are {', '.join(keys)} of {', '.join(stores)}" if names else "there are none"
+            raise ValueError(f"no run has a score {name!r}; {told}{did_you_mean([name], [*keys, *names])}")
+
+
+def scores_to_come(recipes: Iterable[Recipe]) -> list[str] | None:
+    """Names, with stores, of all scores that trainings may have; None where a task does not say its own."""
+    names: dict[str, None] = {}
+    for recipe in recipes:
+        scores = task_named(recipe.model.task).scores
+        if not scores:
+            return None
+        stores = [Path(store).with_suffix("") for store in recipe.data.validate]
+        names |= dict.fromkeys(f"{store}/{score}" for store in ["val", *names_of(stores)] for score in scores if stores)
+    return list(names)
 
 
 def _monitored(run: Run) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,24 @@ def parse_json(content: bytes | str, where: str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:  # a thousand brackets are too deep for Python's reader
         raise JsonError(f"{where}: is not JSON ({error})") from error
+
+
+@contextmanager
+def expecting(what: str, path: Path) -> Iterator[None]:
+    """Where the value of a file is taken apart: an entry that is not there, or is no such value, is told of the file.
+
+    Args:
+        what: the file should be, e.g. ``benchmark.json of cmsa benchmark``.
+        path: of the file.
+
+    Raises:
+        JsonError: it is something else.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        wrong = f"it has no {error}" if isinstance(error, KeyError) else "an entry holds another kind of value"
+        raise JsonError(f"{path}: is no {what}: {wrong}") from error
 
 
 def is_number(value: object) -> bool:

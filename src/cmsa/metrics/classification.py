@@ -14,6 +14,7 @@ from cmsa.metrics.bootstrap import Interval, mean_intervals
 from cmsa.metrics.score import Batch, Decoded, Score
 from cmsa.visualization.confusion import save_confusion
 
+SCORES = ("top1", "top5", "nll", "ece", "images")
 CALIBRATION_BINS = 15
 """Guo et al., arXiv 1706.04599."""
 

@@ -18,6 +18,12 @@ YAW_BUCKETS = (0.0, 30.0, 60.0, math.inf)
 """Bounds in degrees of |true yaw|; the usual thirds of the 300W-LP range."""
 
 _NAMES = ("yaw", "pitch", "roll", "geodesic")
+_BUCKETS = tuple(
+    f"yaw_{low:.0f}_{high:.0f}" if math.isfinite(high) else f"yaw_{low:.0f}_up"
+    for low, high in itertools.pairwise(YAW_BUCKETS)
+)
+SCORES = ("mae", *_NAMES, "constant", "count", *(f"{what}_{name}" for name in _BUCKETS for what in ("mae", "count")))
+"""All that ``HeadPoseScore`` may come to; a bucket without a head has none."""
 
 
 def angle_errors(predicted: Tensor, target: Tensor) -> Tensor:
@@ -65,9 +71,8 @@ class HeadPoseErrors:
         sums = self.totals.sum(dim=0)
         results = {name: (sums[index] / sums[-1]).item() for index, name in enumerate(_NAMES)}
         results = {"mae": (sums[:3].mean() / sums[-1]).item(), **results, "count": sums[-1].item()}
-        for (low, high), row in zip(itertools.pairwise(YAW_BUCKETS), self.totals, strict=True):
+        for name, row in zip(_BUCKETS, self.totals, strict=True):
             if row[-1] > 0:
-                name = f"yaw_{low:.0f}_{high:.0f}" if math.isfinite(high) else f"yaw_{low:.0f}_up"
                 results[f"mae_{name}"] = (row[:3].mean() / row[-1]).item()
                 results[f"count_{name}"] = row[-1].item()
         return results

@@ -15,6 +15,9 @@ from cmsa.metrics.bootstrap import Interval
 from cmsa.metrics.keypoint_intervals import keypoint_intervals
 from cmsa.metrics.keypoint_truth import KeypointTruth
 from cmsa.metrics.oks import (
+    METRICS,
+    PCK_OF_BOX,
+    PCK_OF_TORSO,
     coco_results,
     evaluate_keypoints,
     keypoint_similarity,
@@ -29,6 +32,8 @@ from cmsa.structures.keypoint_set import SIGMAS_OF_COCO
 
 NMS_THRESHOLD = 0.9
 GROUND_TRUTH = "ground truth"
+SCORES = (*METRICS, "people", PCK_OF_TORSO, PCK_OF_BOX)
+"""All that ``PoseScore`` may come to: the store decides by which length its PCK is, and whether it has one."""
 
 
 class FoundKeypoints(Submission):

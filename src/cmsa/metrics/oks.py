@@ -24,6 +24,7 @@ from cmsa.structures import FloatArray, KeypointSet
 from cmsa.structures.keypoints import COUNTED_SCORE
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR")
+PCK_OF_TORSO, PCK_OF_BOX = "PCK@0.2", "PCK@0.2 of the box's diagonal"
 
 
 def keypoint_similarity(
@@ -292,6 +293,6 @@ def pck_of_set(
         keypoint_set: what the K keypoints mean.
     """
     if keypoint_set.torso is not None:
-        return "PCK@0.2", pck(predictions, truth, marked, torso_lengths(truth, marked, keypoint_set.torso))
+        return PCK_OF_TORSO, pck(predictions, truth, marked, torso_lengths(truth, marked, keypoint_set.torso))
     diagonals = np.linalg.norm(np.asarray(boxes, np.float64)[:, 2:], axis=1)
-    return "PCK@0.2 of the box's diagonal", pck(predictions, truth, marked, diagonals)
+    return PCK_OF_BOX, pck(predictions, truth, marked, diagonals)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cmsa.data.store import CropStore
 from cmsa.data.transforms.mixup import Mixing, mix
-from cmsa.metrics.classification import ClassificationScore
+from cmsa.metrics.classification import SCORES, ClassificationScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
 from cmsa.structures import Box, ClassScores, FloatArray
@@ -34,6 +34,7 @@ class ClassificationTask(Task):
     name = "classification"
     command = "classify"
     monitored = ("top1", "max")
+    scores = SCORES
     output = Output("logits", "(B, classes)")
     decoded = (Output("probabilities", "(B, classes)"),)
     columns = ("rank", "class", "probability")

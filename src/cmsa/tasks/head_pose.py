@@ -27,7 +27,7 @@ from cmsa.geometry.rotations import (
     transform_angles,
     wrap_degrees,
 )
-from cmsa.metrics.head_pose import HeadPoseScore
+from cmsa.metrics.head_pose import SCORES, HeadPoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
 from cmsa.models.heads.head_pose import BIN_COUNT, STAGE_BINS
@@ -58,6 +58,7 @@ class HeadPoseTask(Task):
 
     name = "head_pose"
     monitored = ("mae", "min")
+    scores = SCORES
     output = Output("angle_numbers", "(B, ...): what decoding.head names")
     decoded = (Output("angles", "(B, 3): yaw, pitch, roll in degrees", "degrees", 0.05, 1.0),)
     columns = ("yaw", "pitch", "roll")

@@ -65,6 +65,8 @@ class Task(ABC):
         name: in descriptions, recipes, stores and the table of tasks.
         command: what ``cmsa predict`` calls it; the name with dashes by default.
         monitored: the score that decides which weights are best, and whether it should be large or small.
+        scores: all numbers that ``score`` may come to, by which a name that was mistyped is told before a training;
+            empty where that is not said.
         output: what the network puts out.
         decoded: what ``decode`` makes of it; the first one is compared when a file is exported.
         padding: the factor by which boxes are enlarged where weights do not say it.
@@ -84,6 +86,7 @@ class Task(ABC):
     name: ClassVar[str]
     command: ClassVar[str]
     monitored: ClassVar[tuple[str, Literal["max", "min"]]]
+    scores: ClassVar[tuple[str, ...]] = ()
     output: Output
     decoded: tuple[Output, ...]
     padding: ClassVar[float] = 1.0

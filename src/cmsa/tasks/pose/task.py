@@ -16,7 +16,7 @@ from cmsa.data.transforms.affine import move_keypoints
 from cmsa.geometry.affine import apply_affine, invert_affine
 from cmsa.geometry.constants import constant
 from cmsa.geometry.crops import BOX_PADDING
-from cmsa.metrics.keypoints import FoundKeypoints, PoseScore
+from cmsa.metrics.keypoints import SCORES, FoundKeypoints, PoseScore
 from cmsa.metrics.score import Batch, Decoded
 from cmsa.models.description import Description
 from cmsa.structures import COCO, Box, FloatArray, Keypoints, KeypointSet
@@ -46,6 +46,7 @@ class PoseTask(Task):
 
     name = "pose"
     monitored = ("AP", "max")
+    scores = SCORES
     decoded = (
         Output("keypoints", "(B, keypoints, 2): x, y in input pixels, pixel centres at integers", "px", 0.05, 0.5),
         Output("scores", "(B, keypoints): height of the peak, about 0 to 1"),
