@@ -60,6 +60,20 @@ def test_a_checkpoint_of_another_network_is_told(run: Path, recipe: Recipe) -> N
     assert files(run) == before
 
 
+@pytest.mark.parametrize("content", ["title: näher".encode("latin-1"), b"title: [", b"titel: mine"])
+def test_a_recipe_that_cannot_be_compared_is_told_and_stays(content: bytes, run: Path, recipe: Recipe) -> None:
+    file = run / "recipe.yaml"
+    good = file.read_bytes()
+    try:
+        file.write_bytes(content)
+        before = files(run)
+        with pytest.raises(ValueError, match=r"run/recipe\.yaml.*; mend it, or remove it to go on whatever"):
+            train(recipe, run, resume=True, accelerator="cpu", progress=False)
+        assert files(run) == before
+    finally:
+        file.write_bytes(good)
+
+
 def test_what_changed_since_the_last_start_is_told(
     run: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,10 +58,17 @@ def changed_entries(recipe: Recipe, out: Path, **more: Any) -> list[str]:
         recipe: that is trained.
         out: the run's folder.
         more: entries of the line of ``starts.jsonl``.
+
+    Raises:
+        ValueError: ``recipe.yaml`` is there and cannot be read, so that nobody can say; it would be written over.
     """
     before: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
-        before |= leaves(load_recipe(str(out / RECIPE)))
+    if (out / RECIPE).is_file():
+        try:
+            before |= leaves(load_recipe(str(out / RECIPE)))
+        except ValueError as error:
+            remedy = "mend it, or remove it to go on whatever the run began with"
+            raise ValueError(f"{error}; {remedy}") from error
     with suppress(OSError, ValueError, IndexError, TypeError):
         before |= json.loads((out / STARTS).read_text(encoding="utf-8").splitlines()[-1])
     now = [*leaves(recipe), *more.items()]

@@ -88,7 +88,8 @@ def train(
         FileExistsError: ``out`` holds a run already, or weights or a recipe of another one, and ``resume`` is off.
         StoreError: a store is missing, unfinished or damaged.
         ValueError: the recipe names no store to learn from, a number of it or an option is out of its range, stores
-            and model do not fit, a store is learned and validated on, ``sync_batchnorm`` is asked of several processes
+            and model do not fit, a store is learned and validated on, the recipe in ``out`` cannot be read to compare
+            it with that of a run to resume, ``sync_batchnorm`` is asked of several processes
             on CPU, or torchrun has started another number of processes.
         FloatingPointError: the loss was not finite.
         FolderInUseError: another process trains into ``out``.
@@ -123,6 +124,7 @@ def train(
         seed_everything(recipe.seed, workers=True, verbose=False)
         module = build_module(recipe)
         done = check_checkpoint(last, module).epochs if resume else 0
+        changes = changed_entries(recipe, out, precision=precision) if resume else []
         if compile_network:
             module.network.compile()
         best = BestWeights(out, module.task.monitored)
@@ -163,7 +165,6 @@ def train(
         if done > epochs:
             raise ValueError(f"{last}: {count_of(done, 'epoch')} are done, which is more than the {epochs} asked for")
         if trainer.is_global_zero:
-            changes = changed_entries(recipe, out, precision=precision) if resume else []
             note_start(recipe, out, resumed=resume, devices=trainer.num_devices, nodes=nodes, precision=precision)
             tensorboard.log_hyperparams(recipe.to_dict())
             _announce(recipe, module, out, resume, epochs, changes)
