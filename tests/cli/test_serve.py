@@ -53,18 +53,35 @@ def test_a_token_that_is_none_is_refused(tmp_path, token):
     ("options", "words"),
     [
         (["--max-megabytes", "300"], "a request of 300 MB is more than all may hold together"),
-        (["--batch-wait", "-1"], "waits for 0 to 10 seconds"),
         (["--weights", "cmsa_n_head_pose_32x32"], "they are for head_pose, not for pose"),
         (["--detector", "motion"], "motion compares the pictures of one camera"),
         (["--detector", "nothing"], "no detector 'nothing'"),
         (["--token-file", "/nowhere"], "/nowhere"),
-        (["--port", "70000"], "a port is 0 to 65535, got 70000"),
     ],
 )
 def test_options_that_are_wrong_are_told(options, words, capsys):
     pytest.importorskip("fastapi")
     assert main(["serve", "pose", "--runtime", "torch", *options]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--batch-wait", "-1", "is not milliseconds of 0 to 10,000"),
+        ("--batch-wait", "10001", "is not milliseconds of 0 to 10,000"),
+        ("--batch-wait", "nan", "is not milliseconds of 0 to 10,000"),
+        ("--port", "70000", "is not a port of 0 to 65535"),
+        ("--threshold", "50", "is not a number of 0 to 1"),
+        ("--min-size", "-1", "is not a number from 0"),
+        ("--expand", "0", "is not a number above 0"),
+        ("--max-held", "-1", "is not a number above 0"),
+    ],
+)
+def test_a_number_out_of_range_is_told_by_its_option(option, value, told, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "pose", option, value])
+    assert capsys.readouterr().err.endswith(f"argument {option}: '{value}' {told}\n")
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ Size = tuple[int, int]
 LARGEST_SIDE = 4096
 LARGEST_COUNT = 1_000_000_000
 LARGEST_PORT = 65535
+LONGEST_WAIT = 10_000
 LARGEST_THREADS = 1024
 """Where it is asked for more threads than the system gives it, PyTorch ends the process."""
 A_FILE = re.compile(
@@ -66,12 +67,33 @@ def parse_port(text: str) -> int:
 
 def parse_positive(text: str) -> float:
     """A finite number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _number(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def parse_from_zero(text: str) -> float:
+    """A finite number from 0."""
+    number = _number(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return number
+
+
+def parse_share(text: str) -> float:
+    """A number of 0 to 1."""
+    number = _number(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 to 1")
+    return number
+
+
+def parse_wait(text: str) -> float:
+    """Milliseconds that a batch is waited for."""
+    number = _number(text)
+    if not 0 <= number <= LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not milliseconds of 0 to {LONGEST_WAIT:,}")
     return number
 
 
@@ -129,6 +151,14 @@ def parse_data_set(text: str) -> str:
     from cmsa.data.datasets import data_set_names
 
     return _one_of(text, "data set", data_set_names())
+
+
+def _number(text: str) -> float:
+    """NaN, which is in no range, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _whole_number(text: str, least: int, most: int = LARGEST_COUNT) -> int:

@@ -13,7 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmsa.cli.arguments import parse_box, parse_count, parse_folder, parse_positive, parse_task_command, parse_threads
+from cmsa.cli.arguments import (
+    parse_box,
+    parse_count,
+    parse_folder,
+    parse_from_zero,
+    parse_positive,
+    parse_share,
+    parse_task_command,
+    parse_threads,
+)
 from cmsa.guidance.suggestion import as_option
 
 if TYPE_CHECKING:
@@ -85,10 +94,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="x,y,width,height in pixels; may be repeated; --box=-5,0,20,40 where x is negative",
     )
     boxes.add_argument("--detector", help="what finds the boxes, see below; without one each whole picture is one box")
-    where.add_argument("--threshold", type=float, default=0.0, help="least score of a box, e.g. 0.5")
-    where.add_argument("--min-size", type=float, default=0.0, help="least longer side of a box in pixels, e.g. 16")
+    where.add_argument("--threshold", type=parse_share, default=0.0, help="least score of a box, e.g. 0.5")
+    where.add_argument(
+        "--min-size", type=parse_from_zero, default=0.0, help="least longer side of a box in pixels, e.g. 16"
+    )
     where.add_argument("--max-people", type=int, help="boxes in a picture, the best first, e.g. 10")
-    where.add_argument("--expand", type=float, default=1.0, help="factor by which boxes grow, e.g. 1.1")
+    where.add_argument("--expand", type=parse_positive, default=1.0, help="factor by which boxes grow, e.g. 1.1")
     what = parser.add_argument_group("what to read", WHAT)
     what.add_argument(
         "--recursive", action=argparse.BooleanOptionalAction, default=True, help="look into sub-folders (the default)"

@@ -6,7 +6,16 @@ import argparse
 import os
 from pathlib import Path
 
-from cmsa.cli.arguments import parse_count, parse_positive, parse_task_command, parse_threads
+from cmsa.cli.arguments import (
+    parse_count,
+    parse_from_zero,
+    parse_port,
+    parse_positive,
+    parse_share,
+    parse_task_command,
+    parse_threads,
+    parse_wait,
+)
 from cmsa.guidance.extras import require
 from cmsa.guidance.suggestion import as_option
 
@@ -38,16 +47,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="a shipped name, a weights file, a folder or a hub id")
     who = parser.add_argument_group("who may ask")
     who.add_argument("--host", default="127.0.0.1", help="address to listen on; by default this machine alone can ask")
-    who.add_argument("--port", type=int, default=8000, help="0 takes one that is free")
+    who.add_argument("--port", type=parse_port, default=8000, help="0 takes one that is free")
     who.add_argument(
         "--token-file", type=Path, help=f"file of the bearer token that requests must bear; or set {TOKEN}"
     )
     where = parser.add_argument_group("where to look when a request has no boxes")
     where.add_argument("--detector", help="as in cmsa predict; without one each whole picture is one box")
-    where.add_argument("--threshold", type=float, default=0.0, help="least score of a box, e.g. 0.5")
-    where.add_argument("--min-size", type=float, default=0.0, help="least longer side of a box in pixels, e.g. 16")
+    where.add_argument("--threshold", type=parse_share, default=0.0, help="least score of a box, e.g. 0.5")
+    where.add_argument(
+        "--min-size", type=parse_from_zero, default=0.0, help="least longer side of a box in pixels, e.g. 16"
+    )
     where.add_argument("--max-people", type=parse_count, help="boxes in a picture, the best first, e.g. 10")
-    where.add_argument("--expand", type=float, default=1.0, help="factor by which boxes grow, e.g. 1.1")
+    where.add_argument("--expand", type=parse_positive, default=1.0, help="factor by which boxes grow, e.g. 1.1")
     most = parser.add_argument_group("what is taken at most")
     most.add_argument("--max-megabytes", type=parse_positive, default=10.0, help="of a picture as it is sent; 10")
     most.add_argument("--max-megapixels", type=parse_positive, default=25.0, help="of a picture; 25")
@@ -60,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run it")
     how.add_argument("--batch-size", type=parse_count, default=32, help="crops at a time, across requests; 32")
     how.add_argument(
-        "--batch-wait", type=float, default=5.0, help="milliseconds to wait for requests that are on their way; 5"
+        "--batch-wait", type=parse_wait, default=5.0, help="milliseconds to wait for requests that are on their way; 5"
     )
     how.add_argument("--workers", type=parse_threads, help="threads that decode pictures; one for each CPU")
     how.add_argument(
