@@ -152,6 +152,38 @@ def test_parameters_and_megabytes_of_weights(path: Path) -> None:
     assert parameters == f"{count / 1e6:.1f} M"
 
 
+LIGHT = {
+    "cmsa_n linear head": "CMSA-N, linear head (as shipped) | 32x24",
+    "cmsa_s": "CMSA-S | 32x24",
+    "mobilenetv4_small_128x96": "MobileNetV4-small | 128x96",
+    "contest_mobilenetv4_small_heatmaps": "MobileNetV4-small | 192x144",
+    "contest_mobilenetv4_medium_heatmaps": "MobileNetV4-medium | 112x84",
+    "contest_resnet18_heatmaps": "ResNet-18 | 80x60",
+    "contest_resnet10_stride1_heatmaps": "ResNet-10 without its first two strides | 32x24",
+    "contest_efficientvit_b1_heatmaps": "EfficientViT-B1 | 128x96",
+    "tinypose_128_96": "PP-TinyPose | 128x96",
+    "tinypose_256_192": "PP-TinyPose | 256x192",
+}
+"""How the table of light networks in docs/performance.md calls them."""
+
+
+@pytest.mark.parametrize("network", LIGHT)
+def test_the_time_of_light_networks(network: str) -> None:
+    rows = json.loads((ROOT / "docs" / "measured" / "light_networks.json").read_text())["rows"]
+    of = {(row["name"], row["precision"]): row for row in rows}
+    row, own = of[network, "float32"], of["cmsa_n linear head", "float32"]
+    cells = [f"{row['parameters'] / 1e6:.2f}", f"{row['with_attention'] / 1e9:.3f}"]
+    cells += [f"{row['throughput']:.0f}", f"{own['throughput'] / row['throughput']:.2f}"]
+    if (network, "int8+bf16") in of:  # PP-TinyPose is a file that is timed as it is
+        small, own = of[network, "int8+bf16"], of["cmsa_n linear head", "int8+bf16"]
+        cells += [f"{small['throughput']:.0f}", f"{own['throughput'] / small['throughput']:.2f}"]
+        cells += [f"{row['latency']:.1f}", f"{small['latency']:.1f}"]
+    else:
+        cells += ["", "", f"{row['latency']:.1f}", ""]
+    (line,) = [line for line in lines_of("docs/performance.md", f"| {LIGHT[network]}") if line.count("|") == 11]
+    assert [cell.strip() for cell in line.strip("|").split("|")][2:] == cells
+
+
 def test_the_contest_is_what_its_runs_said() -> None:
     with (ROOT / "docs" / "measured" / "contest_pose_32x24.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
