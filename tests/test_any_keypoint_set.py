@@ -48,14 +48,15 @@ def test_from_the_file_to_the_drawing(
 ) -> None:
     weights = train_on(tmp_path, category)
     count = len(category["keypoints"])
-    description = load_weights(weights).description
+    network = load_weights(weights)
+    description = network.description
     points = description.keypoint_set()
     assert description.names == points.names == tuple(category["keypoints"])
     assert description.options["num_keypoints"] == count
     assert [(first + 1, second + 1) for first, second in points.skeleton] == list(map(tuple, category["skeleton"]))
     assert len(points.flip_pairs) == (6 if name == "lsp" else 1)
     # What an exported file says of itself.
-    constants = task_of(description, SIZE).constants()
+    constants = task_of(network).constants()
     assert (constants["sigmas"], constants["skeleton"]) == (points.sigmas, points.skeleton)
     assert (constants["flip_index"], constants["category_id"]) == (points.flip_index, category["id"])
 

@@ -111,7 +111,7 @@ def test_pixels_in_and_values_out(task, small, tmp_path):
     images = ((pixels / 255 - mean) / std).permute(0, 3, 1, 2)
     with torch.no_grad():
         raw = model(images)
-    expected = task_of(model.description, (16, 24)).decode(raw)
+    expected = task_of(model).decode(raw)
     tolerances = {"pose": (0.02, 1e-3), "head_pose": (1e-2,), "classification": (1e-5,)}[task]
     for found, wanted, tolerance in zip(outputs, expected, tolerances, strict=True):
         torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
@@ -144,7 +144,7 @@ def test_simcc_as_bins_and_as_keypoints(small, tmp_path):
     whole = export(model, tmp_path / "points.onnx", options=ExportOptions(normalise=True, decode=True, pixels=pixels))
     assert list(read_constants(whole.path)["outputs"]) == ["keypoints", "scores"]
     xy, scores = open_exported(whole.path, threads=1).run(pixels)
-    task = task_of(model.description, model.heatmap_size)
+    task = task_of(model)
     with torch.no_grad():
         expected = task.decode(model(network_input(model, pixels)))
     torch.testing.assert_close(xy, expected[0], rtol=0, atol=0.02)

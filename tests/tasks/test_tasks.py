@@ -6,14 +6,14 @@ import torch
 
 from cmsa.models.description import Description
 from cmsa.structures import COCO, Box
-from cmsa.tasks import TASKS, commands, task_named, task_of
+from cmsa.tasks import TASKS, commands, task_named
 
 BOXES = [Box(0, 0, 10, 20), Box(5, 6, 7, 8)]
 MATRICES = [np.array([[0.5, 0, 1], [0, 0.25, 2]]), np.array([[1.0, 0, 0], [0, 1, 0]])]
 
 
 def described(task, size=(32, 32), *args, **fields):
-    return task_of(Description("cmsa_n", task, size, *args, **fields), (32, 24))
+    return task_named(task).from_description(Description("cmsa_n", task, size, *args, **fields), (32, 24))
 
 
 def read(task, network, images, boxes=slice(None), flip_test=False):
@@ -66,7 +66,7 @@ def test_keypoints_are_called_as_the_description_says():
 
 
 def test_names_of_another_number_of_keypoints_are_told_before_the_first_picture():
-    with pytest.raises(ValueError, match="cmsa_n: puts out 17 keypoints, and its description names 2"):
+    with pytest.raises(ValueError, match="there are 17 keypoints, and names for 2"):
         described("pose", (32, 24), names=("nose", "chin"), options={"num_keypoints": 17})
     with pytest.raises(ValueError, match="there are 5 classes, and names for 2"):
         described("classification", names=("cat", "dog"), options={"num_classes": 5})

@@ -18,7 +18,7 @@ from cmsa.benchmark.step import TrainingPrecision, TrainingStep
 from cmsa.benchmark.written import write_rows
 from cmsa.models.heads.table import HEADS
 from cmsa.models.network import CMSA
-from cmsa.tasks import task_of
+from cmsa.tasks import task_named
 from cmsa.training.module import TrainingModule
 from cmsa.training.recipe import load_recipe
 from cmsa.training.starting_point import build_network, description_of
@@ -119,7 +119,7 @@ class Trained:
         network = build_network(recipe, description.options)
         assert isinstance(network, CMSA)
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
-        task_here = task_of(description, network.heatmap_size)
+        task_here = task_named(task).from_description(description, network.heatmap_size)
         # Its constants belong where the crops are.
         self.module = TrainingModule(recipe, self.network, task_here, [store], []).to(device)
         self.stored = {name: label.to(device) for name, label in store.read(slice(None)).items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ class CropSpec:
         antialias: see ``cut_crop``.
 
     Raises:
-        ValueError: a size, the density or the padding is not positive.
+        ValueError: a size, the density or the padding is not positive, or there is no such convention.
 
     Examples:
         >>> CropSpec.for_training((32, 24)).store_size
@@ -108,6 +109,9 @@ class CropSpec:
             raise ValueError(f"CropSpec: sizes must be positive, got {self.size} and {self.store_size} (HxW)")
         if not (self.density > 0 and self.padding > 0):
             raise ValueError(f"CropSpec: density {self.density} and padding {self.padding} must be positive")
+        if self.convention not in get_args(CropConvention):
+            known = ", ".join(get_args(CropConvention))
+            raise ValueError(f"CropSpec: convention {self.convention!r}: must be one of {known}")
 
     @classmethod
     def for_training(

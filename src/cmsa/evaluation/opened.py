@@ -70,7 +70,7 @@ def open_evaluation(recipe: Recipe, weights: str, device: str = "cpu") -> Evalua
     usable_device(device)
     file = find_weights(weights)
     trained = load_weights(file)
-    task = task_of(trained.description, trained.heatmap_size)
+    task = task_of(trained)
     stores = [open_for_evaluation(folder, trained.description) for folder in recipe.data.validate]
     named = dict(zip(store_names(stores), stores, strict=True))
     preprocess = preprocess_of(trained.description)

@@ -120,8 +120,7 @@ def compare(model: BaseNetwork, pixels: Tensor, outputs: Sequence[Tensor], decod
     was_training = model.training
     expected = model.eval()(network_input(model, pixels))
     model.train(was_training)
-    description = describe(model)
-    task = task_of(description, model.heatmap_size)
+    task = task_of(model)
     raw = None if decoded else _largest(outputs[0] - expected) / max(_largest(expected), 1e-12)
     found = tuple(outputs) if decoded else task.decode(outputs[0])
     distances, remark = task.distances(found, task.decode(expected), expected)

@@ -42,12 +42,11 @@ class ExportedGraph(nn.Module):
 
     def __init__(self, model: BaseNetwork, *, normalise: bool = False, decode: bool = False) -> None:
         super().__init__()
-        description = describe(model)
         self.size = model.input_size
         self.takes_pixels, self.decodes = normalise, decode
-        self.preprocess = preprocess_of(description) if normalise else nn.Identity()
+        self.preprocess = preprocess_of(describe(model)) if normalise else nn.Identity()
         self.network = deploy(model)
-        self.task = task_of(description, model.heatmap_size)
+        self.task = task_of(model)
         self.decode = Decode(self.task) if decode else None
         self.outputs = self.task.decoded if decode else (self.task.output,)
 

@@ -133,7 +133,7 @@ class Predictor:
         self.description = describe(model)
         self.device = usable_device(device)
         self.preprocess = preprocess_of(self.description).to(self.device)
-        self.task = task_of(self.description, model.heatmap_size)
+        self.task = task_of(model)
         self.spec, self.margin = crop_spec(model, self.task.padding), face_margin_of(model)
         self.network: Network
         if exported is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ class BaseNetwork(HubModel):
         map_sizes: (h, w) of each map.
         head: takes the list of maps.
         description: what the network says of itself; set by ``create_model`` and by loading weights.
+        file: where the weights were loaded from; errors in what the network says of itself name it.
         num_features: channels of the last map.
         head_hidden_size: numbers that ``forward_head(..., pre_logits=True)`` gives for an image.
         num_classes: of a classification head, else 0.
@@ -38,6 +40,7 @@ class BaseNetwork(HubModel):
     map_sizes: tuple[Size, ...]
     head: nn.Module
     description: Description
+    file: Path | None = None
     num_features: int
     num_classes: int
     head_defaults: ClassVar[dict[str, Any]] = {}

@@ -178,7 +178,7 @@ def load_weights(path: Path | str, input_size: Size | None = None) -> BaseNetwor
         # A network of someone else's package, which is not installed here, or a damaged file.
         raise ValueError(f"{path}: {error}") from error
     load_tensors(model, tensors, str(path))
-    model.description = description
+    model.description, model.file = description, Path(path)
     if input_size is not None:
         model.set_input_size(_whole_size(input_size))
     return model.eval()

@@ -48,6 +48,23 @@ def describe(model: nn.Module) -> Description:
     return replace(description, input_size=model.input_size)  # type: ignore[arg-type]
 
 
+@contextmanager
+def reading(model: nn.Module) -> Iterator[Description]:
+    """What a network says of itself, for those who make something of it: a task, the way that crops are cut.
+
+    Raises:
+        ValueError: as ``describe``; or nothing can be made of it, and then the file is named that it was loaded from.
+    """
+    file = getattr(unwrapped(model), "file", None)
+    try:
+        yield describe(model)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        if file is None:
+            raise
+        told = error if isinstance(error, ValueError) else f"what it says of itself is damaged ({error!r})"
+        raise ValueError(f"{file}: {told}") from error
+
+
 def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None = None, **changes: Any) -> None:
     """Write a network's tensors and description as safetensors.
 

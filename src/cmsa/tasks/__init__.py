@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cmsa.guidance.suggestion import no_such
-from cmsa.models.description import Description
+from cmsa.models.base import BaseNetwork
 from cmsa.models.heads.table import TASKS_GROUP
+from cmsa.models.weights import reading
 from cmsa.structures.installed import installed_names, load_installed
 from cmsa.tasks.classification import ClassificationTask
 from cmsa.tasks.head_pose import HeadPoseTask
@@ -30,17 +31,15 @@ def task_named(name: str) -> type[Task]:
     return TASKS[name]
 
 
-def task_of(description: Description, map_size: tuple[int, int]) -> Task:
+def task_of(model: BaseNetwork) -> Task:
     """The task that a model was trained for, as it was trained.
 
-    Args:
-        description: of the model.
-        map_size: (h, w) of its first stage's map; tasks that put out maps need it.
-
     Raises:
-        ValueError: there is no such task.
+        ValueError: there is no such task, or what the model says of itself does not hold together; of a model that was
+            loaded the file is named.
     """
-    return task_named(description.task).from_description(description, map_size)
+    with reading(model) as description:
+        return task_named(description.task).from_description(description, model.heatmap_size)
 
 
 def commands() -> dict[str, type[Task]]:

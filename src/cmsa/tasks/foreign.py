@@ -51,14 +51,24 @@ class ForeignNetwork:
         shape = self.network.input_shape
         if len(shape) != 4 or shape[1] != 3 or shape[2] is None or shape[3] is None:
             raise ValueError(f"{path}: the input must be (B, 3, H, W) of a fixed size, it is {shape_text(shape)}")
-        output = self.network.output_shape
-        if numbers is not None and output and (len(output) != 2 or output[1] not in (None, numbers)):
-            raise ValueError(f"{path}: the output must be (B, {numbers}), it is {shape_text(output)}")
+        self.path, self.numbers = path, numbers
+        if self.network.output_shape:
+            self._check(self.network.output_shape)
         self.input_size = (shape[2], shape[3])
 
     def __call__(self, crops: Tensor) -> Decoded:
-        """As ``Foreign``; crops of another size are resampled bilinearly."""
+        """As ``Foreign``; crops of another size are resampled bilinearly.
+
+        Raises:
+            ValueError: it puts out something else than the task reads; the shape is named.
+        """
         images = self.preprocess(crops)
         if tuple(images.shape[2:]) != self.input_size:
             images = functional.interpolate(images, self.input_size, mode="bilinear", antialias=True)
-        return self.read(self.network(images))
+        output = self.network(images)
+        self._check(tuple(output.shape))
+        return self.read(output)
+
+    def _check(self, shape: tuple[int | None, ...]) -> None:
+        if self.numbers is not None and (len(shape) != 2 or shape[1] not in (None, self.numbers)):
+            raise ValueError(f"{self.path}: the output must be (B, {self.numbers}), it is {shape_text(shape)}")

@@ -50,7 +50,7 @@ class Teacher:
             raise ValueError(
                 f"teacher {recipe.weights}: was trained for {description.task}, the student is for {task.name}"
             )
-        self.own = task_of(description, network.heatmap_size)
+        self.own = task_of(network)
         if self.own.label_names != task.label_names:
             raise ValueError(
                 f"teacher {recipe.weights}: its {len(self.own.label_names)} names are not the student's "

@@ -231,7 +231,7 @@ def build_module(recipe: Recipe) -> TrainingModule:
     network = build_network(recipe, description.options)
     own = network.description
     network.description = replace(description, options=own.options, mean=own.mean, std=own.std)
-    task = task_of(description, network.heatmap_size)
+    task = task_of(network)
     # Channels last is what convolutions are fastest with, on CPU and GPU.
     return TrainingModule(recipe, network.to(memory_format=torch.channels_last), task, stores, validate)
 

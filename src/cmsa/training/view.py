@@ -7,7 +7,7 @@ import torch
 
 from cmsa.data.store import CropStore
 from cmsa.metrics.score import Decoded
-from cmsa.tasks import Task, task_of
+from cmsa.tasks import Task, task_named
 from cmsa.training.augmentation import augment_labelled, build_augmentation, mixing_of
 from cmsa.training.module import step_seed, training_loader, training_stores
 from cmsa.training.recipe import ModelRecipe, Recipe
@@ -107,7 +107,7 @@ def view_recipe(recipe: Recipe, count: int, name: str = "") -> Picture:
 def _task(recipe: Recipe, store: CropStore) -> Task:
     """The recipe's task, without its network: what labels mean does not depend on the size of the maps."""
     description = description_of(recipe, store)
-    return task_of(description, description.input_size)
+    return task_named(description.task).from_description(description, description.input_size)
 
 
 def _cases(task: Task, crops: Picture, labels: Decoded, notes: list[str], top: int = 1) -> list[Case]:

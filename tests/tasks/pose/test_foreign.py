@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from cmsa.structures import COCO
 from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
 from cmsa.tasks.pose.task import PoseTask
 from cmsa.tasks.pose.trained import open_pose
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-FLOAT, INT32 = 1, 6
+FLOAT, INT32, INT64 = 1, 6, 7
 
 
 def save(
@@ -138,8 +140,36 @@ def test_another_number_of_keypoints_is_told_when_the_file_is_opened(tmp_path, r
     assert open_pose(path, keypoints=2).input_size == (128, 96)
     with pytest.raises(ValueError, match=r"maps\.onnx: puts out 2 keypoints, 17 are asked for"):
         open_pose(path, keypoints=17)
-    with pytest.raises(ValueError, match=r"maps\.onnx: puts out 2 keypoints, the task has 17"):
+    with pytest.raises(ValueError, match=r"maps\.onnx: puts out 2 keypoints, 17 are asked for"):
         PoseTask((32, 24), (32, 24)).open_foreign(path)
+
+
+@pytest.mark.parametrize("flip_index", [None, COCO.flip_index])
+@pytest.mark.parametrize("answer", [[1, 16, 8, 6], [1, 1, 16, 3]], ids=["maps", "points"])
+def test_another_number_of_keypoints_is_told_by_the_first_answer_if_the_file_does_not(tmp_path, answer, flip_index):
+    """A mirrored answer would be sorted by places that are not there."""
+    value = onnx.numpy_helper.from_array(np.ones(1, np.float32), "value")
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "zero")
+    shape = onnx.numpy_helper.from_array(np.array(answer), "shape")
+    make = onnx.helper.make_node
+    # Of a shape that depends on pixels the runtime knows nothing before.
+    nodes = [
+        make("ReduceMean", ["images"], ["mean"], keepdims=0),
+        make("Mul", ["mean", "zero"], ["nothing"]),
+        make("Cast", ["nothing"], ["whole"], to=INT64),
+        make("Add", ["shape", "whole"], ["sides"]),
+        make("Expand", ["value", "sides"], ["output"]),
+    ]
+    unknown = ["batch", "one", "two", "three"]
+    path = save(tmp_path / "sixteen.onnx", nodes, [1, 3, 8, 6], unknown, constants=(value, zero, shape))
+    crops = np.zeros((2, 8, 6, 3), np.uint8)
+    assert open_pose(path)(crops)[0].shape == (2, 16, 2)
+    network = open_pose(path, keypoints=17)
+    with pytest.raises(ValueError, match=r"sixteen\.onnx: puts out 16 keypoints, 17 are asked for"):
+        network(crops, flip_index)
+    taught = PoseTask((32, 24), (32, 24)).open_foreign(path)
+    with pytest.raises(ValueError, match=r"sixteen\.onnx: puts out 16 keypoints, 17 are asked for"):
+        taught(torch.from_numpy(crops))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ def test_weights_see_another_resolution_in_their_own_input(weights):
     np.testing.assert_allclose(scores, same)
 
 
+def test_weights_of_another_number_of_keypoints_are_refused(weights):
+    assert open_pose(weights, keypoints=17).keypoints == 17
+    with pytest.raises(ValueError, match=r"tiny\.safetensors: puts out 17 keypoints, 14 are asked for"):
+        open_pose(weights, keypoints=14)
+
+
 def test_the_predictor_says_the_same(weights):
     from cmsa import Predictor
 

@@ -46,6 +46,7 @@ class ForeignPose:
         options: what the file does not say.
         threads: for one crop; None leaves it to the runtime.
         runtime: of an ``.onnx`` file, ``onnxruntime`` (default) or ``openvino``.
+        keypoints: how many it must put out; None for any number.
 
     Attributes:
         input_size: (H, W).
@@ -54,7 +55,7 @@ class ForeignPose:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: its input is no RGB image of a fixed size, or its output neither of heatmaps nor of points; the
-            shape is named.
+            shape is named. Or it says that it puts out another number of keypoints.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class ForeignPose:
         options: ForeignOptions | None = None,
         threads: int | None = None,
         runtime: Runtime | None = None,
+        keypoints: int | None = None,
     ) -> None:
-        self.path, self.options = Path(path), options or ForeignOptions()
+        self.path, self.options, self.wanted = Path(path), options or ForeignOptions(), keypoints
         self.network = open_exported(path, threads, runtime)
         shape = self.network.input_shape
         self.channels_first = len(shape) == 4 and shape[1] == 3
@@ -96,7 +98,8 @@ class ForeignPose:
             (B, K, 2) pixels of the crops, and scores (B, K).
 
         Raises:
-            ValueError: the output is neither of heatmaps nor of points; its shape is named.
+            ValueError: the output is neither of heatmaps nor of points, and its shape is named; or of another number of
+                keypoints.
         """
         pixels = np.stack([self._fit(crop) for crop in crops])
         output = self._outputs(pixels)
@@ -116,15 +119,16 @@ class ForeignPose:
         """How many keypoints an output of a shape has, None where that is not known.
 
         Raises:
-            ValueError: it has none.
+            ValueError: it has none, or another number than is wanted.
         """
         points = len(shape) == 4 and shape[1] in (None, 1) and shape[3] in (None, 3)
         maps = len(shape) == 4 and all(side is None or side >= 3 for side in shape[2:])
         if not points and not maps:
             raise ValueError(f"{self.path}: the output {shape_text(shape)} is neither (B, K, h, w) nor (B, 1, K, 3)")
-        if points and maps and not _of_points(shape):
-            return None
-        return shape[2] if points else shape[1]
+        undecided = points and maps and not _of_points(shape)
+        found = None if undecided else shape[2] if points else shape[1]
+        check_keypoints(self.path, found, self.wanted)
+        return found
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the network says of RGB pixels (B, H, W, 3)."""
@@ -184,6 +188,16 @@ class ForeignPose:
         _, sides, offset = self._placement(size)
         back: FloatArray = (xy - offset + 0.5) * (np.array(size[::-1]) / sides) - 0.5
         return back
+
+
+def check_keypoints(path: str | Path, found: int | None, wanted: int | None) -> None:
+    """Refuse a network of another number of keypoints; None is any, or not known.
+
+    Raises:
+        ValueError: the two differ; the file is named.
+    """
+    if None not in (found, wanted) and found != wanted:
+        raise ValueError(f"{path}: puts out {found} keypoints, {wanted} are asked for")
 
 
 def _of_points(shape: tuple[int | None, ...]) -> bool:

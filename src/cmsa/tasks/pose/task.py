@@ -80,13 +80,15 @@ class PoseTask(Task):
         """As ``Task.from_description``; heatmaps are as large as the first map.
 
         Raises:
-            ValueError: the description means another number of keypoints than the network puts out.
+            ValueError: the description means another number of keypoints than the network puts out, or a codec that
+                does not read its head.
         """
         points = description.keypoint_set()
         count = description.options.get("num_keypoints", len(points))
         if count != len(points):
-            raise ValueError(f"{description.name}: puts out {count} keypoints, and its description names {len(points)}")
+            raise ValueError(f"there are {count} keypoints, and names for {len(points)}")
         options = {"codec": codec_of(description.options)} | description.decoding
+        with_head(options["codec"], {"head": "heatmap"} | description.options)
         shared = codec_class(options["codec"]).head_options
         options |= {key: value for key, value in description.options.items() if key in shared}
         return cls(description.input_size, map_size, keypoint_set=points, **options)
@@ -170,12 +172,9 @@ class PoseTask(Task):
         """As ``Task.open_foreign``, see ``ForeignPose``.
 
         Raises:
-            ValueError: it puts out another number of keypoints, as far as its file tells.
+            ValueError: it puts out another number of keypoints, as its file tells, or else its first answer.
         """
-        network = ForeignPose(path, ForeignOptions(anchor=anchor))
-        if network.keypoints not in (None, len(self.label_names)):
-            raise ValueError(f"{path}: puts out {network.keypoints} keypoints, the task has {len(self.label_names)}")
-        return _TensorsInAndOut(network)
+        return _TensorsInAndOut(ForeignPose(path, ForeignOptions(anchor=anchor), keypoints=len(self.label_names)))
 
     def values(self, decoded: Decoded, matrices: Sequence[FloatArray], boxes: Sequence[Box]) -> list[Keypoints]:
         """As ``Task.values``."""

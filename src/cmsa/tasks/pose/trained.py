@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from cmsa.models.create import load_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
+from cmsa.models.weights import reading
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.structures import FloatArray
 from cmsa.tasks.foreign import FOREIGN_SUFFIXES
-from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose
+from cmsa.tasks.pose.foreign import ForeignOptions, ForeignPose, check_keypoints
 from cmsa.tasks.pose.task import PoseTask
 
 BATCH = 64
@@ -27,6 +28,7 @@ class TrainedPose:
 
     Args:
         weights: a shipped name, a file, a folder or a hub id.
+        keypoints: how many they must put out; None for any number.
 
     Attributes:
         input_size: (H, W).
@@ -34,16 +36,18 @@ class TrainedPose:
 
     Raises:
         FileNotFoundError: there are no such weights.
-        ValueError: they are for another task.
+        ValueError: they are for another task, or put out another number of keypoints.
     """
 
-    def __init__(self, weights: str | Path) -> None:
+    def __init__(self, weights: str | Path, keypoints: int | None = None) -> None:
         network = load_weights(find_weights(weights))
         if network.description.task != PoseTask.name:
             raise ValueError(f"weights {weights}: they are for {network.description.task}, not for {PoseTask.name}")
         self.input_size = network.input_size
-        self.task = PoseTask.from_description(network.description, network.heatmap_size)
+        with reading(network) as description:
+            self.task = PoseTask.from_description(description, network.heatmap_size)
         self.keypoints = len(self.task.keypoint_set)
+        check_keypoints(weights, self.keypoints, keypoints)
         self.preprocess = preprocess_of(network.description)
         self.network = fuse(network)
 
@@ -87,12 +91,8 @@ def open_pose(
         ValueError: the file is no pose network of a known kind, or says that it puts out another number of keypoints.
     """
     if Path(name).suffix in FOREIGN_SUFFIXES:
-        network: TrainedPose | ForeignPose = ForeignPose(name, options, threads)
-    else:
-        network = TrainedPose(name)
-    if keypoints is not None and network.keypoints not in (None, keypoints):
-        raise ValueError(f"{name}: puts out {network.keypoints} keypoints, {keypoints} are asked for")
-    return network
+        return ForeignPose(name, options, threads, keypoints=keypoints)
+    return TrainedPose(name, keypoints)
 
 
 def resample(crop: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
