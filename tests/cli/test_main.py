@@ -60,6 +60,7 @@ def test_train_then_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -
     scores = folder / "scores.json"
     assert main(["evaluate", str(folder / "tiny.yaml"), "--weights", weights, "--json", str(scores)]) == 0
     assert json.loads(scores.read_text(encoding="utf-8"))["scores"]["evaluate"]["crops"] == 8
+    assert capsys.readouterr().out.endswith(f"wrote {scores}\n")
     assert "already" in fails(arguments, capsys)
 
 

@@ -33,6 +33,8 @@ def test_undisturbed_is_the_plain_evaluation(
     shown = capsys.readouterr().out
     assert "AP by JPEG: quality" in shown
     assert "none" in shown
+    # In one line, though the table below it is narrower.
+    assert "AP by resolution: height in pixels before it was enlarged again\n" in shown
 
 
 def test_a_folder_for_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

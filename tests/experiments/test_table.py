@@ -95,7 +95,8 @@ def test_a_table_shows_what_all_cells_have(rows: list[Row]) -> None:
     assert shown_scores(rows, ["mae", "AR"]) == ["val/AR"]
     assert shown_scores(rows, ["mae"]) == shown_scores(rows)
     out = StringIO()
-    Console(file=out, width=100).print(show_table(rows, ["val/AP"], "codecs"))
+    Console(file=out, width=100).print(show_table(rows, ["val/AP"], f"codecs, {'as' * 30}"))
+    assert out.getvalue().startswith(f"codecs, {'as' * 30}\n")  # in one line, though the table is narrower
     lines = [line.split() for line in out.getvalue().replace("│", " ").replace("┃", " ").splitlines()]
     assert ["params", "MACs", "val/"] in lines
     assert ["codec", "n", "M", "G", "AP"] in lines

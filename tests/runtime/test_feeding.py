@@ -61,5 +61,5 @@ def test_stores_and_starting_weights_of_a_recipe_must_fit(tmp_path: Path) -> Non
         build_module(recipe)
     save_weights(recipe.model.init, model, crop=CROP)
     assert build_module(recipe).task.keypoint_set.names == model.description.keypoint_set().names  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="its 17 keypoints are not the model's 2: 17 against 2"):
+    with pytest.raises(ValueError, match=r"its 17 keypoints are not the model's 2$"):
         open_for_evaluation(validate.folder, Description("cmsa_n", "pose", SIZE, names=("a", "b")))

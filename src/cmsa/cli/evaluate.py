@@ -92,4 +92,6 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
         from cmsa.evaluation.robustness import robustness
 
         robustness(recipe, options.weights, out=options.out, flip_test=options.flip_test, device=options.device)
+    for path in filter(None, (*written(options), options.pictures)):
+        print(f"wrote {path}")
     return 0

@@ -19,7 +19,7 @@ from cmsa.training.recipe import Recipe
 from cmsa.visualization.curves import Panel, save_curves
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 UNDISTURBED = "none"
 ROBUSTNESS = "robustness.json"
@@ -107,18 +107,20 @@ def robustness(
     return rows
 
 
-def robustness_table(rows: Sequence[RobustnessRow], kind: Disturbance, score: str) -> Table:
-    """One disturbance: a row for each store, a column for each strength."""
+def robustness_table(rows: Sequence[RobustnessRow], kind: Disturbance, score: str) -> Group:
+    """One disturbance: what it is, and a table with a row for each store and a column for each strength."""
+    from rich.console import Group
     from rich.markup import escape
     from rich.table import Column, Table
+    from rich.text import Text
 
     panel = _panel(rows, kind, score)
     columns = (Column(step, justify="right", no_wrap=True) for step in panel.steps)
-    title = escape(f"{score} by {kind.name}: {kind.unit}")
-    table = Table(Column("", overflow="fold"), *columns, title=title, title_justify="left")
+    table = Table(Column("", overflow="fold"), *columns)
     for name, values in panel.curves.items():
         table.add_row(escape(name), *(f"{value:.4f}" for value in values))
-    return table
+    # A table's own title would be wrapped to the table's width.
+    return Group(Text(f"{score} by {kind.name}: {kind.unit}", overflow="fold"), table)
 
 
 def _panel(rows: Sequence[RobustnessRow], kind: Disturbance, score: str) -> Panel:

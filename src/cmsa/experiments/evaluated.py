@@ -60,7 +60,7 @@ def gallery_section(task: str, cells: Mapping[str, Sequence[Run]]) -> Section:
 def _wanted(cells: Mapping[str, Sequence[Run]], options: str) -> str:
     run = next(run.folder for runs in cells.values() for run in runs)
     command = f"cmsa evaluate {run}/recipe.yaml --weights {run}/last.safetensors {options.format(run=run)}"
-    return f"No run has been scored so. Of the first: {command}"
+    return f"No run has been scored so. Of the first run: {command}"
 
 
 def _curves(file: Path) -> tuple[str, dict[str, Steps]]:

@@ -26,7 +26,7 @@ from cmsa.tasks import task_named
 from cmsa.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 NOTHING = "-"
 NOBODY = -1.0
@@ -191,10 +191,12 @@ def _first_store(run: Run) -> str:
     return Path(stores[0]).stem if stores else ""
 
 
-def show_table(rows: Sequence[Row], scores: Sequence[str], title: str) -> Table:
-    """A table for the terminal."""
+def show_table(rows: Sequence[Row], scores: Sequence[str], title: str) -> Group:
+    """The title, and a table for the terminal."""
+    from rich.console import Group
     from rich.markup import escape
     from rich.table import Column, Table
+    from rich.text import Text
 
     header, lines = text_table(rows, scores)
     left = len(header) - len(scores) - len(COUNTED)
@@ -206,10 +208,11 @@ def show_table(rows: Sequence[Row], scores: Sequence[str], title: str) -> Table:
         )
         for number, name in enumerate(header)
     )
-    table = Table(*columns, title=escape(title), title_justify="left")
+    table = Table(*columns)
     for line in lines:
         table.add_row(*map(escape, line))
-    return table
+    # A table's own title would be wrapped to the table's width.
+    return Group(Text(title, overflow="fold"), table)
 
 
 def text_table(rows: Sequence[Row], scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:

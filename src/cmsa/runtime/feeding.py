@@ -112,8 +112,7 @@ def open_for_evaluation(folder: str | Path, description: Description) -> CropSto
     for what in ("classes", "keypoints"):
         here = _meaning(store, what)
         if here and description.names and here != description.names:
-            raise ValueError(
-                f"{folder}: its {len(here)} {what} are not the model's {len(description.names)}: "
-                f"{_difference(here, description.names)}"
-            )
+            told = f"{folder}: its {len(here)} {what} are not the model's {len(description.names)}"
+            as_many = len(here) == len(description.names)
+            raise ValueError(f"{told}: {_difference(here, description.names)}" if as_many else told)
     return store
