@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from cmsa.cli.main import main
 from cmsa.evaluation.opened import open_evaluation
 from cmsa.models import create_model, save_weights
 from cmsa.models.description import KEY
+from cmsa.models.weights import read_description
 from cmsa.serve.service import load_predictor
 from cmsa.structures import COCO
 from cmsa.tasks.pose.task import PoseTask
@@ -71,11 +73,7 @@ def test_the_command_line_names_it(tmp_path: Path, capsys: pytest.CaptureFixture
         ("pose", {"decoding": {"codec": "simcc"}}, "the codec 'simcc' reads the head simcc, .* say 'heatmap'"),
         ("pose", {"decoding": {"codec": 3}}, r"what it says of itself is damaged \("),
         ("pose", {"decoding": {"sigma": -1}}, "codec: sigma must be positive, got -1"),
-        ("pose", {"crop": {"padding": "wide"}}, r"what it says of itself is damaged \("),
-        ("pose", {"crop": {"padding": -3}}, "CropSpec: density 1.0 and padding -3 must be positive"),
-        ("pose", {"crop": {"convention": "hrnett"}}, "CropSpec: convention 'hrnett': must be one of pixel, udp, hrnet"),
-        ("pose", {"crop": {"pading": 1}}, r"what it says of itself is damaged \(.*pading"),
-        ("pose", {"crop": {"margin": "wide"}}, "face margin 'wide': must be one of"),
+        ("pose", {"keypoints": COCO.to_json() | {"flip_pairs": [[1.5, 2]]}}, r"KeypointSet.flip_pairs points at \[1.5"),
         ("pose", {"keypoints": COCO.to_json() | {"sigmas": [1]}}, "KeypointSet.sigmas must hold 17 numbers"),
         ("classification", {"names": ["cup", "cat"]}, "there are 3 classes, and names for 2"),
         ("classification", {"decoding": {"label_smoothing": 4}}, "label_smoothing must be at least 0 and below 1"),
@@ -92,3 +90,31 @@ def test_whatever_is_damaged_is_told_with_the_file(
     assert len(Predictor.from_pretrained(path)(picture)) == 1
     with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: {told}"):
         Predictor.from_pretrained(damage(path, **changes))
+
+
+@pytest.mark.parametrize("reader", [*READERS, "init"])
+@pytest.mark.parametrize(
+    ("crop", "told"),
+    [
+        ({"padding": "wide"}, "crop.padding must be a number above 0, got 'wide'"),
+        ({"padding": -3}, "crop.padding must be a number above 0, got -3"),
+        ({"padding": math.nan}, "crop.padding must be a number above 0, got nan"),
+        ({"convention": "hrnett"}, "crop.convention must be one of pixel, udp, hrnet, got 'hrnett'"),
+        ({"antialias": "no"}, "crop.antialias must be true or false, got 'no'"),
+        ({"margin": []}, r"crop.margin must be one of .*, got \[\]"),
+        ({"pading": 1}, "crop has no entry 'pading'; there are padding, convention, antialias, margin"),
+    ],
+)
+def test_how_crops_are_cut_is_looked_at_by_every_reader(
+    reader: str, crop: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    path = damage(tiny_weights(tmp_path / "damaged.safetensors"), crop=crop)
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: .*{told}"):
+        (READERS | {"init": read_description})[reader](path)
+
+
+@pytest.mark.parametrize("mean", [[True, False, True], [10**400, 0, 0]])
+def test_what_is_no_number_is_no_mean(mean: list[Any], tmp_path: Path) -> None:
+    path = damage(tiny_weights(tmp_path / "damaged.safetensors"), mean=mean)
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: .*mean and std must be three finite numbers"):
+        Predictor.from_pretrained(path)

@@ -179,3 +179,22 @@ def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "outcome.json").write_text("[1]", encoding="utf-8")
     with pytest.raises(ValueError, match=r"is no outcome\.json of cmsa sweep: an entry holds another kind of value"):
         outcome_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ({}, "it has no 'recipe'"),
+        ({"recipe": None}, "an entry holds another kind of value"),
+        ({"recipe": "digits"}, "an entry holds another kind of value"),
+        ({"recipe": {}}, "it has no 'model'"),
+        ({"recipe": {"model": {}}}, "it has no 'task'"),
+        ({"recipe": Recipe().to_dict(), "scores": [1]}, "an entry holds another kind of value"),
+        ({"recipe": Recipe().to_dict(), "scores": {"val/AP": "x"}}, "an entry holds another kind of value"),
+    ],
+)
+def test_weights_that_no_training_left_are_named(training, told, tmp_path, capsys):
+    save_weights(tmp_path / "last.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY), training=training)
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report.html")]) == 2
+    wanted = f"{tmp_path}/last.safetensors: is no file of weights that cmsa train left: {told}"
+    assert wanted in capsys.readouterr().err.replace("\n", " ")

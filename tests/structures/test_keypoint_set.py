@@ -45,6 +45,7 @@ def test_halves_part_the_body_at_the_hips() -> None:
         ({"skeleton": ((0, 17),)}, r"skeleton points at \[17\]"),
         ({"upper_body": (-1,)}, r"upper_body points at \[-1\]"),
         ({"torso": (0, 40)}, r"torso points at \[40\]"),
+        ({"torso": (0, 1.0)}, r"torso points at \[1.0\]"),
         ({"sigmas": (0.1,) * 16 + (0.0,)}, "must be above 0"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cmsa.experiments.sweep import PLAN, finished, outcome_of, plan_of
+from cmsa.files.read_json import expecting
 from cmsa.models.weights import read_description
 
 Kept = Literal["last", "best"]
@@ -68,14 +69,17 @@ def _run(folder: Path, values: dict[str, str], seed: int | None, kept: Kept) -> 
     if not weights.is_file():  # a training without a validation store has no best
         return Run(folder, values, seed)
     training = read_description(weights).training
-    recipe = dict(training.get("recipe", {}))
+    with expecting("file of weights that cmsa train left", weights):
+        recipe, model = dict(training["recipe"]), training["recipe"]["model"]
+        recipe["model"] = dict(model) | {"task": str(model["task"])}
+        scores = {name: float(score) for name, score in dict(training.get("scores", {})).items() if score is not None}
     return Run(
         folder,
         values,
         recipe.get("seed", seed),
         weights,
         recipe,
-        {name: float(score) for name, score in training.get("scores", {}).items() if score is not None},
+        scores,
         training.get("epoch"),
         outcome_of(folder).get("seconds"),
     )

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from cmsa.files.read_json import JsonError, parse_json
+from cmsa.files.read_json import JsonError, is_number, parse_json
 from cmsa.files.write_json import plain
+from cmsa.geometry.crops import CropConvention
+from cmsa.geometry.face_margins import FACE_MARGINS
 from cmsa.structures import COCO, IMAGENET_MEAN, IMAGENET_STD, KeypointSet, keypoint_set
 from cmsa.version import other_format
 
 FORMAT = 1
 KEY = "cmsa"
 """The entry of a safetensors file's metadata that holds the description."""
+_CROP: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "padding": ("a number above 0", lambda value: is_number(value) and value > 0),
+    "convention": (f"one of {', '.join(get_args(CropConvention))}", get_args(CropConvention).__contains__),
+    "antialias": ("true or false", lambda value: isinstance(value, bool)),
+    "margin": (f"one of {', '.join(FACE_MARGINS)}", list(FACE_MARGINS).__contains__),
+}
+"""What each entry of ``crop`` must be: pictures would be cut in another way, and all answers be wrong."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Description:
         names: keypoint names, class names, or ``yaw, pitch, roll``.
         mean, std: normalisation of RGB images in 0..1, three numbers each.
         decoding: how outputs are read, e.g. ``{"codec": "udp"}``.
-        crop: how crops are cut: ``padding`` of the box, ``convention``, ``antialias``.
+        crop: how crops are cut: ``padding`` of the box, ``convention``, ``antialias``, and of faces the ``margin``.
         training: provenance: data, epochs, scores, terms of the data.
         keypoints: of pose, what the keypoints mean, see ``KeypointSet.to_json``; empty in files of before it was
             kept, whose ``names`` tell it.
@@ -64,7 +73,7 @@ class Description:
             and all(isinstance(side, int) and side >= 1 for side in self.input_size),
             "names must be text": all(isinstance(name, str) for name in self.names),
             "mean and std must be three finite numbers, those of std above 0": len(self.mean) == len(self.std) == 3
-            and all(isinstance(number, int | float) and abs(number) < math.inf for number in self.mean + self.std)
+            and all(map(is_number, self.mean + self.std))
             and min(self.std) > 0,
             "options, decoding, crop, training and keypoints must be objects": all(
                 isinstance(entry, dict) for entry in dictionaries
@@ -73,6 +82,12 @@ class Description:
         for what, holds in checks.items():
             if not holds:
                 raise ValueError(f"description: {what}")
+        for name, value in self.crop.items():
+            if name not in _CROP:
+                raise ValueError(f"description: crop has no entry {name!r}; there are {', '.join(_CROP)}")
+            wanted, fits = _CROP[name]
+            if not fits(value):
+                raise ValueError(f"description: crop.{name} must be {wanted}, got {value!r}")
         if self.names and self.keypoints and list(self.names) != list(self.keypoints.get("names", ())):
             raise ValueError("description: names and keypoints must name the same")
 

@@ -78,7 +78,7 @@ class KeypointSet:
             ("upper_body", self.upper_body),
             ("torso", self.torso or ()),
         ):
-            outside = [index for index in indices if not 0 <= index < count]
+            outside = [index for index in indices if not isinstance(index, int) or not 0 <= index < count]
             if outside:
                 raise KeypointSetError(f"KeypointSet.{field} points at {outside}, but there are {count} keypoints")
 
