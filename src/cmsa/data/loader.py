@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -105,13 +108,21 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def _leave_signals_to_the_run(_: int) -> None:
-    """What ends a command reaches its readers too; the run ends them, once it has a checkpoint.
+def _belong_to_the_run(_: int) -> None:
+    """A reader lives as long as the run: signals that reach it too are the run's, which ends it after a checkpoint.
 
-    Readers still end by themselves when the run is gone: PyTorch's look every five seconds.
+    PyTorch's readers look for their parent. Of a fork server that is not the run, and they would outlive it.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
+
+
+def _end_with_the_run() -> None:
+    run = multiprocessing.parent_process()
+    if run is not None:
+        run.join()
+        os._exit(1)
 
 
 def store_loader(
@@ -154,5 +165,5 @@ def store_loader(
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
         collate_fn=_as_is,
-        worker_init_fn=_leave_signals_to_the_run,
+        worker_init_fn=_belong_to_the_run,
     )
