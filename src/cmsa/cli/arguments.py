@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cmsa.guidance.suggestion import no_such
@@ -67,34 +67,22 @@ def parse_port(text: str) -> int:
 
 def parse_positive(text: str) -> float:
     """A finite number above 0."""
-    number = _number(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
+    return _number(text, lambda number: 0 < number < math.inf, "a number above 0")
 
 
 def parse_from_zero(text: str) -> float:
     """A finite number from 0."""
-    number = _number(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return number
+    return _number(text, lambda number: 0 <= number < math.inf, "a number from 0")
 
 
 def parse_share(text: str) -> float:
     """A number of 0 to 1."""
-    number = _number(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 to 1")
-    return number
+    return _number(text, lambda number: 0 <= number <= 1, "a number of 0 to 1")
 
 
 def parse_wait(text: str) -> float:
     """Milliseconds that a batch is waited for."""
-    number = _number(text)
-    if not 0 <= number <= LONGEST_WAIT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not milliseconds of 0 to {LONGEST_WAIT:,}")
-    return number
+    return _number(text, lambda number: 0 <= number <= LONGEST_WAIT, f"milliseconds of 0 to {LONGEST_WAIT:,}")
 
 
 def parse_box(text: str) -> tuple[float, ...]:
@@ -153,12 +141,14 @@ def parse_data_set(text: str) -> str:
     return _one_of(text, "data set", data_set_names())
 
 
-def _number(text: str) -> float:
-    """NaN, which is in no range, where it is none."""
+def _number(text: str, fits: Callable[[float], bool], what: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        return math.nan
+        number = math.nan  # which is in no range
+    if not fits(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return number
 
 
 def _whole_number(text: str, least: int, most: int = LARGEST_COUNT) -> int:

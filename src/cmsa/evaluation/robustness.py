@@ -14,7 +14,7 @@ from cmsa.evaluation.opened import open_evaluation
 from cmsa.files.whole import refuse_unwritable
 from cmsa.files.write_json import write_json
 from cmsa.guidance.bars import progress_bar
-from cmsa.metrics.table import Scores
+from cmsa.metrics.table import Scores, below
 from cmsa.training.recipe import Recipe
 from cmsa.visualization.curves import Panel, save_curves
 
@@ -109,18 +109,15 @@ def robustness(
 
 def robustness_table(rows: Sequence[RobustnessRow], kind: Disturbance, score: str) -> Group:
     """One disturbance: what it is, and a table with a row for each store and a column for each strength."""
-    from rich.console import Group
     from rich.markup import escape
     from rich.table import Column, Table
-    from rich.text import Text
 
     panel = _panel(rows, kind, score)
     columns = (Column(step, justify="right", no_wrap=True) for step in panel.steps)
     table = Table(Column("", overflow="fold"), *columns)
     for name, values in panel.curves.items():
         table.add_row(escape(name), *(f"{value:.4f}" for value in values))
-    # A table's own title would be wrapped to the table's width.
-    return Group(Text(f"{score} by {kind.name}: {kind.unit}", overflow="fold"), table)
+    return below([f"{score} by {kind.name}: {kind.unit}"], table)
 
 
 def _panel(rows: Sequence[RobustnessRow], kind: Disturbance, score: str) -> Panel:

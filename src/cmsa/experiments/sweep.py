@@ -102,12 +102,7 @@ def outcome_of(folder: Path) -> dict[str, Any]:
     Raises:
         JsonError: what is there says something else.
     """
-    path = folder / OUTCOME
-    if not path.is_file():
-        return {}
-    content = read_json(path)
-    with expecting(f"{OUTCOME} of cmsa sweep", path):
-        return dict(content)
+    return _kept(folder / OUTCOME, dict)
 
 
 def plan_of(folder: Path) -> dict[str, dict[str, Any]]:
@@ -116,13 +111,21 @@ def plan_of(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         JsonError: what is there says something else.
     """
-    path = folder / PLAN
+
+    def cells_by_name(content: Any) -> dict[str, dict[str, Any]]:
+        cells = ((str(cell["name"]), dict(cell["values"]), cell["seed"]) for cell in content["cells"])
+        return {name: {"name": name, "values": values, "seed": seed} for name, values, seed in cells}
+
+    return _kept(folder / PLAN, cells_by_name)
+
+
+def _kept(path: Path, take: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """What a file of a sweep says; empty where there is none."""
     if not path.is_file():
         return {}
     content = read_json(path)
-    with expecting(f"{PLAN} of cmsa sweep", path):
-        cells = ((str(cell["name"]), dict(cell["values"]), cell["seed"]) for cell in content["cells"])
-        return {name: {"name": name, "values": values, "seed": seed} for name, values, seed in cells}
+    with expecting(f"{path.name} of cmsa sweep", path):
+        return take(content)
 
 
 def _plan(out: Path, cells: Sequence[Cell], recipes: dict[str, Recipe]) -> None:

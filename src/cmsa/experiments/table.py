@@ -18,7 +18,7 @@ from cmsa.experiments.runs import Run
 from cmsa.files.whole import whole_file
 from cmsa.files.write_json import write_json
 from cmsa.guidance.suggestion import did_you_mean
-from cmsa.metrics.table import shown
+from cmsa.metrics.table import below, shown
 from cmsa.models.cost import Cost, cost_of
 from cmsa.models.create import load_weights
 from cmsa.models.fuse import fuse
@@ -193,10 +193,8 @@ def _first_store(run: Run) -> str:
 
 def show_table(rows: Sequence[Row], scores: Sequence[str], title: str) -> Group:
     """The title, and a table for the terminal."""
-    from rich.console import Group
     from rich.markup import escape
     from rich.table import Column, Table
-    from rich.text import Text
 
     header, lines = text_table(rows, scores)
     left = len(header) - len(scores) - len(COUNTED)
@@ -211,8 +209,7 @@ def show_table(rows: Sequence[Row], scores: Sequence[str], title: str) -> Group:
     table = Table(*columns)
     for line in lines:
         table.add_row(*map(escape, line))
-    # A table's own title would be wrapped to the table's width.
-    return Group(Text(title, overflow="fold"), table)
+    return below([title], table)
 
 
 def text_table(rows: Sequence[Row], scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 WIDTH = 80
 """Of a narrow terminal, in characters."""
@@ -20,10 +21,8 @@ def score_table(scores: Mapping[str, Scores], title: str) -> Group:
 
     Names that make it wider than 80 characters stand above it, and their numbers over the columns.
     """
-    from rich.console import Group
     from rich.markup import escape
     from rich.table import Column, Table
-    from rich.text import Text
 
     keys = list(dict.fromkeys(key for row in scores.values() for key in row))
     cells = {name: [shown(row.get(key, "")) for key in keys] for name, row in scores.items()}
@@ -34,7 +33,15 @@ def score_table(scores: Mapping[str, Scores], title: str) -> Group:
     table = Table("", *(Column(escape(heading), justify="right", overflow="fold") for heading in headings))
     for key, *row in zip(keys, *cells.values(), strict=True):
         table.add_row(escape(key), *map(escape, row))
-    return Group(*(Text(line, overflow="fold") for line in (title, *told)), table)
+    return below([title, *told], table)
+
+
+def below(lines: Sequence[str], table: Table) -> Group:
+    """A table below lines that are as wide as the terminal: its own title would be wrapped to the table's width."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(*(Text(line, overflow="fold") for line in lines), table)
 
 
 def shown(value: Any) -> str:

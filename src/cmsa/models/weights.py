@@ -50,7 +50,7 @@ def describe(model: nn.Module) -> Description:
 
 @contextmanager
 def reading(model: nn.Module) -> Iterator[Description]:
-    """What a network says of itself, for those who make something of it: a task, the way that crops are cut.
+    """What a network says of itself, for those who make a task of it.
 
     Raises:
         ValueError: as ``describe``; or nothing can be made of it, and then the file is named that it was loaded from.

@@ -10,28 +10,18 @@ from cmsa.data.store import CropStore
 from cmsa.geometry.face_margins import FaceMargin, face_margin
 from cmsa.models.base import BaseNetwork
 from cmsa.models.description import Description
-from cmsa.models.weights import reading
+from cmsa.models.weights import describe
 
 
 def crop_spec(model: BaseNetwork, padding: float) -> CropSpec:
-    """How the crops are cut that a model is fed with; ``padding`` where the model does not say it.
-
-    Raises:
-        ValueError: what it says is not how crops are cut.
-    """
-    with reading(model) as description:
-        given = {name: value for name, value in description.crop.items() if name != "margin"}
-        return CropSpec.for_evaluation(model.input_size, **{"padding": padding} | given)
+    """How the crops are cut that a model is fed with; ``padding`` where the model does not say it."""
+    given = {name: value for name, value in describe(model).crop.items() if name != "margin"}
+    return CropSpec.for_evaluation(model.input_size, **{"padding": padding} | given)
 
 
 def face_margin_of(model: BaseNetwork) -> FaceMargin:
-    """How far a crop reaches beyond the box of a face, before ``crop_spec`` extends it.
-
-    Raises:
-        ValueError: there is no such margin.
-    """
-    with reading(model) as description:
-        return face_margin(description.crop.get("margin", "none"))
+    """How far a crop reaches beyond the box of a face, before ``crop_spec`` extends it."""
+    return face_margin(describe(model).crop.get("margin", "none"))
 
 
 def open_store(folder: str | Path, task: str) -> CropStore:
