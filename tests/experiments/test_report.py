@@ -78,7 +78,8 @@ def test_the_mean_of_a_cell_s_runs_is_drawn(tmp_path: Path, monkeypatch: pytest.
     runs = {"a": [Run(tmp_path / f"grouped-{seed}", {}) for seed in range(2)], "b": [Run(tmp_path / "cmsa-0", {})]}
     section = evaluated.robustness_section("pose", runs)
     assert [figure.name for figure in section.figures] == ["pose-robustness"]
-    assert drawn["blur: pixels"] == {"a": (["none", "2"], [0.5, 0.25])}
+    # In percent, as the table and the plots beside it have it.
+    assert drawn["blur: pixels"] == {"a": (["none", "2"], [50.0, 25.0])}
     missing = evaluated.robustness_section("pose", {"b": runs["b"]})
     assert missing.text.endswith(f"--robustness --out {tmp_path / 'cmsa-0'}")
     (tmp_path / "cmsa-0" / "robustness.json").write_text("{}", encoding="utf-8")
@@ -142,6 +143,8 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "HRNet-W32 32x24" in costs
     assert "HRNet-W48 128x96" not in costs
     assert "latency of one image, ms" in costs
+    assert any("squares are published" in line for line in lines)
+    assert all("AP, %" in drawn for drawn in (costs, (tmp_path / "report-pose-curves.svg").read_text(encoding="utf-8")))
     html = out.read_text(encoding="utf-8")
     assert html.count("<svg") == 3
     # Needs no other file, and the picture is the very one.
@@ -152,11 +155,40 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     drawn = (tmp_path / "report-pose-robustness.svg").read_text(encoding="utf-8")
     assert all(word in drawn for word in ("blur: pixels", "noise: grey levels", "attention grouped"))
     assert read_curve(tmp_path / "sweep" / "cmsa-0", "val/AP") == ([1.0, 3.0], [0.25, 0.5])
+    assert read_curve(tmp_path / "sweep" / "cmsa-0", "val/AP", 100.0)[1] == [25.0, 50.0]
     assert read_curve(tmp_path, "val/AP") == ([], [])
     missing = ["report", str(tmp_path / "sweep"), "--out", str(tmp_path / "other.html"), "--scores", "AP", "mae"]
     assert main(missing) == 2
     assert "no run has a score 'mae'; there are AP, PCK@0.2 of val, " in capsys.readouterr().err
     assert not (tmp_path / "other.html").exists()
+
+
+def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, epoch in (("cut", 1), ("ended", 4), ("begun", None)):
+        recipe = Recipe(title="tiny")
+        recipe.data.validate = ["stores/mine-val.crops"]
+        recipe.model.input_size, recipe.optimizer.epochs = list(SIZE), 4
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "recipe.yaml").write_text("", encoding="utf-8")
+        for kept in ("best", "last") if epoch else ():
+            # The best weights may well be older than the last ones.
+            training = {"epoch": epoch if kept == "last" else 1, "recipe": recipe.to_dict(), "scores": {"val/AP": 0.5}}
+            network = create_model("cmsa_n", "pose", SIZE, **TINY)
+            save_weights(tmp_path / "runs" / name / f"{kept}.safetensors", network, training=training)
+    out = tmp_path / "report.html"
+    runs = [str(tmp_path / "runs" / name) for name in ("cut", "ended", "begun")]
+    for kept in ("last", "best"):
+        assert main(["report", *runs, "--out", str(out), "--weights", kept]) == 0
+        lines = out.with_suffix(".md").read_text(encoding="utf-8").splitlines()
+        rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+        measured = [row[0] for row in rows if row[-1] == "measured, n = 1"]
+        assert measured == ["cut (after 1 of 4 epochs)", "ended"]
+        assert any(line.startswith(f"Not finished: {tmp_path / 'runs' / 'begun'}. ") for line in lines)
+        # No published row is of this data.
+        assert not any("squares" in line for line in lines)
+    capsys.readouterr()
+    assert main(["report", str(tmp_path / "runs"), "--out", str(out)]) == 2
+    assert "name those that are in it: begun, cut, ended" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

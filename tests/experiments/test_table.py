@@ -42,6 +42,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, first in (("a", "one"), ("b", "other")):
         for seed in range(2):
             recipe = Recipe(seed=seed)
+            recipe.optimizer.epochs = 3
             recipe.data.validate = [f"stores/{first}.crops", "stores/two.crops"]
             run = folder / f"{name}-{seed}"
             run.mkdir()

@@ -14,6 +14,7 @@ import numpy as np
 from cmsa.evaluation.robustness import ROBUSTNESS
 from cmsa.experiments.figures import Steps, plot_robustness
 from cmsa.experiments.page import Figure, Photo, Section
+from cmsa.experiments.published_rows import percent_of, with_unit
 from cmsa.experiments.runs import Run
 from cmsa.files.read_json import expecting, read_json
 
@@ -37,10 +38,10 @@ def robustness_section(task: str, cells: Mapping[str, Sequence[Run]]) -> Section
     for name, runs in found.items():
         for kind, (steps, _) in runs[0][1].items():
             values = [curves[kind][1] for _, curves in runs if curves.get(kind, ([],))[0] == steps]
-            panels.setdefault(kind, {})[name] = steps, np.mean(values, axis=0).tolist()
+            panels.setdefault(kind, {})[name] = steps, (percent_of(task) * np.mean(values, axis=0)).tolist()
     text = "Of the first validation store, the mean of the runs that were scored; the first point is the plain crop."
     score = ", ".join(sorted(scores))
-    plot = plot_robustness(panels, score)
+    plot = plot_robustness(panels, with_unit(score, task))
     return Section(title, text, [Figure(f"{task}-robustness", f"{score} over the strength of disturbances", plot)])
 
 

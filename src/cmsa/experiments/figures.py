@@ -160,8 +160,8 @@ def plot_robustness(panels: Mapping[str, Mapping[str, Steps]], score: str) -> st
     return _svg(figure, list(grid))
 
 
-def read_curve(run: Path, column: str) -> Curve:
-    """Steps and values of a column of a run's ``logs/metrics.csv``; empty where there is none.
+def read_curve(run: Path, column: str, factor: float = 1.0) -> Curve:
+    """Steps and values, times a factor, of a column of a run's ``logs/metrics.csv``; empty where there is none.
 
     Raises:
         ValueError: the file is damaged.
@@ -172,7 +172,7 @@ def read_curve(run: Path, column: str) -> Curve:
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             rows = [row for row in csv.DictReader(lines) if row.get(column) and row.get("step")]
-        return [float(row["step"]) for row in rows], [float(row[column]) for row in rows]
+        return [float(row["step"]) for row in rows], [factor * float(row[column]) for row in rows]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{file}: is damaged ({error})") from error
 

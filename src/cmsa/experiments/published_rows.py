@@ -48,6 +48,16 @@ class Published:
         return f"{store}-".startswith(names)
 
 
+def percent_of(task: str) -> float:
+    """What a measured score of a task is multiplied by where it is printed."""
+    return 100.0 if task in PERCENT else 1.0
+
+
+def with_unit(score: str, task: str) -> str:
+    """A printed score's name in a plot."""
+    return f"{score}, %" if task in PERCENT else score
+
+
 def published_rows(task: str) -> list[Published]:
     """All rows of a task, in the tables' order; those of CMSA come last. None of a task that no table is of."""
     file = FOLDER / f"{task}.csv"

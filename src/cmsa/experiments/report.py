@@ -11,7 +11,7 @@ from cmsa.data.store import names_of
 from cmsa.experiments.evaluated import gallery_section, robustness_section
 from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot_sizes, read_curve
 from cmsa.experiments.page import Figure, Section, Table, write_page
-from cmsa.experiments.published_rows import PERCENT, Published, published_rows, shipped_recipes
+from cmsa.experiments.published_rows import Published, percent_of, published_rows, shipped_recipes, with_unit
 from cmsa.experiments.runs import Kept, read_runs
 from cmsa.experiments.table import MACS, Row, Spread, check_scores, rows_of, score_names, shown_scores, text_table
 from cmsa.export.layout import deploy
@@ -63,8 +63,8 @@ class _Measured:
 
     def printed(self, score: str, store: str = "val") -> Spread:
         """As papers print it; of the first store by default."""
-        factor = 100 if self.task in PERCENT else 1
-        return Spread(tuple(factor * value for value in self.row.spread(f"{store}/{score}").values))
+        values = self.row.spread(f"{store}/{score}").values
+        return Spread(tuple(percent_of(self.task) * value for value in values))
 
 
 def write_report(
@@ -148,7 +148,7 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
         for cell in cells
         for store in cell.stores
     ]
-    digits = 1 if task in PERCENT else 2
+    digits = 1 if percent_of(task) > 1 else 2
     rows = measured + [
         [
             row.model,
@@ -164,7 +164,8 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
     header = ["network", "data", "input (HxW)", "parameters, M", "MACs, G", *scores, "from"]
     text = (
         "Scores of different data, boxes or protocols do not compare; look at the second column. "
-        "Measured values are mean ± standard deviation over the seeds" + (", in percent." if task in PERCENT else ".")
+        "Measured values are mean ± standard deviation over the seeds"
+        + (", in percent." if percent_of(task) > 1 else ".")
     )
     table = Table(header, rows, frozenset(range(len(measured))))
     return Section(f"{task}: measured beside published", text, tables=[table])
@@ -186,12 +187,12 @@ def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Secti
     panels = {title: points for title, points in measured.items() if any(point.measured for point in points)}
     if not panels:
         return Section(f"{task}: {score} against costs", f"No run has {score}.")
-    text = (
-        "Circles were measured here, on the first validation store (bars: standard deviation); squares are published, "
-        "of the same data and input size."
-    )
-    figure = Figure(f"{task}-costs", f"{score} against {', '.join(panels)}", plot_costs(panels, score))
-    return Section(f"{task}: {score} against costs", text, [figure])
+    text = "Circles were measured here, on the first validation store (bars: standard deviation)"
+    if any(not point.measured for points in panels.values() for point in points):
+        text += "; squares are published, of the same data and input size"
+    plot = plot_costs(panels, with_unit(score, task))
+    figure = Figure(f"{task}-costs", f"{score} against {', '.join(panels)}", plot)
+    return Section(f"{task}: {score} against costs", f"{text}.", [figure])
 
 
 def _latency(cell: _Measured, latencies: Latencies) -> float | None:
@@ -215,7 +216,8 @@ def _sizes(task: str, cells: Sequence[_Measured]) -> list[Section]:
         [(row.model, row.input_size, row.scores[score]) for row in rows if row.input_size and score in row.scores]
     )
     published = {name: line for name, line in published.items() if len(line[0]) > 1}
-    figure = Figure(f"{task}-sizes", f"{score} over the input's size", plot_sizes(measured, published, score))
+    plot = plot_sizes(measured, published, with_unit(score, task))
+    figure = Figure(f"{task}-sizes", f"{score} over the input's size", plot)
     text = "A line for each network, the mean of its runs and settings; grey, dashed: published, of the same data."
     return [Section(f"{task}: {score} by resolution", text, [figure])]
 
@@ -242,11 +244,12 @@ def _of_same_data(published: Sequence[Published], cells: Sequence[_Measured]) ->
 
 def _curves(task: str, cells: Sequence[_Measured]) -> Section:
     score = task_named(task).monitored[0]
-    curves = {cell.name: [read_curve(run.folder, f"val/{score}") for run in cell.row.done] for cell in cells}
+    column, factor = f"val/{score}", percent_of(task)
+    curves = {cell.name: [read_curve(run.folder, column, factor) for run in cell.row.done] for cell in cells}
     curves = {name: [curve for curve in lines if curve[0]] for name, lines in curves.items()}
     if not any(curves.values()):
         return Section(f"{task}: learning curves", "No run has logged its scores.")
-    figure = Figure(f"{task}-curves", f"{score} over steps", plot_curves(curves, score))
+    figure = Figure(f"{task}-curves", f"{score} over steps", plot_curves(curves, with_unit(score, task)))
     return Section(
         f"{task}: learning curves", f"{score} of the first validation store, one line for each run.", [figure]
     )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cmsa.experiments.sweep import PLAN, finished, outcome_of, plan_of
 from cmsa.files.read_json import expecting
 from cmsa.models.weights import read_description
+from cmsa.training.run_folder import RECIPE
 
 Kept = Literal["last", "best"]
+LAST = "last.safetensors"
+WEIGHTS = "file of weights that cmsa train left"
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Run:
 
     Attributes:
         folder: of the run.
-        values: what tells its cell from others of the sweep, by axis; the folder's name of a run by itself.
+        values: what tells its cell from others of the sweep, by axis; the folder's name of a run by itself, and how far
+            it came where that is not its end.
         seed: of the training.
         weights: the file that was scored; None while there is none, or it is not the end of the training.
         recipe: all entries; empty without weights.
@@ -59,9 +63,24 @@ def _runs_in(folder: Path, kept: Kept) -> list[Run]:
     if (folder / PLAN).is_file():
         cells = [(folder / name, cell["values"], cell["seed"]) for name, cell in plan_of(folder).items()]
         return [_run(*cell, kept) if finished(cell[0]) else Run(*cell) for cell in cells]
-    if not (folder / f"{kept}.safetensors").is_file():
-        raise ValueError(f"{folder}: neither a run with {kept}.safetensors nor a sweep with {PLAN}")
-    return [_run(folder, {"run": folder.name}, None, kept)]
+    begun = (folder / RECIPE).is_file() and not (folder / LAST).is_file()
+    if not begun and not (folder / f"{kept}.safetensors").is_file():
+        inside = sorted({place.parent.name for name in (RECIPE, PLAN) for place in folder.glob(f"*/{name}")})
+        told = f"; name those that are in it: {', '.join(inside)}" if inside else ""
+        raise ValueError(f"{folder}: neither a run with {kept}.safetensors nor a sweep with {PLAN}{told}")
+    run = _run(folder, {"run": folder.name}, None, kept)
+    return [replace(run, values={"run": folder.name + _how_far(folder)})]
+
+
+def _how_far(folder: Path) -> str:
+    """After how many epochs a training was cut, or is now; nothing at its end."""
+    last = folder / LAST
+    if not last.is_file():
+        return ""
+    training = read_description(last).training
+    with expecting(WEIGHTS, last):
+        epoch, epochs = training.get("epoch"), dict(dict(training["recipe"]).get("optimizer", {})).get("epochs")
+        return f" (after {epoch} of {epochs} epochs)" if epoch and epochs and epoch < epochs else ""
 
 
 def _run(folder: Path, values: dict[str, str], seed: int | None, kept: Kept) -> Run:
@@ -69,7 +88,7 @@ def _run(folder: Path, values: dict[str, str], seed: int | None, kept: Kept) -> 
     if not weights.is_file():  # a training without a validation store has no best
         return Run(folder, values, seed)
     training = read_description(weights).training
-    with expecting("file of weights that cmsa train left", weights):
+    with expecting(WEIGHTS, weights):
         recipe, model = dict(training["recipe"]), training["recipe"]["model"]
         recipe["model"] = dict(model) | {"task": str(model["task"])}
         scores = {name: float(score) for name, score in dict(training.get("scores", {})).items() if score is not None}
