@@ -17,7 +17,7 @@ from cmsa.data.untrusted import read_untrusted
 from cmsa.serve.form import read_form
 from cmsa.serve.limits import Limits
 from cmsa.serve.refusal import Refusal
-from cmsa.serve.server import address_of, listen, serve
+from cmsa.serve.server import address_of, listen, make_server, serve
 from cmsa.serve.service import Service
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
@@ -273,6 +273,17 @@ def test_a_network_that_cannot_run_ends_the_server(predictors, monkeypatch):
         serve(service, port=0, tell=told.append)
     assert len(told) == 1
     assert told[0].startswith("http://127.0.0.1:")
+
+
+def test_it_says_when_the_network_is_ready(predictors, wait_until):
+    service, told = Service(predictors["head-pose"]), []
+    server = make_server(service, tell=lambda text: told.append((text, service.ready)))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listen("127.0.0.1", 0)]})
+    thread.start()
+    wait_until(lambda: told)
+    server.should_exit = True
+    thread.join()
+    assert told == [("The network is ready.", True)]
 
 
 def test_what_is_sent_fills_no_log(predictors, form, made, monkeypatch, caplog):

@@ -54,19 +54,25 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def make_server(service: Service, token: str | None = None) -> uvicorn.Server:
+def make_server(
+    service: Service, token: str | None = None, tell: Callable[[str], None] = lambda text: None
+) -> uvicorn.Server:
     """A server that is not running yet.
 
     Args:
         service: what predicts; the server closes it when it ends.
         token: see ``cmsa.serve.web.build``.
+        tell: called when the network is ready.
     """
 
-    def stop() -> None:
-        server.should_exit = True
+    def warmed() -> None:
+        if service.failed is None:
+            tell("The network is ready.")
+        else:
+            server.should_exit = True
 
     config = uvicorn.Config(
-        build(service, token, stop),
+        build(service, token, warmed),
         http=bounded(service.limits),
         ws="none",
         lifespan="on",
@@ -96,7 +102,7 @@ def serve(
         host: to listen on.
         port: to listen on; 0 takes one that is free.
         token: that requests must bear.
-        tell: called with the address, and with a warning where it is open to all.
+        tell: called with the address, with a warning where it is open to all, and when the network is ready.
 
     Raises:
         OSError: it cannot listen there.
@@ -104,7 +110,7 @@ def serve(
         RuntimeError: the network cannot run.
     """
     listening = listen(host, port)
-    server = make_server(service, token)
+    server = make_server(service, token, tell)
     tell(f"{address_of(listening)}  (Ctrl-C ends it)")
     if token is None and not ip_address(listening.getsockname()[0]).is_loopback:
         tell("Everybody who reaches this machine can ask: no token is set.")

@@ -37,19 +37,19 @@ _LONGEST_NAME = 1000
 _BEARER = HTTPBearer(auto_error=False, description="Where the server was given a token.")
 
 
-def build(service: Service, token: str | None = None, on_failure: Callable[[], None] = lambda: None) -> FastAPI:
+def build(service: Service, token: str | None = None, warmed: Callable[[], None] = lambda: None) -> FastAPI:
     """The application, for any ASGI server; it warms the service up, and closes it when it ends.
 
     Args:
         service: what predicts.
         token: that requests must bear; None asks for none. ``/health``, ``/ready`` and ``/openapi.json`` never do.
-        on_failure: called where the network turns out not to run.
+        warmed: called when the network has run, or turned out not to.
     """
     admission = Admission(service.limits, service.metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.create_task(_warm_up(service, on_failure))
+        warming = asyncio.create_task(_warm_up(service, warmed))
         yield
         await warming
         await asyncio.to_thread(service.close)
@@ -226,10 +226,9 @@ def _check_ready(service: Service) -> None:
         raise Refusal(503, "the network is not ready yet: ask again later", headers=RETRY)
 
 
-async def _warm_up(service: Service, on_failure: Callable[[], None]) -> None:
+async def _warm_up(service: Service, warmed: Callable[[], None]) -> None:
     await asyncio.to_thread(service.warm_up)
-    if service.failed is not None:
-        on_failure()
+    warmed()
 
 
 def _guard(token: str | None) -> tuple[list[Any], dict[int | str, Any]]:
