@@ -53,6 +53,7 @@ def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path, capsys
         (["--scores", "top1", "tpo1"], "no run has a score 'tpo1'; there are top1, top5, nll, ece, images of val, "),
         (["--scores", "digits/top1"], "of val, digits-test; did you mean digits-test/top1?"),
         (["--scores", "top1", "--data.validate", "[]"], "no run has a score 'top1'; there are none"),
+        (["--data.train", "[nowhere.crops]"], "nowhere.crops: there is no crop store; prepare one first"),
         (["--table"], "neither a run with last.safetensors nor a sweep"),
         (["--table", "--seeds", "1"], "--table trains nothing"),
     ):

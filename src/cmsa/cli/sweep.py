@@ -103,8 +103,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: Console) -> list[str]:
     from cmsa.cli.prepare import make_missing
     from cmsa.cli.written import files_of_recipe, refuse_overwriting
+    from cmsa.data.store import CropStore
     from cmsa.experiments.grid import cells_of, parse_axis
-    from cmsa.experiments.sweep import recipes_of, run_sweep
+    from cmsa.experiments.sweep import finished, recipes_of, run_sweep
     from cmsa.experiments.table import check_scores, scores_to_come
     from cmsa.training.recipe_files import rows_of
     from cmsa.training.starting_point import check_entries
@@ -113,15 +114,18 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
     rows = options.rows or rows_of(options.recipe)
     cells = cells_of([parse_axis(words) for words in options.axes], options.seeds, rows)
     _refuse_fixed(rest, cells)
-    recipes = recipes_of(options.recipe, cells, rest).values()
-    for recipe in recipes:
+    recipes = recipes_of(options.recipe, cells, rest)
+    for recipe in recipes.values():
         check_entries(recipe)
         refuse_overwriting(written(options), files_of_recipe(recipe))
-    if (names := scores_to_come(recipes)) is not None:
+    if (names := scores_to_come(recipes.values())) is not None:
         check_scores(options.scores, names)
     # Processes that run side by side must not make the same store.
-    for recipe in recipes:
+    for recipe in recipes.values():
         make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
+    wanted = (recipe.data for name, recipe in recipes.items() if not finished(folder / name))
+    for store in dict.fromkeys(store for data in wanted for store in data.train + data.validate):
+        CropStore.open(store)
     failed = run_sweep(
         options.recipe,
         cells,
