@@ -12,6 +12,7 @@ from tiny_people import TINY
 from cmsa.cli.main import main
 from cmsa.experiments import evaluated
 from cmsa.experiments.figures import plot_sizes, read_curve
+from cmsa.experiments.published_rows import published_rows
 from cmsa.experiments.report import _lines, read_latencies
 from cmsa.experiments.runs import Run
 from cmsa.experiments.sweep import outcome_of
@@ -80,6 +81,7 @@ def test_the_mean_of_a_cell_s_runs_is_drawn(tmp_path: Path, monkeypatch: pytest.
     assert [figure.name for figure in section.figures] == ["pose-robustness"]
     # In percent, as the table and the plots beside it have it.
     assert drawn["blur: pixels"] == {"a": (["none", "2"], [50.0, 25.0])}
+    assert section.text.startswith("Of people, the mean")
     missing = evaluated.robustness_section("pose", {"b": runs["b"]})
     assert missing.text.endswith(f"--robustness --out {tmp_path / 'cmsa-0'}")
     (tmp_path / "cmsa-0" / "robustness.json").write_text("{}", encoding="utf-8")
@@ -138,6 +140,8 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert first["cmsa train pose_coco_cmsa_s_32x24"][-1].startswith("about 0.1 EFLOP")
     assert any(line.startswith(f"Not finished: {tmp_path / 'sweep' / 'cmsa-1'}. ") for line in lines)
+    # These are of the same data: none stands apart.
+    assert not any("other data" in line for line in lines)
     costs = (tmp_path / "report-pose-costs.svg").read_text(encoding="utf-8")
     # Of the same data and size, so published networks stand in the plot; the latency is of the very network only.
     assert "HRNet-W32 32x24" in costs
@@ -184,8 +188,10 @@ def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: 
         measured = [row[0] for row in rows if row[-1] == "measured, n = 1"]
         assert measured == ["cut (after 1 of 4 epochs)", "ended"]
         assert any(line.startswith(f"Not finished: {tmp_path / 'runs' / 'begun'}. ") for line in lines)
-        # No published row is of this data.
+        # No published row is of this data: they come behind what was measured, in a table of their own.
         assert not any("squares" in line for line in lines)
+        others = lines.index(f"Published of other data: {len(published_rows('pose'))} rows")
+        assert lines.index(next(line for line in lines if "| published: " in line)) > others
     capsys.readouterr()
     assert main(["report", str(tmp_path / "runs"), "--out", str(out)]) == 2
     assert "name those that are in it: begun, cut, ended" in capsys.readouterr().err.replace("\n", " ")

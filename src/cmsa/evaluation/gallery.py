@@ -65,7 +65,7 @@ def save_gallery(path: Path, evaluation: Evaluation, name: str, account: Score, 
     store = evaluation.stores[name]
     cases = dict(zip(chosen, _drawn(evaluation, store, chosen, flip_test), strict=True))
     shown = {
-        heading: [Case(cases[place], f"{place}   {column} {values[place]:.3g}") for place in places]
+        heading: [Case(cases[place], f"{place}   {column} {values[place]:.3f}") for place in places]
         for heading, places in rows.items()
     }
     title = f"{evaluation.weights} on {Path(name).name}: truth at left, prediction at right"

@@ -22,7 +22,7 @@ GALLERY = "gallery"
 
 
 def robustness_section(task: str, cells: Mapping[str, Sequence[Run]]) -> Section:
-    """The score of the first store over each disturbance's strength, a line for each cell: the mean of its runs.
+    """The score of the first store scored over each disturbance's strength, a line for each cell: the mean of its runs.
 
     Raises:
         ValueError: a file is none of ``cmsa evaluate --robustness``.
@@ -34,12 +34,14 @@ def robustness_section(task: str, cells: Mapping[str, Sequence[Run]]) -> Section
     if not found:
         return Section(title, _wanted(cells, "--robustness --out {run}"))
     panels: dict[str, dict[str, Steps]] = {}
-    scores = {score for runs in found.values() for score, _ in runs}
+    scores = {score for runs in found.values() for score, _, _ in runs}
+    stores = {store for runs in found.values() for _, store, _ in runs}
     for name, runs in found.items():
-        for kind, (steps, _) in runs[0][1].items():
-            values = [curves[kind][1] for _, curves in runs if curves.get(kind, ([],))[0] == steps]
+        for kind, (steps, _) in runs[0][2].items():
+            values = [curves[kind][1] for _, _, curves in runs if curves.get(kind, ([],))[0] == steps]
             panels.setdefault(kind, {})[name] = steps, (percent_of(task) * np.mean(values, axis=0)).tolist()
-    text = "Of the first validation store, the mean of the runs that were scored; the first point is the plain crop."
+    told = "the mean of the runs that were scored; the first point is the plain crop."
+    text = f"Of {' and '.join(sorted(stores))}, {told}"
     score = ", ".join(sorted(scores))
     plot = plot_robustness(panels, with_unit(score, task))
     return Section(title, text, [Figure(f"{task}-robustness", f"{score} over the strength of disturbances", plot)])
@@ -64,15 +66,16 @@ def _wanted(cells: Mapping[str, Sequence[Run]], options: str) -> str:
     return f"No run has been scored so. Of the first run: {command}"
 
 
-def _curves(file: Path) -> tuple[str, dict[str, Steps]]:
-    """Which score it is, and by disturbance the strengths and the scores of the first store."""
+def _curves(file: Path) -> tuple[str, str, dict[str, Steps]]:
+    """Which score it is, of which store, the first, and by disturbance the strengths and the scores."""
     content = read_json(file)
     with expecting(f"{ROBUSTNESS} of cmsa evaluate --robustness", file):
         score, rows = str(content["score"]), content["rows"]
         curves: dict[str, tuple[list[str], list[float]]] = {}
+        store = str(rows[0]["store"])
         for row in rows:
-            if row["store"] == rows[0]["store"]:
+            if row["store"] == store:
                 steps, values = curves.setdefault(f"{row['disturbance']}: {row['unit']}", ([], []))
                 steps.append("none" if row["strength"] is None else f"{row['strength']:g}")
                 values.append(float(row["scores"][score]))
-    return score, dict(curves)
+    return score, store, dict(curves)

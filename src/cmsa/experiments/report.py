@@ -16,6 +16,7 @@ from cmsa.experiments.runs import Kept, read_runs
 from cmsa.experiments.table import MACS, Row, Spread, check_scores, rows_of, score_names, shown_scores, text_table
 from cmsa.export.layout import deploy
 from cmsa.files.read_json import expecting, read_json
+from cmsa.guidance.counts import count_of
 from cmsa.models.cost import Cost, cost_of
 from cmsa.models.create import load_weights
 from cmsa.tasks import task_named
@@ -148,27 +149,32 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
         for cell in cells
         for store in cell.stores
     ]
+    same = _of_same_data(published, [store for cell in cells for store in cell.stores])
     digits = 1 if percent_of(task) > 1 else 2
-    rows = measured + [
-        [
-            row.model,
-            row.data,
-            _size(row.input_size),
-            _number(row.parameters, 1),
-            _number(row.macs, 1),
-            *(_number(row.scores.get(score), digits) for score in scores),
-            f"published: {row.source}",
-        ]
-        for row in published
-    ]
+    lines = [_published_line(row, scores, digits) for row in same]
+    others = [_published_line(row, scores, digits) for row in published if row not in same]
     header = ["network", "data", "input (HxW)", "parameters, M", "MACs, G", *scores, "from"]
     text = (
         "Scores of different data, boxes or protocols do not compare; look at the second column. "
         "Measured values are mean ± standard deviation over the seeds"
         + (", in percent." if percent_of(task) > 1 else ".")
     )
-    table = Table(header, rows, frozenset(range(len(measured))))
-    return Section(f"{task}: measured beside published", text, tables=[table])
+    tables = [Table(header, measured + lines, frozenset(range(len(measured))))]
+    if others:
+        tables.append(Table(header, others, summary=f"Published of other data: {count_of(len(others), 'row')}"))
+    return Section(f"{task}: measured beside published", text, tables=tables)
+
+
+def _published_line(row: Published, scores: Sequence[str], digits: int) -> list[str]:
+    return [
+        row.model,
+        row.data,
+        _size(row.input_size),
+        _number(row.parameters, 1),
+        _number(row.macs, 1),
+        *(_number(row.scores.get(score), digits) for score in scores),
+        f"published: {row.source}",
+    ]
 
 
 def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Section:
@@ -211,7 +217,7 @@ def _sizes(task: str, cells: Sequence[_Measured]) -> list[Section]:
         return []
     spreads = [(str(cell.recipe["model"]["name"]), cell.size, cell.printed(score)) for cell in cells]
     measured = _lines([(name, size, spread.mean) for name, size, spread in spreads if spread.values])
-    rows = _of_same_data(published_rows(task), cells)
+    rows = _of_same_data(published_rows(task), _firsts(cells))
     published = _lines(
         [(row.model, row.input_size, row.scores[score]) for row in rows if row.input_size and score in row.scores]
     )
@@ -233,13 +239,16 @@ def _lines(places: Sequence[tuple[str, tuple[int, int], float]]) -> dict[str, Cu
 def _comparable(published: Sequence[Published], cells: Sequence[_Measured]) -> list[Published]:
     """Rows of the data and the input sizes that were measured."""
     sizes = {cell.size for cell in cells} | {None}
-    return [row for row in _of_same_data(published, cells) if row.input_size in sizes]
+    return [row for row in _of_same_data(published, _firsts(cells)) if row.input_size in sizes]
 
 
-def _of_same_data(published: Sequence[Published], cells: Sequence[_Measured]) -> list[Published]:
-    """Rows of what the first validation stores are of."""
-    firsts = {name for cell in cells for name in cell.stores[:1]}
-    return [row for row in published if any(row.is_of(name) for name in firsts)]
+def _firsts(cells: Sequence[_Measured]) -> list[str]:
+    """Names of the first validation stores."""
+    return [name for cell in cells for name in cell.stores[:1]]
+
+
+def _of_same_data(published: Sequence[Published], stores: Sequence[str]) -> list[Published]:
+    return [row for row in published if any(row.is_of(name) for name in stores)]
 
 
 def _curves(task: str, cells: Sequence[_Measured]) -> Section:
