@@ -106,6 +106,18 @@ def test_a_mistyped_name_is_met_halfway():
         ("model: [a]\n", r"model must hold entries of its own, got \['a'\]"),
         ("data: {train: one.crops}\n", r"data\.train must be of the type list, got one\.crops"),
         ("seed: abc\n", r"seed must be of the type int, got abc"),
+        ("optimizer:\n  epochs:\n", r"optimizer\.epochs has no value: give it one, or leave it out for 210$"),
+        ("augment: {whole_pixels: null}\n", r"augment\.whole_pixels has no value"),
+        ("model: {options: ~}\n", r"model\.options has no value"),
+        ("title:\n", r"title has no value"),
+        ("optimizer: {epochs: 010}\n", r"no recipe: line 1: 010 is the number 8 to YAML"),
+        ("title: a\nseed: 1:30\n", r"line 2: 1:30 is the number 90 to YAML"),
+        ("alpha: 1:30.5\n", r"line 1: 1:30\.5 is the number 90\.5 to YAML"),
+        ("title: a\ncost: !!bool foo\n", r"line 2: foo cannot be read \(as bool\)"),
+        ("cost: 2020-99-99\n", r"line 1: 2020-99-99 cannot be read \(as timestamp\)"),
+        ("cost: !!timestamp foo\n", r"line 1: foo cannot be read \(as timestamp\)"),
+        ("seed: " + "9" * 5000 + "\n", r"line 1: 9{60} cannot be read \(as int\)"),
+        ("seed: " + "[" * 3000 + "]" * 3000 + "\n", r"mine\.yaml is no recipe: its values are nested too deeply"),
         ("model: {input_size: 16x12}\n", r"model\.input_size must be of the type list, got 16x12"),
     ],
 )
@@ -115,3 +127,11 @@ def test_what_says_something_else_than_it_seems_to_is_refused(text: str, told: s
         load_recipe(str(tmp_path / "mine.yaml"))
     assert len(str(caught.value)) < 300
     assert "class" not in str(caught.value)
+
+
+def test_no_value_is_right_where_it_stands_for_something(tmp_path: Path) -> None:
+    text = "loss:\nsigma: null\nmodel: {init: ~, working_size:}\ndata: {antialias:}\noptimizer: {epochs: 0x10}\n"
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    recipe = load_recipe(str(tmp_path / "mine.yaml"))
+    assert (recipe.loss, recipe.sigma, recipe.model.init, recipe.data.antialias) == (None, None, None, None)
+    assert recipe.optimizer.epochs == 16

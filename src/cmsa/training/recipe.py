@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cmsa.guidance.suggestion import did_you_mean, options_of
 from cmsa.training.protocols import with_protocol
-from cmsa.training.recipe_checks import check_recipe
+from cmsa.training.recipe_checks import check_recipe, leaves
 from cmsa.training.recipe_files import read_recipe
 
 if TYPE_CHECKING:
@@ -274,10 +274,16 @@ _WRONG_TYPE = re.compile(r"Parser key \"([\w.]+)\": Expected an? <class '(\w+)'>
 _NO_SECTION = re.compile(r"Parser key \"(\w+)\": Unable to load config .*")
 
 
-def _check_sections(entries: Mapping[str, Any]) -> None:
+def _check_given(entries: Mapping[str, Any]) -> None:
+    """Refuse a section that is none, and an entry without a value, which jsonargparse takes from files."""
     for section in (entry.name for entry in fields(Recipe) if is_dataclass(entry.default_factory)):
         if not isinstance(entries.get(section, {}), dict):
             raise ValueError(f"{section} must hold entries of its own, got {entries[section]!r}")
+    for name, default in leaves(Recipe()):
+        section, _, entry = name.rpartition(".")
+        given = entries.get(section, {}) if section else entries
+        if given.get(entry, default) is None and default is not None:
+            raise ValueError(f"{name} has no value: give it one, or leave it out for {default!r}")
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -290,9 +296,9 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     import yaml
 
     parser = _parser()
+    entries = read_recipe(name)
     try:
-        entries = read_recipe(name)
-        _check_sections(entries)
+        _check_given(entries)
         parsed = parser.parse_args([f"--recipe={yaml.safe_dump(entries)}", *overrides])
         if parsed.protocol:
             entries = with_protocol(entries, parsed.protocol, parsed.model.task, parsed.model.name)
@@ -300,8 +306,6 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         # What it was called before 4.49 ends with version 5.
         build = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
         values = build(parsed).as_dict()
-    except FileNotFoundError:
-        raise
     except Exception as error:  # jsonargparse raises its own and argparse's errors
         told = _WRONG_TYPE.sub(r"\1 must be of the type \2, got \3", " ".join(str(error).split()))
         told = _NO_SECTION.sub(r"\1 must hold entries of its own", told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -79,6 +80,8 @@ SIGMAS = (0.01, 1000)
 """Pixels or bins; beyond them a target is nothing, or the same everywhere."""
 MOST_VALUES = 100_000
 """Of a recipe's file."""
+_SHOWN = 60
+"""Letters of a value."""
 
 
 def check_recipe(recipe: Any) -> None:
@@ -149,8 +152,8 @@ def _check_steps(optimizer: Any) -> None:
 def check_values(path: Path) -> None:
     """Refuse a file of which YAML makes something else than what stands there.
 
-    An entry that is written twice has one of its values; aliases may unfold to more values than any recipe has, which
-    would take for ever to read, or to what holds itself.
+    An entry that is written twice has one of its values; ``010`` is 8, and ``1:30`` is 90; aliases may unfold to more
+    values than any recipe has, which would take for ever to read, or to what holds itself.
 
     Raises:
         ValueError: it is such a file.
@@ -170,6 +173,8 @@ def check_values(path: Path) -> None:
             pairs = isinstance(node, yaml.MappingNode)
             if pairs:
                 _refuse_repeated([key for key, _ in below])
+            elif isinstance(node, yaml.ScalarNode):
+                _refuse_misread(node)
             lengths[id(node)] = 1 + sum(sum(map(length, part)) if pairs else length(part) for part in below)
             unfinished.remove(id(node))
         return lengths[id(node)]
@@ -186,6 +191,22 @@ def _refuse_repeated(keys: Sequence[Any]) -> None:
         if name in seen:
             raise ValueError(f"line {key.start_mark.line + 1}: the entry {name} stands there before")
         seen.add(name)
+
+
+def _refuse_misread(node: Any) -> None:
+    """Refuse a value that YAML 1.1 takes for a number of another base, or that is not what its tag says."""
+    import yaml
+
+    line = node.start_mark.line + 1
+    try:
+        value = yaml.constructor.SafeConstructor().construct_object(node)
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # ``!!bool foo``, ``2020-99-99`` and a number of 5,000 digits: of each kind another one
+        kind = node.tag.rpartition(":")[2]
+        raise ValueError(f"line {line}: {node.value[:_SHOWN]} cannot be read (as {kind}); put text in quotes") from error
+    if isinstance(value, int | float) and re.fullmatch(r"[-+]?0[0-7_]+|.*:.*", node.value):
+        raise ValueError(f"line {line}: {node.value} is the number {value} to YAML: write that, or put it in quotes")
 
 
 def leaves(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -126,6 +126,10 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "it"
         raise ValueError(f"{path} is no recipe: {where} is not YAML") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is no recipe: its values are nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no recipe: {error}") from error
     if not isinstance(entries, dict):
         raise ValueError(f"{path}: holds no entries of a recipe")
     return entries
