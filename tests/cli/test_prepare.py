@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_faces import write_faces
 from tiny_people import write_people
 
 from cmsa.cli.main import main
+from cmsa.cli.prepare import make_missing
 from cmsa.data.image import read_image
 from cmsa.data.store import CropStore
 
@@ -142,3 +144,24 @@ def test_heads_are_annotated_in_the_pixels_as_stored(tmp_path: Path) -> None:
         assert main([*PREPARE, "--dataset", "aflw2000", "--images", str(faces), "--out", str(out)]) == 0
         stores.append(CropStore.open(out).crops)
     np.testing.assert_array_equal(*stores)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("--dataset 'digits --for train", "No closing quotation"),
+        ("--datset digits --for train --out a.crops", "unrecognized arguments: --datset digits"),
+        ("--help", "the following arguments are required: --out, --for"),
+        ("--dataset digits --for train", "the following arguments are required: --out"),
+    ],
+)
+def test_a_line_of_a_recipe_that_prepares_nothing_is_named(line: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"data.prepare: {line}: {told}")):
+        make_missing([line], [str(tmp_path / "a.crops")])
+
+
+def test_a_store_that_no_line_makes_is_told_before_others_are_made(tmp_path: Path) -> None:
+    made, other = tmp_path / "a.crops", tmp_path / "b.crops"
+    with pytest.raises(FileNotFoundError, match=r"b\.crops: there is no crop store; prepare one first"):
+        make_missing([f"--dataset digits --for train --out {made}"], [str(made), str(other)])
+    assert not made.exists()

@@ -54,6 +54,7 @@ def test_what_is_wrong_is_told_before_anything_is_trained(tmp_path: Path, capsys
         (["--scores", "digits/top1"], "of val, digits-test; did you mean digits-test/top1?"),
         (["--scores", "top1", "--data.validate", "[]"], "no run has a score 'top1'; there are none"),
         (["--data.train", "[nowhere.crops]"], "nowhere.crops: there is no crop store; prepare one first"),
+        (["--set", "data.train=[a.crops],[b.crops]"], "a.crops: there is no crop store; prepare one first"),
         (["--table"], "neither a run with last.safetensors nor a sweep"),
         (["--table", "--seeds", "1"], "--table trains nothing"),
     ):

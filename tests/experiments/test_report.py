@@ -214,6 +214,9 @@ def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.Cap
         (tmp_path / "other.json").write_text(json.dumps(content), encoding="utf-8")
         with pytest.raises(ValueError, match=rf"other\.json: is no benchmark\.json of cmsa benchmark: {wrong}$"):
             read_latencies(tmp_path / "other.json")
+    (tmp_path / "robustness.json").write_text('{"score": "AP", "rows": []}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"robustness\.json: is no robustness\.json of cmsa evaluate --robustness: an"):
+        evaluated.robustness_section("pose", {"a": [Run(tmp_path, {})]})
     (tmp_path / "outcome.json").write_text("[1]", encoding="utf-8")
     with pytest.raises(ValueError, match=r"is no outcome\.json of cmsa sweep: an entry holds another kind of value"):
         outcome_of(tmp_path)
@@ -227,6 +230,10 @@ def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.Cap
         ({"recipe": "digits"}, "an entry holds another kind of value"),
         ({"recipe": {}}, "it has no 'model'"),
         ({"recipe": {"model": {}}}, "it has no 'task'"),
+        ({"recipe": {"model": {"task": "pose"}}}, "it has no 'input_size'"),
+        ({"recipe": {"model": {"task": "pose", "input_size": "32x24"}}}, "an entry holds another kind of value"),
+        ({"recipe": {"model": Recipe().to_dict()["model"]}}, "it has no 'data'"),
+        ({"recipe": Recipe().to_dict() | {"data": {"validate": None}}}, "an entry holds another kind of value"),
         ({"recipe": Recipe().to_dict(), "scores": [1]}, "an entry holds another kind of value"),
         ({"recipe": Recipe().to_dict(), "scores": {"val/AP": "x"}}, "an entry holds another kind of value"),
     ],

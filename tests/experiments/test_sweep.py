@@ -137,3 +137,29 @@ def test_a_folder_of_another_recipe_and_one_in_use_are_refused(tmp_path: Path) -
         run_sweep("digits", codecs("udp"), tmp_path, overrides=["--optimizer.epochs=5"])
     with only_process_in(tmp_path), pytest.raises(FolderInUseError):
         run_sweep("digits", codecs("udp"), tmp_path)
+
+
+def test_a_training_that_outlives_its_sweep_is_not_begun_again(tmp_path: Path) -> None:
+    """As where the sweep was killed: the next one is told to wait for it."""
+    name = "codec=dark"
+    (tmp_path / name).mkdir()
+    with only_process_in(tmp_path) as lock:
+        left = sweep._Processes(tmp_path, [], [], lock).start(name, 0)
+    try:
+        with pytest.raises(FolderInUseError, match="another process works in this folder; wait for it"):
+            run_sweep("digits", codecs("dark"), tmp_path)
+    finally:
+        left.process.kill()
+        left.process.wait()
+    with only_process_in(tmp_path):
+        pass
+
+
+def test_the_folder_of_a_run_or_a_store_is_none_for_a_sweep(tmp_path: Path) -> None:
+    (tmp_path / "starts.jsonl").touch()
+    with pytest.raises(FileExistsError, match="is the folder of a run: choose another one for the sweep"):
+        run_sweep("digits", codecs("udp"), tmp_path)
+    (tmp_path / "crops.npy").touch()
+    with pytest.raises(FileExistsError, match="is a store of crops: choose another folder"):
+        run_sweep("digits", codecs("udp"), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"starts.jsonl", "crops.npy", "program"}

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from cmsa.cli.arguments import parse_data_set, parse_folder, parse_positive, parse_size, parse_workers
 from cmsa.guidance.counts import count_of
@@ -99,11 +99,25 @@ def make_store(options: argparse.Namespace) -> CropStore:
     )
 
 
-def parse_line(words: Sequence[str]) -> argparse.Namespace:
-    """The options that a line of a recipe's ``data.prepare`` gives."""
-    parser = argparse.ArgumentParser(prog="cmsa prepare", allow_abbrev=False)
+class _LineParser(argparse.ArgumentParser):
+    """Of a line in a file, whose errors are told with the line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def parse_line(line: str) -> argparse.Namespace:
+    """The options that a line of a recipe's ``data.prepare`` gives.
+
+    Raises:
+        ValueError: it is no line of the command's; it is named.
+    """
+    parser = _LineParser(allow_abbrev=False, add_help=False)
     add_options(parser)
-    return parser.parse_args(words)
+    try:
+        return parser.parse_args(shlex.split(line))
+    except ValueError as error:
+        raise ValueError(f"data.prepare: {line}: {error}") from error
 
 
 def make_missing(lines: Sequence[str], wanted: Sequence[str]) -> list[CropStore]:
@@ -112,7 +126,13 @@ def make_missing(lines: Sequence[str], wanted: Sequence[str]) -> list[CropStore]
     Args:
         lines: arguments of the command, one line for each store.
         wanted: folders of the stores.
+
+    Raises:
+        FileNotFoundError: a store is not there, and no line makes it.
+        ValueError: as ``parse_line``; other errors are those of ``make_store``.
     """
-    parsed = [parse_line(shlex.split(line)) for line in lines]
+    parsed = [parse_line(line) for line in lines]
     missing = {Path(folder) for folder in wanted if not Path(folder).exists()}
+    if unmade := sorted(missing - {options.out for options in parsed}):
+        raise FileNotFoundError(f"{unmade[0]}: there is no crop store; prepare one first")
     return [make_store(options) for options in parsed if options.out in missing]

@@ -105,7 +105,7 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
     from cmsa.cli.written import files_of_recipe, refuse_overwriting
     from cmsa.data.store import CropStore
     from cmsa.experiments.grid import cells_of, parse_axis
-    from cmsa.experiments.sweep import finished, recipes_of, run_sweep
+    from cmsa.experiments.sweep import finished, recipes_of, refuse_other_use, run_sweep
     from cmsa.experiments.table import check_scores, scores_to_come
     from cmsa.training.recipe_files import rows_of
     from cmsa.training.starting_point import check_entries
@@ -120,11 +120,12 @@ def _train(options: argparse.Namespace, rest: list[str], folder: Path, console: 
         refuse_overwriting(written(options), files_of_recipe(recipe))
     if (names := scores_to_come(recipes.values())) is not None:
         check_scores(options.scores, names)
+    refuse_other_use(folder)
+    waiting = [recipe.data for name, recipe in recipes.items() if not finished(folder / name)]
     # Processes that run side by side must not make the same store.
-    for recipe in recipes.values():
-        make_missing(recipe.data.prepare, recipe.data.train + recipe.data.validate)
-    wanted = (recipe.data for name, recipe in recipes.items() if not finished(folder / name))
-    for store in dict.fromkeys(store for data in wanted for store in data.train + data.validate):
+    for data in waiting:
+        make_missing(data.prepare, data.train + data.validate)
+    for store in dict.fromkeys(store for data in waiting for store in data.train + data.validate):
         CropStore.open(store)
     failed = run_sweep(
         options.recipe,

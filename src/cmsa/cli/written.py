@@ -86,8 +86,6 @@ def _files_of(given: Any) -> Iterator[Path]:
 
 def files_of_recipe(recipe: Recipe) -> Iterator[Path]:
     """What a recipe names to be read, and is there: weights, stores, and what missing stores are made of."""
-    import shlex
-
     from cmsa.cli.prepare import parse_line
 
     yield from _files_of(recipe.model.init)
@@ -95,4 +93,4 @@ def files_of_recipe(recipe: Recipe) -> Iterator[Path]:
     for folder in recipe.data.train + recipe.data.validate:
         yield from _files_of(folder)
     for line in recipe.data.prepare:
-        yield from named_files(parse_line(shlex.split(line)))
+        yield from named_files(parse_line(line))

@@ -24,7 +24,7 @@ from cmsa.files.write_json import write_json
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.recipe_checks import leaves
-from cmsa.training.run_folder import RECIPE, write_recipe
+from cmsa.training.run_folder import RECIPE, STARTS, refuse_store, write_recipe
 
 PLAN = "sweep.json"
 LOG = "train.log"
@@ -63,16 +63,18 @@ def run_sweep(
     Raises:
         FileNotFoundError: there is no such recipe.
         ValueError: an entry is wrong, two cells are one training, or a cell's folder holds a run of another recipe.
-        FolderInUseError: another sweep works in the folder.
+        FileExistsError: the folder is a run's, or a store.
+        FolderInUseError: another sweep works in the folder, or trainings of one that was killed.
         Interrupted: SIGINT or SIGTERM came; every running cell was told to write its checkpoint.
     """
     recipes = recipes_of(recipe, cells, overrides)
-    with only_process_in(out):
+    refuse_other_use(out)
+    with only_process_in(out) as lock:
         _plan(out, cells, recipes)
         waiting = deque(cell.name for cell in cells if not finished(out / cell.name))
         if len(waiting) < len(cells):
             tell(f"{len(cells) - len(waiting)} of {len(cells)} cells are finished already")
-        return _run(_Processes(out, options, gpus), waiting, parallel, tell)
+        return _run(_Processes(out, options, gpus, lock), waiting, parallel, tell)
 
 
 def recipes_of(recipe: str, cells: Sequence[Cell], overrides: Sequence[str] = ()) -> dict[str, Recipe]:
@@ -89,6 +91,17 @@ def recipes_of(recipe: str, cells: Sequence[Cell], overrides: Sequence[str] = ()
             raise ValueError(f"{same} and {cell.name} are one training, written in two ways: leave out one of them")
         recipes[cell.name] = loaded
     return recipes
+
+
+def refuse_other_use(out: Path) -> None:
+    """Refuse a folder that holds something else than a sweep.
+
+    Raises:
+        FileExistsError: a run of ``cmsa train`` is in it, which tables would no longer show, or it is a packed store.
+    """
+    refuse_store(out)
+    if (out / STARTS).is_file() and not (out / PLAN).is_file():
+        raise FileExistsError(f"{out}: is the folder of a run: choose another one for the sweep")
 
 
 def finished(folder: Path) -> bool:
@@ -161,6 +174,7 @@ class _Processes:
     out: Path
     options: Sequence[str]
     gpus: Sequence[str]
+    lock: int | None = None
 
     def start(self, name: str, slot: int) -> _Running:
         folder = self.out / name
@@ -168,7 +182,8 @@ class _Processes:
         resume = ["--resume"] if (folder / "last.ckpt").is_file() else []
         chosen = {"CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]} if self.gpus else {}
         with (folder / LOG).open("ab") as log:
-            # A session of its own: Ctrl-C comes here only, and is handed on once.
+            # A session of its own: Ctrl-C comes here only, and is handed on once. A training that lives on where this
+            # process is killed holds the lock: no other sweep begins its cell again.
             process = subprocess.Popen(
                 [*command, *resume, *self.options],
                 stdin=subprocess.DEVNULL,
@@ -176,6 +191,7 @@ class _Processes:
                 stderr=subprocess.STDOUT,
                 env=os.environ | chosen,
                 start_new_session=True,
+                pass_fds=() if self.lock is None else (self.lock,),
             )
         return _Running(name, process)
 

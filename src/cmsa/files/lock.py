@@ -21,10 +21,14 @@ class FolderInUseError(RuntimeError):
 
 
 @contextmanager
-def only_process_in(folder: Path) -> Iterator[None]:
+def only_process_in(folder: Path) -> Iterator[int | None]:
     """Keep other processes that ask for it out of a folder, which is made where it is missing.
 
     Where the system has no such lock (Windows, some network drives), that is logged and nobody is kept out.
+
+    Yields:
+        The descriptor that holds the lock, where there is one: a process that inherits it is in the folder, too, until
+        it ends, even if this one is killed.
 
     Raises:
         FolderInUseError: another process is in it.
@@ -32,7 +36,7 @@ def only_process_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
         logger.info("%s: this system cannot lock a folder; let no two processes write into it", folder)
-        yield
+        yield None
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -44,6 +48,6 @@ def only_process_in(folder: Path) -> Iterator[None]:
             ) from error
         except OSError as error:
             logger.warning("%s: cannot be locked (%s); let no two processes write into it", folder, error.strerror)
-        yield
+        yield handle
     finally:
         os.close(handle)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+
+_OF_SOURCES = re.compile(r"Exception from \S+:$|Check '.*' failed at \S+:$")
 
 
 def error_text(error: BaseException) -> str:
@@ -16,8 +19,13 @@ def error_text(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, for those of other libraries, which go on for many; or else its kind.
 
+    OpenVINO begins with the places in its sources, which say nothing to a user.
+
     Examples:
         >>> first_line(RuntimeError("no such layer\\n  at node 3"))
         'no such layer'
+        >>> first_line(RuntimeError("Exception from src/core.cpp:84:\\nCheck 'x' failed at src/a.cpp:8:\\nno weights"))
+        'no weights'
     """
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if not _OF_SOURCES.match(line)), lines[0])

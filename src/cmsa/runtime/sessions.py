@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cmsa.guidance.counts import count_of
 from cmsa.guidance.errors import first_line
 from cmsa.guidance.extras import load
 from cmsa.runtime.forks import about_to_compute
@@ -21,6 +22,8 @@ from cmsa.runtime.forks import about_to_compute
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 RUNTIMES_BY_SPEED: tuple[Runtime, ...] = ("openvino", "onnxruntime", "torch")
 """On CPUs, float32, see docs/performance.md."""
+INPUT_TYPES = {"float16", "float32", "float64", "uint8", "uint16", "int16", "int32", "int64"}
+"""Numbers that hold a pixel and that tensors of PyTorch and NumPy are both of."""
 Precision = Literal["float32", "bf16"]
 """What products are computed in; weights and results are float32 either way."""
 
@@ -32,27 +35,51 @@ class RuntimeNetwork(ABC):
     threads may call one network; what is computed for one never reaches another.
 
     Attributes:
+        runtime: what computes it.
+        path: of its file.
+        inputs: names of its inputs; one, or ``open_exported`` refuses it.
         input_shape: of the only input, None for an axis of any length.
-        input_type: ``float32``, ``float16``, ``uint8``, ``int32`` or ``int64``.
+        input_type: one of ``INPUT_TYPES``.
         output_shape: of the first output, None for an axis of any length; empty where the file does not say it.
     """
 
+    runtime: ClassVar[Runtime]
+    path: Path
+    inputs: list[str]
     input_shape: tuple[int | None, ...]
     input_type: str
     output_shape: tuple[int | None, ...] = ()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """The first output for images (B, ...)."""
+        """The first output for images (B, ...); errors are those of ``run``."""
         return self.run(images)[0]
 
     def run(self, images: Tensor) -> list[Tensor]:
-        """All outputs for images (B, ...), whatever number of them the file takes at a time."""
+        """All outputs for images (B, ...), whatever number of them the file takes at a time.
+
+        Raises:
+            ValueError: the file cannot be computed, or does not answer each image; it is named.
+        """
         count = self.input_shape[0]
         if count is None or count == len(images) or not len(images):
-            return self._compute(images)
+            return self._answer(images)
         filled = torch.cat([images, images[-1:].expand(-len(images) % count, *images.shape[1:])])
-        parts = [self._compute(part) for part in torch.split(filled, count)]
+        parts = [self._answer(part) for part in torch.split(filled, count)]
         return [torch.cat(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
+
+    def _answer(self, images: Tensor) -> list[Tensor]:
+        about_to_compute(self.runtime)
+        try:
+            outputs = self._compute(images)
+        except MemoryError:
+            raise
+        except Exception as error:  # each runtime has errors of its own for what a layer cannot do
+            given = f"{self.input_type} {shape_text(images.shape)}"
+            raise ValueError(f"{self.path}: cannot be computed for {given} ({first_line(error)})") from error
+        if outputs[0].shape[:1] != images.shape[:1]:
+            answered = f"{count_of(len(images), 'image')} with {shape_text(outputs[0].shape)}"
+            raise ValueError(f"{self.path}: must answer each image of a batch, and answers {answered}")
+        return outputs
 
     @abstractmethod
     def _compute(self, images: Tensor) -> list[Tensor]:
@@ -62,18 +89,22 @@ class RuntimeNetwork(ABC):
 class TorchNetwork(RuntimeNetwork):
     """A ``.pt2`` file of ``torch.export``."""
 
+    runtime = "torch"
+
     def __init__(self, path: Path) -> None:
         check_archive(path)
         program = torch.export.load(str(path))
-        self.module = program.module()
-        example = next(
-            node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
-        )
+        self.path, self.module = path, program.module()
+        examples = {
+            node.name: node.meta["val"]
+            for node in program.graph.nodes
+            if node.name in program.graph_signature.user_inputs
+        }
+        self.inputs, example = list(examples), next(iter(examples.values()))
         self.input_shape = _known_sides(example.shape)
         self.input_type = str(example.dtype).removeprefix("torch.")
 
     def _compute(self, images: Tensor) -> list[Tensor]:
-        about_to_compute("torch")
         # Tensors made under inference_mode cannot enter every exported program.
         with torch.no_grad():
             outputs = self.module(images)
@@ -88,18 +119,19 @@ class OnnxRuntimeNetwork(RuntimeNetwork):
         threads: for one image or batch; None leaves it to the runtime (all cores).
     """
 
+    runtime = "onnxruntime"
+
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        self.session = onnxruntime_session(path, threads)
+        self.path, self.session = path, onnxruntime_session(path, threads)
+        self.inputs = [entry.name for entry in self.session.get_inputs()]
         entry = self.session.get_inputs()[0]
-        self.input_name = entry.name
         self.input_shape = _known_sides(entry.shape)
         kind = entry.type.removeprefix("tensor(").removesuffix(")")
         self.input_type = {"float": "float32", "double": "float64"}.get(kind, kind)
         self.output_shape = _known_sides(self.session.get_outputs()[0].shape or ())
 
     def _compute(self, images: Tensor) -> list[Tensor]:
-        about_to_compute("onnxruntime")
-        outputs = self.session.run(None, {self.input_name: images.contiguous().numpy()})
+        outputs = self.session.run(None, {self.inputs[0]: images.contiguous().numpy()})
         return [torch.from_numpy(output) for output in outputs]
 
 
@@ -113,9 +145,13 @@ class OpenVinoNetwork(RuntimeNetwork):
             differ from machine to machine.
     """
 
+    runtime = "openvino"
+
     def __init__(self, path: Path, threads: int | None = None, precision: Precision = "float32") -> None:
         hint = "bf16" if precision == "bf16" else "f32"
+        self.path = path
         self.compiled = openvino_model(path, threads, hint, settings={"PERFORMANCE_HINT": "LATENCY"})
+        self.inputs = [entry.get_node().get_friendly_name() for entry in self.compiled.inputs]
         # A request holds the input and output of one call, so two threads must not share one.
         self.requests = threading.local()
         self.input_shape = _known_sides_of_openvino(self.compiled.input(0).get_partial_shape())
@@ -123,7 +159,6 @@ class OpenVinoNetwork(RuntimeNetwork):
         self.input_type = str(np.dtype(self.compiled.input(0).get_element_type().to_dtype()))
 
     def _compute(self, images: Tensor) -> list[Tensor]:
-        about_to_compute("openvino")
         if not hasattr(self.requests, "own"):
             self.requests.own = self.compiled.create_infer_request()
         self.requests.own.infer([images.contiguous().numpy()])
@@ -237,23 +272,30 @@ def open_exported(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of no known kind, or damaged.
+        ValueError: it is of no known kind, or damaged, or takes something else than one tensor of numbers.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no exported file {path}")
     if path.suffix not in {".onnx", ".xml", ".pt2"}:
         raise ValueError(f"{path}: an exported file ends in .onnx, .xml or .pt2")
+    network: RuntimeNetwork
     try:
         if path.suffix == ".pt2":
-            return TorchNetwork(path)
-        if path.suffix == ".xml" or runtime == "openvino":
-            return OpenVinoNetwork(path, threads, precision)
-        return OnnxRuntimeNetwork(path, threads)
+            network = TorchNetwork(path)
+        elif path.suffix == ".xml" or runtime == "openvino":
+            network = OpenVinoNetwork(path, threads, precision)
+        else:
+            network = OnnxRuntimeNetwork(path, threads)
     except ImportError:
         raise
     except Exception as error:  # each runtime has errors of its own for a damaged file
         raise ValueError(f"{path}: cannot be opened, it may be damaged ({first_line(error)})") from error
+    if len(network.inputs) != 1:
+        raise ValueError(f"{path}: must have one input, it has {len(network.inputs)}: {', '.join(network.inputs)}")
+    if network.input_type not in INPUT_TYPES:
+        raise ValueError(f"{path}: takes {network.input_type}, and must take one of {', '.join(sorted(INPUT_TYPES))}")
+    return network
 
 
 def available_runtimes() -> list[Runtime]:

@@ -204,7 +204,9 @@ def _refuse_misread(node: Any) -> None:
         raise
     except Exception as error:  # ``!!bool foo``, ``2020-99-99`` and a number of 5,000 digits: of each kind another one
         kind = node.tag.rpartition(":")[2]
-        raise ValueError(f"line {line}: {node.value[:_SHOWN]} cannot be read (as {kind}); put text in quotes") from error
+        raise ValueError(
+            f"line {line}: {node.value[:_SHOWN]} cannot be read (as {kind}); put text in quotes"
+        ) from error
     if isinstance(value, int | float) and re.fullmatch(r"[-+]?0[0-7_]+|.*:.*", node.value):
         raise ValueError(f"line {line}: {node.value} is the number {value} to YAML: write that, or put it in quotes")
 

@@ -26,14 +26,23 @@ RECIPE, STARTS, CURVES = "recipe.yaml", "starts.jsonl", "learning_curves.png"
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
 
 
+def refuse_store(out: Path) -> None:
+    """Refuse to write into a packed store.
+
+    Raises:
+        FileExistsError: it is one.
+    """
+    if (out / "crops.npy").exists():
+        raise FileExistsError(f"{out}: is a store of crops: choose another folder")
+
+
 def refuse_other_run(recipe: Recipe, out: Path) -> None:
     """What lies in a folder that has no checkpoint is written over only if it is of the very same recipe's run.
 
     Raises:
         FileExistsError: weights of another run are there, or a recipe that no run left; or it is a packed store.
     """
-    if (out / "crops.npy").exists():
-        raise FileExistsError(f"{out}: is a store of crops: choose another folder")
+    refuse_store(out)
     there = out / RECIPE
     if there.is_file() and _says(there, recipe):
         return

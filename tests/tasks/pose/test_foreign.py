@@ -186,8 +186,82 @@ def test_another_number_of_keypoints_is_told_by_the_first_answer_if_the_file_doe
 def test_how_many_keypoints_a_shape_tells(tmp_path, shape, keypoints):
     """What it does not tell the first answer does; one map of any width may yet be points."""
     value = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "value")
-    # Of a shape that is an input nothing is known but what the file says.
+    # Of a shape that could be given, nothing is known but what the file says.
     sides = onnx.helper.make_tensor_value_info("sides", 7, [4])
+    usual = onnx.helper.make_tensor("sides", 7, [4], [1, 1, 5, 3])
     nodes = [onnx.helper.make_node("Expand", ["value", "sides"], ["output"])]
-    path = save(tmp_path / "shape.onnx", nodes, [1, 3, 8, 6], shape, constants=(value,), more=(sides,))
+    path = save(tmp_path / "shape.onnx", nodes, [1, 3, 8, 6], shape, constants=(value, usual), more=(sides,))
     assert ForeignPose(path).keypoints == keypoints
+
+
+BFLOAT16, BOOL = 16, 9
+MAPS = [1, 2, 16, 12]
+
+
+def pooled(path: Path, *after: object, kind: int = FLOAT, output: list | None = None, **given: tuple) -> Path:
+    """Maps of an image (1, 3, 64, 48), and what is done with them."""
+    make = onnx.helper.make_node
+    ends = [onnx.helper.make_tensor(name, INT64, [1], [value]) for name, value in (("zero", 0), ("one", 1), ("two", 2))]
+    last = "output" if not after else "maps"
+    nodes = [
+        make("Cast", ["images"], ["numbers"], to=FLOAT),
+        make("AveragePool", ["numbers"], ["all"], kernel_shape=[4, 4], strides=[4, 4]),
+        make("Slice", ["all", "zero", "two", "one"], [last]),
+        *after,
+    ]
+    batch = given.pop("batch", 1)
+    constants = (*ends, *given.pop("constants", ()))
+    return save(path, nodes, [batch, 3, 64, 48], output or MAPS, kind=kind, constants=constants, **given)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_file_of_two_inputs_is_refused(runtime: str, tmp_path: Path) -> None:
+    more = (onnx.helper.make_tensor_value_info("scale", FLOAT, [1]),)
+    path = pooled(tmp_path / "two.onnx", onnx.helper.make_node("Mul", ["maps", "scale"], ["output"]), more=more)
+    with pytest.raises(ValueError, match=r"two\.onnx: must have one input, it has 2: images, scale"):
+        ForeignPose(path, runtime=runtime)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(BFLOAT16, "bfloat16"), (BOOL, "bool")])
+def test_numbers_that_no_pixel_is_of_are_refused(kind: int, name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"odd\.onnx: takes {name}, and must take one of float16, .*uint8"):
+        ForeignPose(pooled(tmp_path / "odd.onnx", kind=kind))
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_file_that_answers_otherwise_than_it_was_asked_is_named(runtime: str, tmp_path: Path) -> None:
+    make = onnx.helper.make_node
+    mean = pooled(tmp_path / "mean.onnx", make("ReduceMean", ["maps"], ["output"], axes=[0]), batch="batch")
+    none = pooled(tmp_path / "none.onnx", make("Slice", ["maps", "zero", "zero"], ["output"]), output=[0, *MAPS[1:]])
+    crops = np.zeros((3, 64, 48, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"mean\.onnx: must answer each image of a batch, .* 3 images with \(1, 2, 16"):
+        ForeignPose(mean, runtime=runtime)(crops)
+    with pytest.raises(ValueError, match=r"none\.onnx: must answer each image of a batch, .* 1 image with \(0, 2, 16"):
+        ForeignPose(none, runtime=runtime)(crops[:1])
+
+
+def test_a_file_that_cannot_be_computed_or_gives_no_numbers_is_named(tmp_path: Path) -> None:
+    make, seven = onnx.helper.make_node, onnx.helper.make_tensor("seven", INT64, [1], [7])
+    after = (
+        make("Shape", ["maps"], ["sides"]),
+        make("ReduceMax", ["sides"], ["most"]),
+        make("Add", ["most", "seven"], ["wrong"]),
+        make("Reshape", ["maps", "wrong"], ["output"]),
+    )
+    failing = pooled(tmp_path / "failing.onnx", *after, output=list("abcd"), constants=(seven,))
+    with pytest.raises(ValueError, match=r"failing\.onnx: cannot be computed for float32 \(1, 3, 64, 48\) \(.*Reshape"):
+        ForeignPose(failing)(np.zeros((1, 64, 48, 3), np.uint8))
+    zero = pooled(tmp_path / "nan.onnx", make("Log", ["less"], ["output"]), constants=(seven,))
+    content = onnx.load(zero)
+    content.graph.node.insert(3, make("Sub", ["maps", "large"], ["less"]))
+    content.graph.initializer.append(onnx.helper.make_tensor("large", FLOAT, [1], [1e6]))
+    onnx.save(content, zero)
+    with pytest.raises(ValueError, match=r"nan\.onnx: its answer is not finite"):
+        ForeignPose(zero)(np.zeros((1, 64, 48, 3), np.uint8))
+
+
+def test_what_openvino_says_of_a_file_is_told_without_its_sources(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "a.xml").write_text("<net/>")
+    with pytest.raises(ValueError, match=r"a\.xml: cannot be opened, it may be damaged \(Unable to read the model"):
+        ForeignPose(tmp_path / "a.xml")

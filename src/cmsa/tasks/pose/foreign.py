@@ -99,7 +99,7 @@ class ForeignPose:
 
         Raises:
             ValueError: the output is neither of heatmaps nor of points, and its shape is named; or of another number of
-                keypoints.
+                keypoints, or not finite.
         """
         pixels = np.stack([self._fit(crop) for crop in crops])
         output = self._outputs(pixels)
@@ -137,6 +137,8 @@ class ForeignPose:
             images = self.preprocess(images).permute(0, 2, 3, 1)
         images = images.to(getattr(torch, self.network.input_type))
         output = self.network(images.permute(0, 3, 1, 2) if self.channels_first else images)
+        if not output.isfinite().all():
+            raise ValueError(f"{self.path}: its answer is not finite, it is damaged or computes with too few digits")
         return np.asarray(output.float().numpy())
 
     def _points(self, rows: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
