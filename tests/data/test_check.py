@@ -204,3 +204,31 @@ def test_a_set_without_a_sample_must_be_mended(tmp_path: Path) -> None:
     report = check("coco", {"own": {"training": True, "annotations": annotations, "images": images}})
     assert len(report) == 1
     assert report.parts["own"].problems.wrong == {"no sample that can be used": ["own"]}
+
+
+def test_who_is_annotated_twice_is_found(folder: Path) -> None:
+    def repeat(content: dict[str, Any]) -> None:
+        content["annotations"].append(content["annotations"][0] | {"id": 900})
+        content["images"].append(content["images"][1] | {"id": 901})
+        theirs = [entry for entry in content["annotations"] if entry["image_id"] == content["images"][1]["id"]]
+        content["annotations"].append(theirs[0] | {"id": 902, "image_id": 901, "bbox": [1, 1, 20, 20]})
+
+    first, second = (entry["file_name"] for entry in json.loads(text_of(folder))["images"][:2])
+    change(folder, repeat)
+    train = look(folder).parts["train"]
+    assert train.problems.wrong == {
+        "annotated twice, with the same keypoints": [f"images/{first}", f"images/{second}"]
+    }
+    assert train.odd.wrong["picture with more than one id"] == [f"images/{second}"]
+
+
+def text_of(folder: Path) -> str:
+    return (folder / "train" / "annotations.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("category", ["person", 77, None, 1.5])
+def test_a_category_that_the_file_does_not_have_is_to_be_mended(folder: Path, category: object) -> None:
+    change(folder, lambda content: content["annotations"][0].update(category_id=category))
+    report = look(folder)
+    assert [name for name in report.parts["train"].problems.wrong] == ["category id is not among the categories"]
+    assert report.parts["train"].samples == 7

@@ -84,6 +84,7 @@ def check(
                 checked.problems.add("picture that cannot be used", look)
                 continue
             _look_at_labels(checked, source, picture, look.size, spec)
+            _look_for_doubles(checked, source, picture)
             _compare(report.between, checked.odd, seen, look.digest, part, picture)
             if look.difference:
                 _compare(report.alike, Problems(), alike, look.difference, part, picture)
@@ -127,6 +128,16 @@ def _look_at_labels(
             checked.problems.add("keypoint that is marked outside of its picture", picture)
         elif not _inside(apply_affine(matrix, marked), spec.size).all():
             checked.odd.add("keypoint beyond the crop: the box does not hold the person", picture)
+
+
+def _look_for_doubles(checked: CheckedPart, source: CropSource, picture: str) -> None:
+    """People who would be learned, and scored, twice."""
+    if "keypoints" in source.labels:
+        marked = [keypoints.tobytes() for keypoints in source.labels["keypoints"] if keypoints[:, 2].any()]
+        for _ in range(len(marked) - len(set(marked))):
+            checked.problems.add("annotated twice, with the same keypoints", picture)
+    if len(set(source.labels.get("image_id", np.zeros(1)).tolist())) > 1:
+        checked.odd.add("picture with more than one id", picture)
 
 
 def _inside(points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -80,6 +80,7 @@ def test_boxes_are_clipped_to_pictures_that_are_not_square(folder: Folder) -> No
 
 def test_the_protocol_leaves_out_crowds_unmarked_people_and_other_categories(folder: Folder) -> None:
     unmarked = [value if index % 3 < 2 else 0 for index, value in enumerate(KEYPOINTS)]
+    folder.content["categories"].append({"id": 18, "name": "dog"})
     folder.content["annotations"] += [
         annotation(2, iscrowd=1, keypoints=[0] * 51),
         annotation(3, keypoints=unmarked),

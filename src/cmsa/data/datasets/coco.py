@@ -140,7 +140,7 @@ def load_people(
     problems = Problems()
     chosen = _keypoint_set(annotations, content, category, changes or {})
     pictures = _pictures(annotations, content, images, problems)
-    reader = EntryReader(chosen.category_id, pictures, problems, len(chosen))
+    reader = EntryReader(chosen.category_id, _category_ids(content), pictures, problems, len(chosen))
     if detections is None:
         entries = _list(annotations, content, "annotations")
         people = [person for place, entry in enumerate(entries) if (person := reader.annotation(entry, place))]
@@ -168,7 +168,7 @@ def load_truth(annotations: str | Path | Mapping[str, Any], *, category: str | N
     content = dict(annotations) if isinstance(annotations, Mapping) else _read_annotations(where)
     chosen = _keypoint_set(where, content, category, {})
     pictures = _pictures(where, content, None, Problems())
-    reader = EntryReader(chosen.category_id, pictures, Problems(), len(chosen))
+    reader = EntryReader(chosen.category_id, _category_ids(content), pictures, Problems(), len(chosen))
     for place, entry in enumerate(_list(where, content, "annotations")):
         reader.annotation(entry, place)
     return truth_arrays(reader, len(chosen)) | {"keypoint_set": chosen}
@@ -230,6 +230,11 @@ def _keypoint_set(
         return keypoint_set(points, skeleton, changes, category=name, category_id=entry["id"])
     except KeypointSetError as error:
         raise CocoError(f"{path}: category {name!r}: {error}") from error
+
+
+def _category_ids(content: Mapping[str, Any]) -> frozenset[int]:
+    found = (identity_of(entry.get("id")) for entry in content["categories"] if isinstance(entry, dict))
+    return frozenset(identity for identity in found if identity is not None)
 
 
 def _skeleton(path: Path, entry: Mapping[str, Any], count: int) -> list[tuple[int, int]]:

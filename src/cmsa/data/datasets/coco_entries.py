@@ -90,6 +90,7 @@ class EntryReader:
 
     Attributes:
         category: id of the category that counts.
+        categories: ids of all that the file has.
         pictures: by their ids; None for a picture that was itself left out.
         problems: where to note what is wrong.
         keypoint_count: K.
@@ -97,6 +98,7 @@ class EntryReader:
     """
 
     category: int
+    categories: frozenset[int]
     pictures: dict[int, Picture | None]
     problems: Problems
     keypoint_count: int
@@ -122,6 +124,8 @@ class EntryReader:
         return None
 
     def _annotation(self, entry: Any) -> Person:
+        if isinstance(entry, dict) and identity_of(entry.get("category_id")) not in self.categories:
+            raise _WrongError("category id is not among the categories")
         image_id, picture = self._picture(entry)
         identity = identity_of(entry.get("id"))
         if identity is None:
