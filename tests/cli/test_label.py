@@ -81,6 +81,10 @@ def test_a_teacher_that_says_no_numbers_is_told(folder, capsys):
         for value in model.head.parameters():
             value.fill_(torch.nan)
     save_weights(folder / "nan.safetensors", model)
+    with torch.no_grad():
+        for value in model.head.parameters():
+            value.fill_(torch.finfo(torch.float32).max)
+    save_weights(folder / "huge.safetensors", model)
     arguments = [
         "label",
         str(folder / "images"),
@@ -90,6 +94,9 @@ def test_a_teacher_that_says_no_numbers_is_told(folder, capsys):
         str(folder / "x.json"),
     ]
     assert main([*arguments, "--teacher", str(folder / "nan.safetensors")]) == 2
+    assert "nan.safetensors: its tensors do not fit CMSA, of " in (told := capsys.readouterr().err)
+    assert " not finite: head." in told
+    assert main([*arguments, "--teacher", str(folder / "huge.safetensors")]) == 2
     assert "what a teacher says is not finite" in capsys.readouterr().err
 
 

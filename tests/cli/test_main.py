@@ -293,3 +293,9 @@ def test_ctrl_c_while_the_library_is_looked_up(capsys, monkeypatch):
     monkeypatch.setattr("argparse.ArgumentParser.parse_known_args", interrupt)
     assert main(["predict", "pose", "photo.jpg"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_without_a_command_it_is_said_what_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().err.endswith("are required: COMMAND; cmsa --help lists them\n")

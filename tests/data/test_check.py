@@ -216,9 +216,7 @@ def test_who_is_annotated_twice_is_found(folder: Path) -> None:
     first, second = (entry["file_name"] for entry in json.loads(text_of(folder))["images"][:2])
     change(folder, repeat)
     train = look(folder).parts["train"]
-    assert train.problems.wrong == {
-        "annotated twice, with the same keypoints": [f"images/{first}", f"images/{second}"]
-    }
+    assert train.problems.wrong == {"annotated twice, with the same keypoints": [f"images/{first}", f"images/{second}"]}
     assert train.odd.wrong["picture with more than one id"] == [f"images/{second}"]
 
 

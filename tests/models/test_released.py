@@ -213,3 +213,21 @@ def test_a_converted_checkpoint_rebuilds_the_network(tmp_path):
     assert isinstance(model, CMSA)
     assert (model(tensors["input"]) - tensors["output"]).abs().max() < TOLERANCE
     assert model.description.decoding == {"codec": "udp"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value * torch.nan,
+        lambda value: value + torch.inf,
+        lambda value: value.to(torch.complex64),
+        lambda value: value.to_sparse(),
+        lambda value: value.to("meta"),
+    ],
+)
+def test_what_are_no_finite_real_numbers_is_named(change, state, tmp_path):
+    name = "fgmm.csMixer.2.conv.weight"
+    torch.save(state | {name: change(state[name])}, tmp_path / "odd.pth")
+    told = rf"odd\.pth: holds 1 tensor of no finite real numbers: {name}$"
+    with pytest.raises(ReleasedFormatError, match=told):
+        load_released(tmp_path / "odd.pth")

@@ -135,3 +135,12 @@ def test_what_is_said_of_the_training_is_json(model: CMSA, tmp_path: Path) -> No
     assert read_description(file).training == {"AP": 0.5, "loss": None, "sizes": [3, 4]}
     with safe_open(file, framework="pt") as opened:
         assert "NaN" not in opened.metadata()[KEY]
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path):
+    network = create_model("cmsa_n", "pose", (16, 12), depths=(1, 1, 1))
+    with torch.no_grad():
+        network.get_parameter("head.score.conv.weight")[0] = torch.nan
+    save_weights(tmp_path / "nan.safetensors", network)
+    with pytest.raises(ValueError, match=r"nan\.safetensors: .*1 not finite: head\.score\.conv\.weight$"):
+        load_weights(tmp_path / "nan.safetensors")

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cmsa.guidance.counts import count_of
 from cmsa.models.base import Size
 from cmsa.models.network import default_window
 from cmsa.models.windows import Window, ceil_divide
@@ -67,7 +68,8 @@ def read_released(source: Mapping[str, Any] | str | Path) -> State:
     prefix, a tensor whose name has no dot (a stored example, say) is no part of the network and is left out.
 
     Raises:
-        ReleasedFormatError: a ``.pth`` file holds no state dict, or more than tensors and plain containers.
+        ReleasedFormatError: a ``.pth`` file holds no state dict, or more than tensors and plain containers; or tensors
+            are not dense, not real or not finite.
     """
     state: Mapping[str, Any]
     if isinstance(source, Mapping):
@@ -90,7 +92,18 @@ def read_released(source: Mapping[str, Any] | str | Path) -> State:
     strange = [name for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if strange:
         raise ReleasedFormatError(f"{_named(source)}holds {', '.join(map(repr, strange[:5]))}, which is no tensor")
+    unusable = [name for name, value in state.items() if not _usable(value)]
+    if unusable:
+        told = f"{count_of(len(unusable), 'tensor')} of no finite real numbers: {', '.join(unusable[:5])}"
+        raise ReleasedFormatError(f"{_named(source)}holds {told}")
     return dict(state)
+
+
+def _usable(tensor: Tensor) -> bool:
+    """Whether a tensor is of finite real numbers, each of which is stored."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
+        return False
+    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
 
 
 def _unpickled(file: BinaryIO, source: str | Path) -> Any:

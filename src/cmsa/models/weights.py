@@ -142,12 +142,14 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) ->
     """Load a state dict, every key accounted for.
 
     Raises:
-        ValueError: keys are missing or unexpected, or shapes differ; of each the number and the first, with ``where``.
+        ValueError: keys are missing or unexpected, shapes differ, or values are not finite; of each the number and the
+            first, with ``where``.
     """
     own = model.state_dict()
     missing, unexpected, differing = misfits(own, tensors)
     shapes = [f"{key} {tuple(tensors[key].shape)} for {tuple(own[key].shape)}" for key in differing]
-    faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    wild = [key for key in sorted(tensors) if tensors[key].is_floating_point() and not tensors[key].isfinite().all()]
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes, "not finite": wild}
     if any(faults.values()):
         told = "; ".join(f"{len(names)} {fault}: {first_of(names, _NAMED)}" for fault, names in faults.items() if names)
         raise ValueError(f"{where}: its tensors do not fit {type(model).__name__}, of {len(own)}: {told}")
