@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """What the command cannot do without, message and hint, then exit code 2."""
         listed = f"; {self.prog} --help lists them" if message.endswith(" required: COMMAND") else ""
-        told = visible(message + (listed or _minus_hint(message) or self.hint(self._given)))
+        told = visible(message + (_minus_hint(message) or self.hint(self._given) or listed))
         self.exit(2, f"{self._short_usage()}{self.prog}: error: {told}\n")
 
     def _short_usage(self) -> str:
