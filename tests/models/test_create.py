@@ -133,6 +133,10 @@ def test_foreign_and_damaged_files_are_named(tmp_path: Path) -> None:
     damaged.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00nonsense")
     with pytest.raises(ValueError, match=r"damaged\.safetensors: not a safetensors file"):
         load_weights(damaged)
+    for name, hint in {"a.pth": "cmsa convert", "last.ckpt": "last.safetensors", "a.onnx": "--exported"}.items():
+        (tmp_path / name).write_bytes(damaged.read_bytes())
+        with pytest.raises(ValueError, match=rf"{name}: not a safetensors file.*{hint}.* \("):
+            load_weights(tmp_path / name)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(2)}, foreign)
     with pytest.raises(ValueError, match=r"foreign\.safetensors: no 'cmsa' entry in the metadata"):

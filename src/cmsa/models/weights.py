@@ -103,6 +103,16 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
             raise OSError(errno.EIO, str(error)) from error
 
 
+_CONVERTED = ", which cmsa convert makes of a released checkpoint"
+_INSTEAD = {
+    ".ckpt": ", such as the last.safetensors that a training leaves beside its checkpoint",
+    ".pth": _CONVERTED,
+    ".pt": _CONVERTED,
+    **dict.fromkeys((".onnx", ".xml", ".pt2"), "; exported files are given to --exported, beside their weights"),
+}
+"""What else was given for weights, and what to do."""
+
+
 @contextmanager
 def _opened(path: Path | str) -> Iterator[tuple[Any, Description]]:
     """A weights file and its description; errors are those of ``read_weights``."""
@@ -112,7 +122,8 @@ def _opened(path: Path | str) -> Iterator[tuple[Any, Description]]:
         with safe_open(str(path), framework="pt") as file:
             yield file, Description.from_metadata(file.metadata(), str(path))
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+        hint = _INSTEAD.get(Path(path).suffix, "")
+        raise ValueError(f"{path}: not a safetensors file{hint} ({error})") from error
 
 
 def read_description(path: Path | str) -> Description:
