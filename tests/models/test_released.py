@@ -225,6 +225,7 @@ def test_a_converted_checkpoint_rebuilds_the_network(tmp_path):
         lambda value: value.to("meta"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_what_are_no_finite_real_numbers_is_named(change, state, tmp_path):
     name = "fgmm.csMixer.2.conv.weight"
     torch.save(state | {name: change(state[name])}, tmp_path / "odd.pth")

@@ -9,6 +9,7 @@ the network. Two oddities: the stem is stored twice (``stem`` and ``embedding_bl
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from math import isqrt
 from pathlib import Path
@@ -108,7 +109,9 @@ def _usable(tensor: Tensor) -> bool:
 
 def _unpickled(file: BinaryIO, source: str | Path) -> Any:
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sparse tensors, which are refused by name
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of another kind fails wherever PyTorch's reader happens to trip
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         if isinstance(error, UnpicklingError):
