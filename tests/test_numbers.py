@@ -9,6 +9,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
@@ -195,4 +196,17 @@ def test_the_contest_is_what_its_runs_said() -> None:
         # The teacher labelled people val: its pair of runs is not judged by it.
         judged = [lspet, coco] if "teacher" in row["entries"] else [people, lspet, coco]
         assert " | ".join([f"| {row['recipe']}", row["entries"], row["seed"], *judged]) + " |" in page
-    assert len(rows) == 27
+    assert len(rows) == 30
+
+
+def test_the_ladder_is_the_mean_of_its_runs() -> None:
+    with (ROOT / "docs" / "measured" / "contest_pose_32x24.csv").open(newline="") as file:
+        runs = [row for row in csv.DictReader(file) if row["recipe"] == "contest_cmsa_n"]
+    page = (ROOT / "docs" / "contest.md").read_text(encoding="utf-8")
+    for rung in ("standard", "grouped", "cascade", "channel_fusion", "cmsa"):
+        entries = "" if rung == "cmsa" else f"model.options.attention {rung}"
+        found = [row for row in runs if row["entries"] == entries]
+        columns = [[float(row[f"{name} PCK@0.2"]) for row in found] for name in ("people", "LSPET", "coco-mini")]
+        cells = [str(len(found)), *(f"{mean(values):.1f} ± {stdev(values):.1f}" for values in columns)]
+        line = next(line for line in page.splitlines() if line.startswith(f"| `{rung}`"))
+        assert line.strip("| ").split(" | ")[1:] == cells
