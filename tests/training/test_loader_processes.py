@@ -94,3 +94,27 @@ def test_readers_do_not_outlive_a_run_that_was_killed(recipe: Path, method: str,
         time.sleep(0.1)
     process.kill()
     assert wait_for_all(process) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_readers_end_with_a_process_that_still_reads(method: str, tmp_path: Path) -> None:
+    """As a training that a signal ended in the middle of a batch."""
+    store, _ = train_and_val(tmp_path)
+    script = tmp_path / "reads.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from cmsa.data.loader import store_loader\n"
+        "from cmsa.data.store import CropStore\n"
+        "if __name__ == '__main__':\n"
+        f"    multiprocessing.set_start_method({method!r})\n"
+        f"    loader = store_loader([CropStore.open({str(store.folder)!r})], 2, training=True, workers=2)\n"
+        "    batches = iter(loader)\n"
+        "    next(batches)\n"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    with (tmp_path / "said.txt").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, str(script)], stdout=said, stderr=said, env=environment, start_new_session=True
+        )
+    assert wait_for_all(process, 60) == 0
+    assert "Error" not in (tmp_path / "said.txt").read_text()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -104,6 +106,10 @@ class EpochSampler(Sampler[int]):
         yield from own[start:].tolist()
 
 
+_GRACE = 1.0
+"""Seconds for daemons of others, which may end by themselves."""
+
+
 def _as_is(batch: Any) -> Any:
     return batch
 
@@ -123,6 +129,23 @@ def _end_with_the_run() -> None:
     if run is not None:
         run.join()
         os._exit(1)
+
+
+def _end_readers() -> None:
+    """End readers that are left as the run exits.
+
+    multiprocessing ends its daemons by SIGTERM, which readers leave to the run, and would wait for them for ever.
+    """
+    left = [child for child in multiprocessing.active_children() if child.daemon]
+    if left and threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would call it an error
+    for child in left:
+        child.terminate()
+    until = time.monotonic() + _GRACE
+    for child in left:
+        child.join(max(0.0, until - time.monotonic()))
+        if child.is_alive():
+            child.kill()
 
 
 def store_loader(
@@ -156,6 +179,9 @@ def store_loader(
     if training and count // processes < batch_size:
         share = count_of(count, "crop") + (f" for {processes} processes" if processes > 1 else "")
         raise ValueError(f"{stores[0].folder}: {share} cannot fill one batch of {batch_size}")
+    if workers:
+        # Before multiprocessing looks for its daemons, whose priority is below 0.
+        multiprocessing.util.Finalize(None, _end_readers, exitpriority=0)
     return DataLoader(
         dataset,
         batch_size=batch_size,
