@@ -15,7 +15,7 @@ from tiny_people import write_people
 from cmsa.cli.main import main
 from cmsa.cli.prepare import make_missing
 from cmsa.data.image import read_image
-from cmsa.data.store import CropStore
+from cmsa.data.store import CropStore, StoreError, partial_folder
 
 PREPARE = ["prepare", "--for", "evaluate", "--size", "16x12"]
 
@@ -162,6 +162,10 @@ def test_a_line_of_a_recipe_that_prepares_nothing_is_named(line: str, told: str,
 
 def test_a_store_that_no_line_makes_is_told_before_others_are_made(tmp_path: Path) -> None:
     made, other = tmp_path / "a.crops", tmp_path / "b.crops"
-    with pytest.raises(FileNotFoundError, match=r"b\.crops: there is no crop store; prepare one first"):
-        make_missing([f"--dataset digits --for train --out {made}"], [str(made), str(other)])
+    line = f"--dataset digits --for train --out {made}"
+    with pytest.raises(StoreError, match=r"b\.crops: there is no crop store; prepare one first"):
+        make_missing([line], [str(made), str(other)])
+    partial_folder(other).mkdir()
+    with pytest.raises(StoreError, match=r"b\.crops: its preparation was interrupted; prepare it again"):
+        make_missing([line], [str(made), str(other)])
     assert not made.exists()

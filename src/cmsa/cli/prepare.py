@@ -128,11 +128,13 @@ def make_missing(lines: Sequence[str], wanted: Sequence[str]) -> list[CropStore]
         wanted: folders of the stores.
 
     Raises:
-        FileNotFoundError: a store is not there, and no line makes it.
+        StoreError: a store is not there, and no line makes it.
         ValueError: as ``parse_line``; other errors are those of ``make_store``.
     """
+    from cmsa.data.store import CropStore
+
     parsed = [parse_line(line) for line in lines]
     missing = {Path(folder) for folder in wanted if not Path(folder).exists()}
     if unmade := sorted(missing - {options.out for options in parsed}):
-        raise FileNotFoundError(f"{unmade[0]}: there is no crop store; prepare one first")
+        CropStore.open(unmade[0])  # which says why it cannot
     return [make_store(options) for options in parsed if options.out in missing]
