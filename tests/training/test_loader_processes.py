@@ -22,15 +22,18 @@ pytestmark = pytest.mark.exhaustive
 
 
 def started(recipe: Path, run: Path, method: str, epochs: int, *options: str) -> subprocess.Popen[bytes]:
-    """``cmsa train`` in a session of its own, whose readers are started so; what it says is in a file beside the run.
-
-    A pipe would be held open by a reader that lives on.
-    """
-    command = [sys.executable, "-c", COMMAND.format(f"multiprocessing.set_start_method({method!r})"), "train"]
+    """``cmsa train``, whose readers are started so; what it says is in a file beside the run."""
+    command = ["-c", COMMAND.format(f"multiprocessing.set_start_method({method!r})"), "train"]
     command += [str(recipe), "--optimizer.epochs", str(epochs), "--out", str(run), "--accelerator", "cpu"]
     command += ["--threads", "1", "--no-progress", "--max-time", "00:00:20:00", *options]
+    return python(command, Path(f"{run}.txt"))
+
+
+def python(arguments: list[str], told: Path) -> subprocess.Popen[bytes]:
+    """Python in a session of its own; what it says goes to a file, for a reader that lives on would hold a pipe open."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    with Path(f"{run}.txt").open("w") as said:
+    command = [sys.executable, *arguments]
+    with told.open("w") as said:
         return subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)
 
 
@@ -111,10 +114,6 @@ def test_readers_end_with_a_process_that_still_reads(method: str, tmp_path: Path
         "    batches = iter(loader)\n"
         "    next(batches)\n"
     )
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    with (tmp_path / "said.txt").open("w") as said:
-        process = subprocess.Popen(
-            [sys.executable, str(script)], stdout=said, stderr=said, env=environment, start_new_session=True
-        )
-    assert wait_for_all(process, 60) == 0
-    assert "Error" not in (tmp_path / "said.txt").read_text()
+    said = tmp_path / "said.txt"
+    assert wait_for_all(python([str(script)], said), 60) == 0
+    assert "Error" not in said.read_text()

@@ -11,7 +11,7 @@ from cmsa.data.store import names_of
 from cmsa.experiments.evaluated import gallery_section, robustness_section
 from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot_sizes, read_curve
 from cmsa.experiments.page import Figure, Section, Table, write_page
-from cmsa.experiments.published_rows import Published, percent_of, published_rows, shipped_recipes, with_unit
+from cmsa.experiments.published_rows import PERCENT, Published, percent_of, published_rows, shipped_recipes, with_unit
 from cmsa.experiments.runs import Kept, read_runs
 from cmsa.experiments.table import MACS, Row, Spread, check_scores, rows_of, score_names, shown_scores, text_table
 from cmsa.export.layout import deploy
@@ -150,14 +150,13 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
         for store in cell.stores
     ]
     same = _of_same_data(published, [store for cell in cells for store in cell.stores])
-    digits = 1 if percent_of(task) > 1 else 2
+    digits = 1 if task in PERCENT else 2
     lines = [_published_line(row, scores, digits) for row in same]
     others = [_published_line(row, scores, digits) for row in published if row not in same]
     header = ["network", "data", "input (HxW)", "parameters, M", "MACs, G", *scores, "from"]
     text = (
         "Scores of different data, boxes or protocols do not compare; look at the second column. "
-        "Measured values are mean ± standard deviation over the seeds"
-        + (", in percent." if percent_of(task) > 1 else ".")
+        "Measured values are mean ± standard deviation over the seeds" + (", in percent." if task in PERCENT else ".")
     )
     tables = [Table(header, measured + lines, frozenset(range(len(measured))))]
     if others:
