@@ -30,7 +30,7 @@ def started(recipe: Path, run: Path, method: str, epochs: int, *options: str) ->
 
 
 def python(arguments: list[str], told: Path) -> subprocess.Popen[bytes]:
-    """Python in a session of its own; what it says goes to a file, for a reader that lives on would hold a pipe open."""
+    """Python in a session of its own; it speaks to a file, since a reader that lives on would hold a pipe open."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, *arguments]
     with told.open("w") as said:
