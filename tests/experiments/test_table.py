@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -159,6 +160,32 @@ def test_a_run_by_itself(sweep: Path, tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text('{"cells": [{"name": 3}]}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"sweep\.json: is no sweep\.json of cmsa sweep: it has no 'values'"):
         read_runs([tmp_path])
+
+
+def test_runs_by_themselves_that_differ_in_the_seed_only_are_one_cell(tmp_path: Path) -> None:
+    for name, seed, codec, epoch in (
+        ("a-0", 0, "udp", 3),
+        ("b", 0, "dark", 3),
+        ("a-1", 1, "udp", 3),
+        ("a-2", 2, "udp", 1),
+    ):
+        recipe = Recipe(seed=seed, codec=codec)
+        recipe.optimizer.epochs = 3
+        training = {"epoch": epoch, "recipe": recipe.to_dict(), "scores": {"val/AP": 0.5 + seed}}
+        (tmp_path / name).mkdir()
+        save_weights(
+            tmp_path / name / "last.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY), training=training
+        )
+    rows = rows_of(read_runs([tmp_path / name for name in ("a-0", "b", "a-1", "a-2")]))
+    assert [(row.values["run"], row.spread("val/AP").values) for row in rows] == [
+        ("a-{0,1}", (0.5, 1.5)),
+        ("b", (0.5,)),
+        ("a-2 (after 1 of 3 epochs)", (2.5,)),
+    ]
+    # A seed that was trained twice is no second sample.
+    shutil.copytree(tmp_path / "a-0", tmp_path / "again")
+    rows = rows_of(read_runs([tmp_path / "a-0", tmp_path / "again"]))
+    assert [row.values["run"] for row in rows] == ["a-0", "again"]
 
 
 def named_run(folder: Path, seed: int, codec: str = "udp") -> Run:

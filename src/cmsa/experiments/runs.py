@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +26,7 @@ class Run:
     Attributes:
         folder: of the run.
         values: what tells its cell from others of the sweep, by axis; the folder's name of a run by itself, and how far
-            it came where that is not its end.
+            it came where that is not its end; ``a-{0,1}`` of runs by themselves that differ in the seed only.
         seed: of the training.
         weights: the file that was scored; None while there is none, or it is not the end of the training.
         recipe: all entries; empty without weights.
@@ -56,7 +58,30 @@ def read_runs(folders: Sequence[Path], kept: Kept = "last") -> list[Run]:
     runs: dict[Path, Run] = {}
     for run in (run for folder in folders for run in _runs_in(folder, kept)):
         runs.setdefault(run.folder.resolve(), run)
-    return list(runs.values())
+    return _seeds_gathered(list(runs.values()))
+
+
+def _seeds_gathered(runs: Sequence[Run]) -> list[Run]:
+    """Runs by themselves that ended, and differ in the seed only, under one name and beside each other."""
+    cells: dict[str, list[Run]] = {}
+    for run in runs:
+        alone = run.values == {"run": run.folder.name}
+        key = [run.recipe | {"seed": None}, run.epoch] if alone and run.recipe else [str(run.folder)]
+        cells.setdefault(json.dumps(key, default=str), []).append(run)
+    gathered = []
+    for cell in cells.values():
+        if len({run.seed for run in cell}) == len(cell) > 1:
+            name = _shared_name([run.folder.name for run in cell])
+            gathered += [replace(run, values={"run": name}) for run in cell]
+        else:
+            gathered += cell
+    return gathered
+
+
+def _shared_name(names: Sequence[str]) -> str:
+    """As a shell would have it: a-0 and a-1 are a-{0,1}."""
+    shared = commonprefix(names)  # noqa: RUF071 (of characters, not of folders)
+    return f"{shared}{{{','.join(name.removeprefix(shared) for name in names)}}}"
 
 
 def _runs_in(folder: Path, kept: Kept) -> list[Run]:
