@@ -152,6 +152,7 @@ def test_the_only_picture(tmp_path):
     ("content", "message"),
     [
         ("{", "is not JSON"),
+        ('[{"file_name": "a.jpg", "bbox": [1, 1, 1, 1], "bbox": []}]', "the key 'bbox' stands twice .*\"a.jpg\""),
         ({"images": []}, "must hold a list of detections, got dict"),
         ([[1, 2, 3, 4]], "entry 0 is not an object"),
         ([entry("a.jpg", [1, 1, 1, 1]), {"bbox": [1, 2, 3, 4]}], "entry 1: has neither a file_name"),

@@ -38,6 +38,18 @@ def test_what_is_no_json_is_named(content: bytes, told: str, tmp_path: Path) -> 
         parse_json(content, "line 3")
 
 
+def test_a_key_that_stands_twice_in_an_object_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('[{"id": 7, "bbox": [1, 2, 3, 4], "name": "Ann", "bbox": []}, {"id": 7}]', encoding="utf-8")
+    with pytest.raises(JsonError) as told:
+        read_json(file)
+    beside = '{"id": 7, "name": "Ann"}'
+    assert str(told.value) == f"{file}: the key 'bbox' stands twice in one object, beside {beside}"
+    with pytest.raises(JsonError, match=r"^line 3: the key 'a' stands twice in one object$"):
+        parse_json('{"b": {"a": 1, "a": 1}}', "line 3")
+    assert parse_json('{"a": {"a": 1}, "b": [{"a": 2}, {"a": 3}]}', "") == {"a": {"a": 1}, "b": [{"a": 2}, {"a": 3}]}
+
+
 def test_what_is_wrong_where_a_file_is_taken_apart_is_told_of_it() -> None:
     content = json.loads('{"rows": [{"a": "x"}]}')
     for take, wrong in (

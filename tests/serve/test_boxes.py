@@ -36,7 +36,7 @@ def test_a_fifth_number_is_the_score():
         ("[[1, 2, 3, 4]]", "boxes", r"must name their layout: .*xywh.*xyxy.*got \[\[1, 2"),
         ('{"xywh": [], "xyxy": []}', "boxes", "must name their layout"),
         ('{"cxcywh": []}', "boxes", "must name their layout"),
-        ('{"xywh": [[1, 2, 3, 4]], "xywh": []}', "boxes", "a name is given twice"),
+        ('{"xywh": [[1, 2, 3, 4]], "xywh": []}', "boxes", "the key 'xywh' stands twice"),
         ('{"xywh": {}}', "boxes.xywh", "must be a list of boxes"),
         ('{"xyxy": [[1, 2, 3, 4], [1, 2, 3]]}', "boxes.xyxy[1]", "must be four numbers left, top, right, bottom"),
         ('{"xywh": [[1, 2, 3, "4"]]}', "boxes.xywh[0]", 'must be numbers, got "4"'),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from cmsa.files.read_json import JsonError, parse_json
 from cmsa.files.write_json import plain
 
 Record = dict[str, Any]
@@ -137,9 +138,9 @@ def _records(path: Path) -> Iterator[tuple[Record, int]]:
                 return
             end += len(line)
             try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ResultsError(f"{path}, line {number}: is not JSON ({error})") from error
+                record = parse_json(line, f"{path}, line {number}")
+            except JsonError as error:
+                raise ResultsError(str(error)) from error
             if not isinstance(record, dict) or not isinstance(record.get("file"), str):
                 raise ResultsError(f"{path}, line {number}: is no result, which is an object with a file")
             if not isinstance(record.get("frame"), int | None):

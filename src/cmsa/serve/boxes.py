@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from cmsa.data.boxes import BoxesError
+from cmsa.files.read_json import JsonError, refuse_repeated
 from cmsa.inference.detectors import Detections, given_boxes
 from cmsa.serve.refusal import Refusal
 
@@ -59,9 +60,11 @@ def read_boxes(text: str, most: int) -> NamedBoxes:
     if len(text) > _LONGEST * (most + 1):
         raise Refusal(422, f"{len(text)} letters are more than {most} boxes need", "boxes")
     try:
-        given = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_each_name_once)
+        given = json.loads(text, parse_constant=_no_constant, object_pairs_hook=refuse_repeated)
     except RecursionError as error:
         raise Refusal(422, "is nested too deeply", "boxes") from error
+    except JsonError as error:
+        raise Refusal(422, str(error), "boxes") from error
     except ValueError as error:
         raise Refusal(422, f"is not JSON ({error})", "boxes") from error
     layout = next(iter(given), None) if isinstance(given, dict) and len(given) == 1 else None
@@ -120,13 +123,6 @@ def _check_row(row: object, numbers: str, where: str) -> None:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"JSON has no {name}")
-
-
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    named = dict(pairs)
-    if len(named) < len(pairs):
-        raise ValueError("a name is given twice")
-    return named
 
 
 def _short(value: object) -> str:

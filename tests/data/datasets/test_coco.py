@@ -347,6 +347,7 @@ def test_from_the_folder_to_the_store(folder: Folder, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", r"val2017\.json: is not JSON"),
+        ('{"images": [], "images": []}', r"val2017\.json: the key 'images' stands twice"),
         ("[]", r"val2017\.json: must hold an object with 'images'"),
         ("{}", r"val2017\.json: 'categories' must be a list, got nothing"),
         ('{"categories": 3}', r"'categories' must be a list, got int"),
