@@ -276,6 +276,8 @@ WRONG = [
     "convert zeros.pth out.safetensors",
     "convert photo.png out.safetensors",
     "convert good.safetensors .",
+    "export good.safetensors --size 4096x4096",
+    "train digits --data.prepare [] --data.validate [] --data.train [good.crops] --model.input_size [4096,4096]",
     "export good.safetensors --batch 1.5",
     "export good.safetensors --batch -4",
     "export good.safetensors --batch 1025",

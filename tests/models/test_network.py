@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -107,6 +109,21 @@ def test_windows_can_be_chosen(images):
 def test_a_small_input_is_refused():
     with pytest.raises(ValueError, match=r"7x24 .* at least 8"):
         CMSA(**VARIANTS["cmsa_n"], input_size=(7, 24))
+
+
+def test_an_input_whose_windows_no_memory_holds_is_refused(monkeypatch, network, images):
+    told = r"input size 4096x4096 \(HxW\) is too large: .* takes \d\d,\d\d\d GB and more, and this machine has [1-9]"
+    with pytest.raises(ValueError, match=told):
+        CMSA(**VARIANTS["cmsa_n"], input_size=(4096, 4096))
+    model = network()
+    with pytest.raises(ValueError, match="is too large"):
+        model.set_input_size((4096, 4096))
+    model(images(1, (32, 24)))  # it is as it was
+    held = sum(buffer.nbytes for name, buffer in model.named_buffers() if name.endswith("relative_position_index"))
+    for least, refused in ((held, False), (held - 1, True)):
+        monkeypatch.setattr("cmsa.models.network.physical_memory", lambda least=least: least)
+        with pytest.raises(ValueError, match="32x24") if refused else nullcontext():
+            network()
 
 
 def test_an_image_of_another_size_is_refused(network, images):

@@ -14,6 +14,7 @@ from cmsa.models.attention import CascadedMultiScaleAttention, FusedWindowAttent
 from cmsa.models.attention_parts import AttentionKind, AttentionParts
 from cmsa.models.base import BaseNetwork, Size
 from cmsa.models.layers import DropPath, Mlp
+from cmsa.models.memory import physical_memory
 from cmsa.models.reparam import RepConv
 from cmsa.models.resizing import fit_bias_tables
 from cmsa.models.windows import Window, ceil_divide
@@ -78,7 +79,8 @@ class CMSA(BaseNetwork):
         depths: blocks of each stage.
         heads: per stage, heads of each group.
         kv_strides: per stage, the stride by which each group pools its keys and values.
-        input_size: (H, W) of the image, each at least 8.
+        input_size: (H, W) of the image, each at least 8. Attention within the whole map bounds it above: four times as
+            many pixels take 16 times the memory.
         windows: per stage and group, (s, t); by default stage 1 attends in (1, 1/2, 1/4) of the map, stage 2 in
             (1, 1/2), stage 3 in (1, 1) as the paper has it.
         key_dim: channels of a key; value_ratio: value channels per key channel.
@@ -132,7 +134,8 @@ class CMSA(BaseNetwork):
             raise ValueError(f"each stage has an entry in each of them, got {counts}")
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f"drop_path_rate must be at least 0 and below 1, got {drop_path_rate}")
-        self.dims, self.heads, self.kv_strides, self.windows = tuple(dims), heads, kv_strides, windows
+        self.dims, self.depths, self.heads = tuple(dims), tuple(depths), heads
+        self.kv_strides, self.windows = kv_strides, windows
         for stage, (groups, strides) in enumerate(zip(heads, kv_strides, strict=True), start=1):
             if len(groups) != len(strides):
                 raise ValueError(f"stage {stage}: {len(groups)} groups of heads but {len(strides)} key strides")
@@ -171,37 +174,45 @@ class CMSA(BaseNetwork):
             raise ValueError(
                 f"input size {height}x{width} (HxW) is too small: each side must be at least {SMALLEST_SIDE}"
             )
-        self.input_size = (height, width)
-        self.reduction = self.stem_stride or (2 if max(height, width) > LARGEST_UNSTRIDED_SIDE else 1)
-        self.stage_windows: list[list[Window]] = []
+        reduction = self.stem_stride or (2 if max(height, width) > LARGEST_UNSTRIDED_SIDE else 1)
+        stage_windows: list[list[Window]] = []
         map_sizes: list[Size] = []
-        size = (ceil_divide(height, self.reduction), ceil_divide(width, self.reduction))
+        size = (ceil_divide(height, reduction), ceil_divide(width, reduction))
         for stage, strides in enumerate(self.kv_strides):
             if self.windows is not None:
                 wanted = list(self.windows[stage])
             else:
                 wanted = [default_window(size, stage, group) for group in range(len(strides))]
-            self.stage_windows.append(
+            stage_windows.append(
                 [Window.fit(size, window, stride) for window, stride in zip(wanted, strides, strict=True)]
             )
             map_sizes.append(size)
             size = (ceil_divide(size[0], 2), ceil_divide(size[1], 2))
-        self.map_sizes = tuple(map_sizes)
+        needed = sum(
+            depth * window.index_bytes
+            for depth, windows in zip(self.depths, stage_windows, strict=True)
+            for window in windows
+        )
+        if needed > (there := physical_memory()):  # PyTorch would fail at some number of bytes, or the system end it
+            raise ValueError(
+                f"input size {height}x{width} (HxW) is too large: to attend from each pixel of its windows to each "
+                f"other takes {needed / 1e9:,.0f} GB and more, and this machine has {there / 1e9:,.0f} GB"
+            )
+        self.input_size, self.reduction = (height, width), reduction
+        self.stage_windows, self.map_sizes = stage_windows, tuple(map_sizes)
 
     def set_input_size(self, input_size: Size) -> None:
         """Take images of another (H, W): windows follow, bias tables are resized bilinearly, the stem keeps its stride.
 
         Raises:
-            ValueError: a side is below 8, the network is fused, or the head is made for one size.
+            ValueError: a side is below 8, the windows need more memory than there is, the network is fused, or the head
+                is made for one size.
         """
         if any(isinstance(part, FusedWindowAttention) for part in self.modules()):
             raise ValueError("a fused network keeps its input size: call set_input_size before fuse")
-        reduction = self.reduction
         before = self.input_size
+        self.stem_stride = self.reduction
         self._set_sizes(input_size)
-        if self.reduction != reduction:
-            self.stem_stride = reduction
-            self._set_sizes(input_size)
         if before == self.input_size:
             return
         self._head_follows(before)

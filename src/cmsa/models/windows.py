@@ -7,6 +7,7 @@ and padded queries are dropped.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +63,11 @@ class Window:
         return any(
             side != many * keys for side, many, keys in zip(self.key_map_size, self.grid, self.key_size, strict=True)
         )
+
+    @property
+    def index_bytes(self) -> int:
+        """What ``relative_position_index`` takes."""
+        return 8 * math.prod(self.size) * math.prod(self.key_size)
 
     def relative_position_index(self) -> Tensor:
         """(s·t, s/r·t/r) index into a flattened (s, t) table of |row offset|, |column offset|.
