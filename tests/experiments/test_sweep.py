@@ -12,10 +12,11 @@ import pytest
 
 from cmsa.experiments import sweep
 from cmsa.experiments.grid import cells_of, parse_axis
-from cmsa.experiments.sweep import OUTCOME, PLAN, finished, run_sweep
+from cmsa.experiments.sweep import OUTCOME, finished, run_sweep
 from cmsa.files.lock import FolderInUseError, only_process_in
 from cmsa.training.interruption import Interrupted
 from cmsa.training.recipe import load_recipe
+from cmsa.training.run_folder import PLAN
 
 PROGRAM = """#!{python} -S
 import os, signal, sys, time

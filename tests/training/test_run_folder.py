@@ -120,6 +120,12 @@ def test_a_store_is_no_folder_for_a_run(tmp_path):
         refuse_other_run(load_recipe("digits"), tmp_path)
 
 
+def test_the_folder_of_a_sweep_is_none_for_a_run(tmp_path):
+    (tmp_path / "sweep.json").touch()
+    with pytest.raises(FileExistsError, match="is the folder of a sweep: choose another one for the run"):
+        refuse_other_run(load_recipe("digits"), tmp_path)
+
+
 def test_a_torn_line_of_starts_costs_itself_only(tmp_path):
     recipe = load_recipe("digits")
     note_start(recipe, tmp_path, precision="32-true")

@@ -9,10 +9,10 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Literal
 
-from cmsa.experiments.sweep import PLAN, finished, outcome_of, plan_of
+from cmsa.experiments.sweep import finished, outcome_of, plan_of
 from cmsa.files.read_json import expecting
 from cmsa.models.weights import read_description
-from cmsa.training.run_folder import RECIPE
+from cmsa.training.run_folder import PLAN, RECIPE
 
 Kept = Literal["last", "best"]
 LAST = "last.safetensors"

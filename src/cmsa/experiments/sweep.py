@@ -24,9 +24,8 @@ from cmsa.files.write_json import write_json
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.recipe_checks import leaves
-from cmsa.training.run_folder import RECIPE, STARTS, refuse_store, write_recipe
+from cmsa.training.run_folder import PLAN, RECIPE, STARTS, refuse_store, write_recipe
 
-PLAN = "sweep.json"
 LOG = "train.log"
 OUTCOME = "outcome.json"
 POLL_SECONDS = 0.1

@@ -23,6 +23,8 @@ from cmsa.training.recipe_checks import leaves
 from cmsa.version import __version__
 
 RECIPE, STARTS, CURVES = "recipe.yaml", "starts.jsonl", "learning_curves.png"
+PLAN = "sweep.json"
+"""What ``cmsa sweep`` leaves in its folder."""
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
 
 
@@ -40,9 +42,12 @@ def refuse_other_run(recipe: Recipe, out: Path) -> None:
     """What lies in a folder that has no checkpoint is written over only if it is of the very same recipe's run.
 
     Raises:
-        FileExistsError: weights of another run are there, or a recipe that no run left; or it is a packed store.
+        FileExistsError: weights of another run are there, or a recipe that no run left; or it is a packed store, or the
+            folder of a sweep, whose table would not show the run.
     """
     refuse_store(out)
+    if (out / PLAN).is_file():
+        raise FileExistsError(f"{out}: is the folder of a sweep: choose another one for the run")
     there = out / RECIPE
     if there.is_file() and _says(there, recipe):
         return
