@@ -97,7 +97,7 @@ def test_a_teacher_that_says_no_numbers_is_told(folder, capsys):
     assert "nan.safetensors: its tensors do not fit CMSA, of " in (told := capsys.readouterr().err)
     assert " not finite: head." in told
     assert main([*arguments, "--teacher", str(folder / "huge.safetensors")]) == 2
-    assert "what a teacher says is not finite" in capsys.readouterr().err
+    assert "huge.safetensors: what the network says is not finite" in capsys.readouterr().err
 
 
 def test_a_missing_teacher_is_named(folder, capsys):

@@ -14,6 +14,7 @@ from cmsa.models.create import load_weights
 from cmsa.models.fuse import fuse
 from cmsa.models.pretrained import find_weights
 from cmsa.models.weights import reading
+from cmsa.runtime.finite import NOT_FINITE, first_not_finite
 from cmsa.runtime.preprocess import preprocess_of
 from cmsa.structures import FloatArray
 from cmsa.tasks.foreign import FOREIGN_SUFFIXES
@@ -43,7 +44,7 @@ class TrainedPose:
         network = load_weights(find_weights(weights))
         if network.description.task != PoseTask.name:
             raise ValueError(f"weights {weights}: they are for {network.description.task}, not for {PoseTask.name}")
-        self.input_size = network.input_size
+        self.weights, self.input_size = weights, network.input_size
         with reading(network) as description:
             self.task = PoseTask.from_description(description, network.heatmap_size)
         self.keypoints = len(self.task.keypoint_set)
@@ -60,12 +61,17 @@ class TrainedPose:
         Args:
             crops: of any size; they are resampled to the input, see ``resample``.
             flip_index: given, the result is averaged with that for the mirrored crops (by the weights' own pairs).
+
+        Raises:
+            ValueError: the network says something that is not finite; the weights are named.
         """
         points, scores = [], []
         for start in range(0, len(crops), BATCH):
             pixels = np.stack([resample(crop, self.input_size) for crop in crops[start : start + BATCH]])
             images = self.preprocess(torch.from_numpy(pixels))
             xy, score = self.task.predict(self.network, images, flip_test=flip_index is not None)
+            if first_not_finite((xy, score)) is not None:
+                raise ValueError(f"{self.weights}: what the network says {NOT_FINITE}")
             points.append(xy.double().numpy())
             scores.append(score.double().numpy())
         step = np.array([crops.shape[2] / self.input_size[1], crops.shape[1] / self.input_size[0]])
