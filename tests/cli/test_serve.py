@@ -121,6 +121,33 @@ def test_a_signal_ends_it_when_what_was_accepted_is_done(number):
         assert server.stderr.read() == ""
 
 
+WARMING = """
+import time
+from cmsa.serve.server import serve
+from cmsa.serve.service import Service, load_predictor
+Service.warm_up = lambda self: time.sleep(600)
+serve(Service(load_predictor("pose", runtime="torch")), port=0, tell=lambda text: print(text, flush=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_while_the_network_is_not_ready(number):
+    pytest.importorskip("fastapi")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with (
+        subprocess.Popen([sys.executable, "-c", WARMING], text=True, **pipes) as server,
+        contextlib.ExitStack() as ending,
+    ):
+        ending.callback(server.kill)
+        port = int(server.stdout.readline().rsplit(":", 1)[1].split()[0])
+        assert ask(port, "GET", "/health")[0] == 200
+        assert ask(port, "GET", "/ready")[0] == 503
+        server.send_signal(number)
+        assert server.wait(60) == 0
+        assert server.stderr.read() == ""
+
+
 def ask(port: int, method: str, path: str) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     bearing = {} if method == "POST" and "?" not in path else {"Authorization": f"Bearer {TOKEN}"}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from types import FrameType
 
 import uvicorn
 
@@ -71,6 +73,13 @@ def make_server(
         else:
             server.should_exit = True
 
+    class _Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if not service.ready and service.failed is None:
+                # Nothing was accepted yet, and the thread that exports and tries the network cannot be told to stop.
+                os._exit(0)
+            super().handle_exit(sig, frame)
+
     config = uvicorn.Config(
         build(service, token, warmed),
         http=bounded(service.limits),
@@ -84,7 +93,7 @@ def make_server(
         timeout_keep_alive=_IDLE_SECONDS,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     return server
 
 
@@ -96,6 +105,8 @@ def serve(
     tell: Callable[[str], None] = print,
 ) -> None:
     """Answer until SIGTERM or Ctrl-C; then take nothing more, finish what was accepted, and return.
+
+    Before the network is ready nothing is accepted, and either ends the process at once, with code 0.
 
     Args:
         service: what predicts.
