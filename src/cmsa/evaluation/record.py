@@ -25,6 +25,9 @@ Accounts = Mapping[str, Score]
 def write_record(path: Path, evaluation: Evaluation, accounts: Accounts, scores: Mapping[str, Any], flip: bool) -> None:
     """Write the scores and how they came about as JSON.
 
+    The recipe is that of the weights, as they tell it: the one that was asked for names the stores, and may be of
+    another network.
+
     Args:
         path: file to write.
         evaluation: what was scored.
@@ -35,6 +38,8 @@ def write_record(path: Path, evaluation: Evaluation, accounts: Accounts, scores:
     trained = evaluation.trained
     description = trained.description
     cost = cost_of(trained, fuse(trained), description.input_size)
+    training = dict(description.training)
+    recipe = training.pop("recipe", None)
     content = {
         "weights": evaluation.weights,
         "flip_test": flip,
@@ -46,13 +51,16 @@ def write_record(path: Path, evaluation: Evaluation, accounts: Accounts, scores:
             "name": description.name,
             "task": description.task,
             "input_size": description.input_size,
+            "options": description.options,
+            "decoding": description.decoding,
             "parameters": cost.parameters,
             "multiply_adds": cost.multiply_adds,
             "multiply_adds_with_attention": cost.with_attention,
         },
         "stores": {name: _store(store) for name, store in evaluation.stores.items()},
-        "seed": evaluation.recipe.seed,
-        "recipe": evaluation.recipe.to_dict(),
+        "seed": recipe.get("seed") if isinstance(recipe, dict) else None,
+        "recipe": recipe,
+        "training": training,
         "cmsa": __version__,
     }
     write_json(path, content, indent=2)
