@@ -118,6 +118,8 @@ def test_a_mistyped_name_is_met_halfway():
         ("cost: !!timestamp foo\n", r"line 1: foo cannot be read \(as timestamp\)"),
         ("seed: " + "9" * 5000 + "\n", r"line 1: 9{60} cannot be read \(as int\)"),
         ("seed: " + "[" * 3000 + "]" * 3000 + "\n", r"mine\.yaml is no recipe: its values are nested too deeply"),
+        ("protocol: nonsense\n", r"mine\.yaml: protocol is one of ours, release, not 'nonsense'$"),
+        ("optimizer: {schedule: cosin}\n", r"schedule is one of cosine, step, not 'cosin'; did you mean cosine\?$"),
         ("model: {input_size: 16x12}\n", r"model\.input_size must be of the type list, got 16x12"),
     ],
 )
@@ -127,6 +129,7 @@ def test_what_says_something_else_than_it_seems_to_is_refused(text: str, told: s
         load_recipe(str(tmp_path / "mine.yaml"))
     assert len(str(caught.value)) < 300
     assert "class" not in str(caught.value)
+    assert "Literal" not in str(caught.value)
 
 
 def test_no_value_is_right_where_it_stands_for_something(tmp_path: Path) -> None:

@@ -271,6 +271,9 @@ _WRONG_TYPE = re.compile(r"Parser key \"([\w.]+)\": Expected an? <class '(\w+)'>
 """What jsonargparse says, in words of its own."""
 
 
+_NO_CHOICE = re.compile(r"Parser key \"([\w.]+)\": Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)")
+
+
 _NO_SECTION = re.compile(r"Parser key \"(\w+)\": Unable to load config .*")
 
 
@@ -284,6 +287,13 @@ def _check_given(entries: Mapping[str, Any]) -> None:
         given = entries.get(section, {}) if section else entries
         if given.get(entry, default) is None and default is not None:
             raise ValueError(f"{name} has no value: give it one, or leave it out for {default!r}")
+
+
+def _choices(found: re.Match[str]) -> str:
+    """What an entry may be, and what it is."""
+    name, choices, given = found.groups()
+    known = [choice for choice in re.findall(r"'([^']*)'", choices) if choice]
+    return f"{name} is one of {', '.join(known)}, not {given!r}{did_you_mean([given], known)}"
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -309,6 +319,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     except Exception as error:  # jsonargparse raises its own and argparse's errors
         told = _WRONG_TYPE.sub(r"\1 must be of the type \2, got \3", " ".join(str(error).split()))
         told = _NO_SECTION.sub(r"\1 must hold entries of its own", told)
+        told = _NO_CHOICE.sub(_choices, told)
         if "unrecognized arguments" in told:
             entries_known = set(parser._option_string_actions) - {"--recipe", "--help"}
             told += did_you_mean(options_of(overrides), entries_known)
