@@ -128,6 +128,14 @@ def test_weights_are_not_cut_to_whole_numbers(dtype: torch.dtype, model: CMSA, t
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("task", "what"), [("pose", "17 keypoints"), ("classification", "100 classes")])
+def test_names_that_do_not_fit_the_outputs_are_not_written(task: str, what: str, tmp_path: Path) -> None:
+    network = create_model("cmsa_n", task, (16, 12), depths=(1, 1, 1))
+    with pytest.raises(ValueError, match=f"^there are {what}, and names for 2$"):
+        save_weights(tmp_path / "two.safetensors", network, names=("cup", "cat"))
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_is_said_of_the_training_is_json(model: CMSA, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     said = {"AP": np.float32(0.5), "loss": float("nan"), "sizes": (np.int64(3), 4)}

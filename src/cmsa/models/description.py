@@ -17,6 +17,8 @@ from cmsa.version import other_format
 FORMAT = 1
 KEY = "cmsa"
 """The entry of a safetensors file's metadata that holds the description."""
+_COUNTS = {"num_keypoints": "keypoints", "num_classes": "classes"}
+"""Options of heads that say how many numbers have a name."""
 _CROP: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "padding": ("a number above 0", lambda value: is_number(value) and value > 0),
     "convention": (f"one of {', '.join(get_args(CropConvention))}", get_args(CropConvention).__contains__),
@@ -101,6 +103,14 @@ class Description:
         count = self.options.get("num_keypoints", len(COCO))
         unnamed = COCO.names if count == len(COCO) else tuple(f"keypoint_{index}" for index in range(count))
         return keypoint_set(self.names or unnamed)
+
+    def check_names(self) -> None:
+        """Refuse names for another number of keypoints or classes than the head puts out, with a ValueError."""
+        named = len(self.names or self.keypoints.get("names", ()))
+        for option, what in _COUNTS.items():
+            count = self.options.get(option, named)
+            if named and count != named:
+                raise ValueError(f"there are {count} {what}, and names for {named}")
 
     def to_metadata(self) -> dict[str, str]:
         """Metadata of a safetensors file."""

@@ -75,14 +75,15 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
         changes: fields of the description to replace, e.g. ``training=...``.
 
     Raises:
-        ValueError: the network has no description, or is fused and could not be loaded again; or ``dtype`` is not of
-            floating-point numbers.
+        ValueError: the network has no description, or is fused and could not be loaded again; names are not as many as
+            its keypoints or classes; or ``dtype`` is not of floating-point numbers.
         OSError: the file cannot be written; one that was there before stays.
 
     Examples:
         >>> import torch
         >>> from cmsa import create_model, load_weights
-        >>> save_weights("half.safetensors", create_model("cmsa_n"), dtype=torch.float16, names=tuple("abc"))
+        >>> network = create_model("cmsa_n", num_classes=3)
+        >>> save_weights("half.safetensors", network, dtype=torch.float16, names=tuple("abc"))
         >>> load_weights("half.safetensors").description.names
         ('a', 'b', 'c')
     """
@@ -95,7 +96,9 @@ def save_weights(path: Path | str, model: nn.Module, dtype: torch.dtype | None =
         key: (value.to(dtype) if dtype and value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()
     }
-    metadata = replace(describe(model), **changes).to_metadata()
+    description = replace(describe(model), **changes)
+    description.check_names()
+    metadata = description.to_metadata()
     with whole_file(Path(path)) as partial:
         try:
             save_file(tensors, partial, metadata=metadata)

@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from safetensors.torch import save_file
 
 from cmsa.inference.detectors import Selection
 from cmsa.inference.files import predict_files
 from cmsa.inference.streams import Reading
-from cmsa.models.create import create_model, load_weights
-from cmsa.models.weights import save_weights
+from cmsa.models.create import create_model
+from cmsa.models.weights import read_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +178,9 @@ def test_wrong_arguments_are_said_before_anything_is_written(weights, photos, tm
 
 
 def test_weights_whose_names_are_not_their_classes_are_named(weights, photos, tmp_path, shown):
-    network = load_weights(weights / "classification.safetensors")
-    network.description = replace(network.description, names=("cup", "cat"))
-    save_weights(tmp_path / "two.safetensors", network)
+    tensors, description = read_weights(weights / "classification.safetensors")
+    metadata = replace(description, names=("cup", "cat")).to_metadata()
+    save_file(tensors, tmp_path / "two.safetensors", metadata=metadata)
     options = {"weights": tmp_path / "two.safetensors", "out": tmp_path / "out"}
     assert predict_files("classify", [photos], **options, **shown.consoles()) == 2
     assert re.search(r"two\.safetensors: there are \d+ classes, and names for 2", shown.err.getvalue())

@@ -84,9 +84,7 @@ class PoseTask(Task):
                 does not read its head.
         """
         points = description.keypoint_set()
-        count = description.options.get("num_keypoints", len(points))
-        if count != len(points):
-            raise ValueError(f"there are {count} keypoints, and names for {len(points)}")
+        description.check_names()
         options = {"codec": codec_of(description.options)} | description.decoding
         with_head(options["codec"], {"head": "heatmap"} | description.options)
         shared = codec_class(options["codec"]).head_options
