@@ -1,14 +1,15 @@
+import pytest
 from rich.console import Console
 
 from cmsa.metrics.table import score_table
 
 
-def cell(value: object) -> str:
+def cell(value: object, key: str = "key") -> str:
     """The cell of a value."""
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(score_table({"set": {"key": value}}, "title"))
-    row = next(line for line in capture.get().splitlines() if "key" in line)
+        console.print(score_table({"set": {key: value}}, "title"))
+    row = next(line for line in capture.get().splitlines() if key in line)
     return row.split("│")[2].strip()
 
 
@@ -21,6 +22,11 @@ def test_whole_numbers_are_counts_and_others_have_four_digits() -> None:
     assert cell(-1.0) == "-1.0000"
     assert cell(7) == "7"
     assert cell("ground truth") == "ground truth"
+
+
+@pytest.mark.parametrize("key", ["people", "images", "count", "count_yaw_0_30"])
+def test_counts_are_whole_numbers_even_of_one(key: str) -> None:
+    assert [cell(number, key) for number in (0.0, 1.0, 49.0)] == ["0", "1", "49"]
 
 
 def test_a_row_for_each_score_and_a_column_for_each_set() -> None:

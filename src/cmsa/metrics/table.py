@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 """Of a narrow terminal, in characters."""
+_COUNTS = re.compile(r"people|images|count(_.+)?")
 
 Scores = dict[str, Any]
 """Names and values, as an account of scores puts them together."""
@@ -25,7 +27,7 @@ def score_table(scores: Mapping[str, Scores], title: str) -> Group:
     from rich.table import Column, Table
 
     keys = list(dict.fromkeys(key for row in scores.values() for key in row))
-    cells = {name: [shown(row.get(key, "")) for key in keys] for name, row in scores.items()}
+    cells = {name: [_cell(key, row.get(key, "")) for key in keys] for name, row in scores.items()}
     wide = [max(map(len, (name, *column))) for name, column in cells.items()]
     fits = max(map(len, keys), default=0) + sum(wide) + 3 * len(wide) + 4 <= WIDTH
     headings = list(scores) if fits else [str(number) for number in range(1, len(scores) + 1)]
@@ -42,6 +44,11 @@ def below(lines: Sequence[str], table: Table) -> Group:
     from rich.text import Text
 
     return Group(*(Text(line, overflow="fold") for line in lines), table)
+
+
+def _cell(key: str, value: Any) -> str:
+    """What is a count by its name has no digits behind the point even where it is one, or none."""
+    return f"{value:.0f}" if isinstance(value, float) and _COUNTS.fullmatch(key) else shown(value)
 
 
 def shown(value: Any) -> str:
