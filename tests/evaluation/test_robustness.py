@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -8,8 +9,11 @@ from tiny_people import SIZE, tiny_recipe
 from cmsa.cli.main import main
 from cmsa.data.disturbances import disturbances
 from cmsa.data.store import CropStore
+from cmsa.evaluation import robustness as evaluation
 from cmsa.evaluation.evaluate import evaluate_recipe
+from cmsa.evaluation.opened import Evaluation
 from cmsa.evaluation.robustness import robustness
+from cmsa.metrics.table import Scores
 
 
 def test_undisturbed_is_the_plain_evaluation(
@@ -35,6 +39,24 @@ def test_undisturbed_is_the_plain_evaluation(
     assert "none" in shown
     # In one line, though the table below it is narrower.
     assert "AP by resolution: height in pixels before it was enlarged again\n" in shown
+
+
+def test_what_is_known_of_undisturbed_crops_is_not_scored_again(
+    store: CropStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[CropStore] = []
+    evaluate = evaluation.evaluate_opened
+
+    def noted(opened: Evaluation, given: CropStore, **options: Any) -> Scores:
+        scored.append(given)
+        return evaluate(opened, given, **options)
+
+    monkeypatch.setattr(evaluation, "evaluate_opened", noted)
+    recipe, weights = tiny_recipe(store, store), str(folder / "model.safetensors")
+    plain = evaluate_recipe(recipe, weights)
+    rows = robustness(recipe, weights, plain=plain)
+    assert rows[0].scores == plain["val"]
+    assert len(scored) == sum(len(kind.strengths) for kind in disturbances(SIZE[0]))
 
 
 def test_a_folder_for_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

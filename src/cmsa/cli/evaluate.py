@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
 
         submit(recipe, options.weights, options.submit, flip_test=options.flip_test, device=options.device)
         return 0
-    evaluate_recipe(
+    scores = evaluate_recipe(
         recipe,
         options.weights,
         flip_test=options.flip_test,
@@ -91,7 +91,14 @@ def run(options: argparse.Namespace, rest: list[str]) -> int:
     if options.robustness:
         from cmsa.evaluation.robustness import robustness
 
-        robustness(recipe, options.weights, out=options.out, flip_test=options.flip_test, device=options.device)
+        robustness(
+            recipe,
+            options.weights,
+            out=options.out,
+            flip_test=options.flip_test,
+            device=options.device,
+            plain=scores,
+        )
     for path in filter(None, (*written(options), options.pictures)):
         print(f"wrote {path}")
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,7 @@ def robustness(
     flip_test: bool = False,
     batch_size: int = 64,
     device: str = "cpu",
+    plain: Mapping[str, Scores] | None = None,
 ) -> list[RobustnessRow]:
     """Score weights on the validation stores of a recipe at every strength of every disturbance, and show tables.
 
@@ -68,6 +69,7 @@ def robustness(
         flip_test: average with the mirrored image.
         batch_size: crops at a time.
         device: where to run.
+        plain: the scores of undisturbed stores where they are known, as ``evaluate_recipe`` gives them.
 
     Returns:
         A row for each store, disturbance and strength, the undisturbed one first: the plain evaluation's scores.
@@ -88,10 +90,10 @@ def robustness(
         strengths = sum(len(kind.strengths) for kind in kinds)
         bar = progress.add_task("robustness", total=len(evaluation.stores) * (1 + strengths))
         for name, store in evaluation.stores.items():
-            plain = scored(store)
+            undisturbed = (plain or {}).get(name) or scored(store)
             progress.advance(bar)
             for kind in kinds:
-                rows.append(RobustnessRow(name, kind.name, kind.unit, None, plain))
+                rows.append(RobustnessRow(name, kind.name, kind.unit, None, undisturbed))
                 for strength in kind.strengths:
                     scores = scored(disturbed(store, kind, strength, recipe.seed))
                     rows.append(RobustnessRow(name, kind.name, kind.unit, strength, scores))
