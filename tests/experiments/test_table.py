@@ -6,11 +6,13 @@ import math
 import shutil
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console
 from tiny_people import SIZE, TINY
 
+from cmsa.experiments import runs
 from cmsa.experiments.runs import Run, read_runs
 from cmsa.experiments.table import (
     Row,
@@ -25,8 +27,9 @@ from cmsa.experiments.table import (
 )
 from cmsa.models.cost import cost_of
 from cmsa.models.create import create_model
+from cmsa.models.description import Description
 from cmsa.models.fuse import fuse
-from cmsa.models.weights import save_weights
+from cmsa.models.weights import read_description, save_weights
 from cmsa.training.recipe import Recipe
 
 SCORES = {
@@ -186,6 +189,25 @@ def test_runs_by_themselves_that_differ_in_the_seed_only_are_one_cell(tmp_path: 
     shutil.copytree(tmp_path / "a-0", tmp_path / "again")
     rows = rows_of(read_runs([tmp_path / "a-0", tmp_path / "again"]))
     assert [row.values["run"] for row in rows] == ["a-0", "again"]
+
+
+@pytest.mark.parametrize(("kept", "read"), [("last", ["last"]), ("best", ["best", "last"])])
+def test_a_file_of_weights_is_read_once(
+    kept: Literal["last", "best"], read: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: list[Path] = []
+
+    def noted(path: Path) -> Description:
+        files.append(path)
+        return read_description(path)
+
+    monkeypatch.setattr(runs, "read_description", noted)
+    training = {"epoch": 1, "recipe": Recipe().to_dict()}
+    for name in ("last", "best"):
+        save_weights(tmp_path / f"{name}.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY), training=training)
+    (run,) = read_runs([tmp_path], kept)
+    assert run.values["run"].startswith(f"{tmp_path.name} (after 1 of ")
+    assert files == [tmp_path / f"{name}.safetensors" for name in read]
 
 
 def named_run(folder: Path, seed: int, codec: str = "udp") -> Run:

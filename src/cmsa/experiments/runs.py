@@ -94,17 +94,16 @@ def _runs_in(folder: Path, kept: Kept) -> list[Run]:
         told = f"; name those that are in it: {', '.join(inside)}" if inside else ""
         raise ValueError(f"{folder}: neither a run with {kept}.safetensors nor a sweep with {PLAN}{told}")
     run = _run(folder, {"run": folder.name}, None, kept)
-    return [replace(run, values={"run": folder.name + _how_far(folder)})]
+    last = run if kept == "last" else _run(folder, run.values, None, "last")
+    return [replace(run, values={"run": folder.name + _how_far(last)})]
 
 
-def _how_far(folder: Path) -> str:
-    """After how many epochs a training was cut, or is now; nothing at its end."""
-    last = folder / LAST
-    if not last.is_file():
+def _how_far(last: Run) -> str:
+    """After how many epochs a training was cut, or is now, by its last weights; nothing at its end."""
+    if last.weights is None:
         return ""
-    training = read_description(last).training
-    with expecting(WEIGHTS, last):
-        epoch, epochs = training.get("epoch"), dict(dict(training["recipe"]).get("optimizer", {})).get("epochs")
+    with expecting(WEIGHTS, last.weights):
+        epoch, epochs = last.epoch, dict((last.recipe or {}).get("optimizer", {})).get("epochs")
         return f" (after {epoch} of {epochs} epochs)" if epoch and epochs and epoch < epochs else ""
 
 
