@@ -13,7 +13,7 @@ from cmsa.cli.main import main
 from cmsa.experiments import evaluated
 from cmsa.experiments.figures import plot_sizes, read_curve
 from cmsa.experiments.published_rows import published_rows
-from cmsa.experiments.report import _lines, read_latencies
+from cmsa.experiments.report import _lines, read_latencies, write_report
 from cmsa.experiments.runs import Run
 from cmsa.experiments.sweep import outcome_of
 from cmsa.export.layout import deploy
@@ -127,14 +127,16 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (every,) = (row for row in rows if row[0] == "grouped" and len(row) > 6)
     assert every[4:] == ["0.5100 ± 0.0141", "0.7500 ± 0.0000"] * 2 + ["0.2550 ± 0.0071"]
     # Beside what is published stands each store; rivals' numbers have the digits that are printed.
-    assert [row[:6] for row in rows if row[0] == "attention cmsa"] == [
-        ["attention cmsa", "coco-val-32x24", "32x24", *counted, "60.00"],
-        ["attention cmsa", "mine-val", "32x24", *counted, "30.00"],
+    measured = [row for row in rows if row[1].startswith("measured, ")]
+    assert [row[:7] for row in measured if row[0] == "attention cmsa"] == [
+        ["attention cmsa", "measured, n = 1", "coco-val-32x24", "32x24", *counted, "60.00"],
+        ["attention cmsa", "measured, n = 1", "mine-val", "32x24", *counted, "30.00"],
     ]
+    # What is of the same data stands together.
+    assert [row[2] for row in measured] == ["coco-val-32x24"] * 2 + ["mine-val"] * 2
     first = {row[0]: row for row in reversed(rows)}
-    assert first["attention grouped"][5] == "51.00 ± 1.41"
-    assert first["attention cmsa"][-1] == "measured, n = 1"
-    assert (first["ViTPose-B (ViT-B)"][3:5], first["UDP (HRNet-W32)"][-1]) == (
+    assert first["attention grouped"][6] == "51.00 ± 1.41"
+    assert (first["ViTPose-B (ViT-B)"][4:6], first["UDP (HRNet-W32)"][1]) == (
         ["86.0", "17.0"],
         "published: CMSA paper",
     )
@@ -167,6 +169,31 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (tmp_path / "other.html").exists()
 
 
+def write_run(folder: Path, **model: list[int]) -> None:
+    """What ``cmsa train`` leaves."""
+    recipe = Recipe(title="tiny").to_dict()
+    recipe["data"]["validate"] = ["stores/coco-val-32x24.crops"]
+    recipe["model"] |= {"input_size": list(SIZE)} | model
+    folder.mkdir(parents=True)
+    training = {"recipe": recipe, "scores": scores_of(0.5)}
+    save_weights(folder / "last.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY), training=training)
+
+
+def read_report(out: Path) -> tuple[list[str], list[list[str]]]:
+    """Lines of the Markdown, and rows of its tables."""
+    lines = out.with_suffix(".md").read_text(encoding="utf-8").splitlines()
+    return lines, [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+
+
+def test_a_title_names_the_first_few_folders(tmp_path: Path) -> None:
+    for name in "abcde":
+        write_run(tmp_path / name)
+    for names, told in (("abc", "a, b, c"), ("abcde", "a, b, c and 2 more")):
+        folders = [tmp_path / name for name in names]
+        write_report(folders, tmp_path / "report.html")
+        assert read_report(tmp_path / "report.html")[0][0] == f"# Report: {told}"
+
+
 def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, epoch in (("cut", 1), ("ended", 4), ("begun", None)):
         recipe = Recipe(title="tiny")
@@ -185,7 +212,7 @@ def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: 
         assert main(["report", *runs, "--out", str(out), "--weights", kept]) == 0
         lines = out.with_suffix(".md").read_text(encoding="utf-8").splitlines()
         rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
-        measured = [row[0] for row in rows if row[-1] == "measured, n = 1"]
+        measured = [row[0] for row in rows if row[1] == "measured, n = 1"]
         assert measured == ["cut (after 1 of 4 epochs)", "ended"]
         assert any(line.startswith(f"Not finished: {tmp_path / 'runs' / 'begun'}. ") for line in lines)
         # No published row is of this data: they come behind what was measured, in a table of their own.

@@ -22,6 +22,8 @@ from cmsa.models.create import load_weights
 from cmsa.tasks import task_named
 
 NOTHING = "-"
+NAMED = 3
+"""Folders in the title."""
 Latencies = Mapping[tuple[int, int], float]
 """Milliseconds for one image, by parameters and multiply-adds: these tell the very network, its size and its parts."""
 
@@ -102,7 +104,7 @@ def write_report(
         sections += _sizes(task, of_task)
         sections += [_curves(task, of_task), robustness_section(task, runs), gallery_section(task, runs)]
     sections += [_spreads(rows), _missing(rows, measured)]
-    write_page(f"Report: {', '.join(folder.name for folder in folders)}", sections, out)
+    write_page(f"Report: {_names([folder.name for folder in folders])}", sections, out)
 
 
 def read_latencies(file: Path) -> Latencies:
@@ -121,6 +123,12 @@ def read_latencies(file: Path) -> Latencies:
     return found
 
 
+def _names(folders: Sequence[str]) -> str:
+    """The first few, and how many more: a title is read at a glance."""
+    more = len(folders) - NAMED
+    return ", ".join(folders[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _name(row: Row) -> str:
     name = ", ".join(f"{axis} {value}" if axis != "run" else value for axis, value in row.values.items())
     return name or row.runs[0].folder.parent.name
@@ -136,26 +144,28 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
     published = published_rows(task)
     known = dict.fromkeys(score for row in published for score in row.scores)
     scores = list(known) or [task_named(task).monitored[0]]
+    stores = list(dict.fromkeys(store for cell in cells for store in cell.stores))
     measured = [
         [
             cell.name,
+            f"measured, n = {len(cell.row.done)}",
             store,
             _size(cell.size),
             f"{cell.parameters:.2f}",
             f"{cell.macs:.3f}",
             *(_spread(cell.printed(score, store)) for score in scores),
-            f"measured, n = {len(cell.row.done)}",
         ]
+        for store in stores
         for cell in cells
-        for store in cell.stores
+        if store in cell.stores
     ]
-    same = _of_same_data(published, [store for cell in cells for store in cell.stores])
+    same = _of_same_data(published, stores)
     digits = 1 if task in PERCENT else 2
     lines = [_published_line(row, scores, digits) for row in same]
     others = [_published_line(row, scores, digits) for row in published if row not in same]
-    header = ["network", "data", "input (HxW)", "parameters, M", "MACs, G", *scores, "from"]
+    header = ["network", "from", "data", "input (HxW)", "params, M", "MACs, G", *scores]
     text = (
-        "Scores of different data, boxes or protocols do not compare; look at the second column. "
+        "Scores of different data, boxes or protocols do not compare; look at the data. "
         "Measured values are mean ± standard deviation over the seeds" + (", in percent." if task in PERCENT else ".")
     )
     tables = [Table(header, measured + lines, frozenset(range(len(measured))))]
@@ -167,12 +177,12 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
 def _published_line(row: Published, scores: Sequence[str], digits: int) -> list[str]:
     return [
         row.model,
+        f"published: {row.source}",
         row.data,
         _size(row.input_size),
         _number(row.parameters, 1),
         _number(row.macs, 1),
         *(_number(row.scores.get(score), digits) for score in scores),
-        f"published: {row.source}",
     ]
 
 
