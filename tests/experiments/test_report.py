@@ -25,6 +25,7 @@ from cmsa.training.recipe import Recipe
 
 SIZE = (32, 24)
 """One that there are published rows of."""
+MODEL = Recipe().to_dict()["model"]
 
 
 def scores_of(score: float) -> dict[str, float]:
@@ -194,6 +195,14 @@ def test_a_title_names_the_first_few_folders(tmp_path: Path) -> None:
         assert read_report(tmp_path / "report.html")[0][0] == f"# Report: {told}"
 
 
+def test_what_a_network_enlarges_its_input_to_stands_there(tmp_path: Path) -> None:
+    write_run(tmp_path / "native")
+    write_run(tmp_path / "enlarged", working_size=[112, 84])
+    write_report([tmp_path / "native", tmp_path / "enlarged"], tmp_path / "report.html")
+    measured = [row for row in read_report(tmp_path / "report.html")[1] if row[1].startswith("measured, ")]
+    assert {row[0]: row[3] for row in measured} == {"native": "32x24", "enlarged": "32x24, sees 112x84"}
+
+
 def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, epoch in (("cut", 1), ("ended", 4), ("begun", None)):
         recipe = Recipe(title="tiny")
@@ -259,7 +268,8 @@ def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.Cap
         ({"recipe": {"model": {}}}, "it has no 'task'"),
         ({"recipe": {"model": {"task": "pose"}}}, "it has no 'input_size'"),
         ({"recipe": {"model": {"task": "pose", "input_size": "32x24"}}}, "an entry holds another kind of value"),
-        ({"recipe": {"model": Recipe().to_dict()["model"]}}, "it has no 'data'"),
+        ({"recipe": {"model": MODEL | {"working_size": 64}}}, "an entry holds another kind of value"),
+        ({"recipe": {"model": MODEL}}, "it has no 'data'"),
         ({"recipe": Recipe().to_dict() | {"data": {"validate": None}}}, "an entry holds another kind of value"),
         ({"recipe": Recipe().to_dict(), "scores": [1]}, "an entry holds another kind of value"),
         ({"recipe": Recipe().to_dict(), "scores": {"val/AP": "x"}}, "an entry holds another kind of value"),

@@ -60,6 +60,12 @@ class _Measured:
         return int(height), int(width)
 
     @property
+    def sees(self) -> str:
+        """The input, and what it is enlarged to inside of the network, which is what it costs."""
+        working = self.recipe["model"].get("working_size")
+        return _size(self.size) + (f", sees {_size((working[0], working[1]))}" if working else "")
+
+    @property
     def stores(self) -> list[str]:
         """What validation stores are called in the scores' names."""
         return names_of([Path(store).with_suffix("") for store in self.recipe["data"]["validate"]])
@@ -150,7 +156,7 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
             cell.name,
             f"measured, n = {len(cell.row.done)}",
             store,
-            _size(cell.size),
+            cell.sees,
             f"{cell.parameters:.2f}",
             f"{cell.macs:.3f}",
             *(_spread(cell.printed(score, store)) for score in scores),

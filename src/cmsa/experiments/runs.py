@@ -117,6 +117,9 @@ def _run(folder: Path, values: dict[str, str], seed: int | None, kept: Kept) -> 
         recipe["model"] = dict(model) | {"task": str(model["task"])}
         height, width = model["input_size"]
         recipe["model"]["input_size"] = [int(height), int(width)]
+        if model.get("working_size"):
+            height, width = model["working_size"]
+            recipe["model"]["working_size"] = [int(height), int(width)]
         recipe["data"] = dict(recipe["data"]) | {"validate": [str(store) for store in recipe["data"]["validate"]]}
         scores = {name: float(score) for name, score in dict(training.get("scores", {})).items() if score is not None}
     return Run(
