@@ -36,6 +36,15 @@ def test_a_store_is_of_what_its_name_begins_with():
     assert [cifar.is_of(store) for store in ("cifar10", "cifar10-test", "cifar100-test")] == [True, True, False]
 
 
+def test_a_part_of_the_published_data_is_other_data():
+    coco = found("pose", "CMSA-L", "coco-val2017", (32, 24))
+    assert [coco.is_of("coco-val-32x24", people) for people in (None, 6352, 49)] == [True, True, False]
+    faces = found("head_pose", "CMSA-S", "aflw2000", (32, 32))
+    assert [faces.is_of("aflw2000-32x32", count) for count in (2000, 1969, 30)] == [True, True, False]
+    # How many faces a detector finds is told by nobody.
+    assert found("head_pose", "CMSA-S", "biwi", (32, 32)).is_of("biwi-32x32", 13_000)
+
+
 @pytest.mark.parametrize("row", ["pose", "head_pose", "classification"])
 def test_runs_of_the_paper_s_recipes_stand_beside_its_rows(row):
     """The stores that its recipes name are of the data that its rows are of."""

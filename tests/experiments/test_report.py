@@ -170,13 +170,14 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (tmp_path / "other.html").exists()
 
 
-def write_run(folder: Path, **model: list[int]) -> None:
+def write_run(folder: Path, people: int = 6352, **model: list[int]) -> None:
     """What ``cmsa train`` leaves."""
     recipe = Recipe(title="tiny").to_dict()
     recipe["data"]["validate"] = ["stores/coco-val-32x24.crops"]
     recipe["model"] |= {"input_size": list(SIZE)} | model
     folder.mkdir(parents=True)
-    training = {"recipe": recipe, "scores": scores_of(0.5)}
+    counts = {f"{store}/people": people for store in ("val", "coco-val-32x24")}
+    training = {"recipe": recipe, "scores": scores_of(0.5) | counts}
     save_weights(folder / "last.safetensors", create_model("cmsa_n", "pose", SIZE, **TINY), training=training)
 
 
@@ -201,6 +202,16 @@ def test_what_a_network_enlarges_its_input_to_stands_there(tmp_path: Path) -> No
     write_report([tmp_path / "native", tmp_path / "enlarged"], tmp_path / "report.html")
     measured = [row for row in read_report(tmp_path / "report.html")[1] if row[1].startswith("measured, ")]
     assert {row[0]: row[3] for row in measured} == {"native": "32x24", "enlarged": "32x24, sees 112x84"}
+
+
+def test_a_store_of_fewer_people_is_not_the_published_data(tmp_path: Path) -> None:
+    for people, told in ((49, "coco-val-32x24 (49 people)"), (6352, "coco-val-32x24 (6,352 people)")):
+        write_run(tmp_path / f"of-{people}", people)
+        write_report([tmp_path / f"of-{people}"], tmp_path / "report.html")
+        lines, rows = read_report(tmp_path / "report.html")
+        assert [row[2] for row in rows if row[1] == "measured, n = 1"] == [told]
+        assert (f"Published of other data: {len(published_rows('pose'))} rows" in lines) == (people == 49)
+        assert any("squares are published" in line for line in lines) == (people == 6352)
 
 
 def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

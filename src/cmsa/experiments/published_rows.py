@@ -20,6 +20,14 @@ SCORED_ON = {"pose": "coco-val2017"}
 """What the paper's rows of a task are scored on, where the validation store's name does not begin with it."""
 STORES = {"coco-val2017": "coco-val"}
 """How names of a data set's stores begin, where not with its own; as recipes and documents call them."""
+SAMPLES = {
+    "coco-val2017": (6352,),
+    "cifar10": (10_000,),
+    "cifar100": (10_000,),
+    "aflw2000": (1969, 2000),
+}
+"""How many samples papers score: people with a marked keypoint, who are no crowd; of AFLW2000 those of angles within
+99°, or all. Of BIWI it is as many as a face detector found."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,16 @@ class Published:
     scores: dict[str, float]
     source: str
 
-    def is_of(self, store: str) -> bool:
-        """Whether a store, by its name, is of the same data: ``cifar10-test`` of ``cifar10``, ``cifar100-test`` not."""
+    def is_of(self, store: str, samples: int | None = None) -> bool:
+        """Whether a store is of the same data.
+
+        Args:
+            store: its name: ``cifar10-test`` is of ``cifar10``, ``cifar100-test`` is not.
+            samples: how many it has, where that is known: a part of the data is other data.
+        """
         names = (f"{self.data}-", f"{STORES.get(self.data, self.data)}-")
-        return f"{store}-".startswith(names)
+        whole = samples is None or samples in SAMPLES.get(self.data, (samples,))
+        return f"{store}-".startswith(names) and whole
 
 
 def percent_of(task: str) -> float:

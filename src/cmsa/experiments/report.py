@@ -13,7 +13,17 @@ from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot
 from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, percent_of, published_rows, shipped_recipes, with_unit
 from cmsa.experiments.runs import Kept, read_runs
-from cmsa.experiments.table import MACS, Row, Spread, check_scores, rows_of, score_names, shown_scores, text_table
+from cmsa.experiments.table import (
+    MACS,
+    SAMPLES,
+    Row,
+    Spread,
+    check_scores,
+    rows_of,
+    score_names,
+    shown_scores,
+    text_table,
+)
 from cmsa.export.layout import deploy
 from cmsa.files.read_json import expecting, read_json
 from cmsa.guidance.counts import count_of
@@ -69,6 +79,17 @@ class _Measured:
     def stores(self) -> list[str]:
         """What validation stores are called in the scores' names."""
         return names_of([Path(store).with_suffix("") for store in self.recipe["data"]["validate"]])
+
+    @property
+    def places(self) -> list[tuple[str, int | None]]:
+        """The validation stores, and how many samples their scores are of."""
+        counted = [(store, self.row.samples(store)) for store in self.stores]
+        return [(store, counts[0] if counts else None) for store, counts in counted]
+
+    def data(self, store: str) -> str:
+        """A store, and how many samples its scores are of."""
+        counts = self.row.samples(store)
+        return f"{store} ({count_of(counts[0], *SAMPLES[counts[1]])})" if counts else store
 
     def printed(self, score: str, store: str = "val") -> Spread:
         """As papers print it; of the first store by default."""
@@ -155,7 +176,7 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
         [
             cell.name,
             f"measured, n = {len(cell.row.done)}",
-            store,
+            cell.data(store),
             cell.sees,
             f"{cell.parameters:.2f}",
             f"{cell.macs:.3f}",
@@ -165,7 +186,7 @@ def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
         for cell in cells
         if store in cell.stores
     ]
-    same = _of_same_data(published, stores)
+    same = _of_same_data(published, [place for cell in cells for place in cell.places])
     digits = 1 if task in PERCENT else 2
     lines = [_published_line(row, scores, digits) for row in same]
     others = [_published_line(row, scores, digits) for row in published if row not in same]
@@ -257,13 +278,13 @@ def _comparable(published: Sequence[Published], cells: Sequence[_Measured]) -> l
     return [row for row in _of_same_data(published, _firsts(cells)) if row.input_size in sizes]
 
 
-def _firsts(cells: Sequence[_Measured]) -> list[str]:
-    """Names of the first validation stores."""
-    return [name for cell in cells for name in cell.stores[:1]]
+def _firsts(cells: Sequence[_Measured]) -> list[tuple[str, int | None]]:
+    """Of the first validation stores, see ``_Measured.places``."""
+    return [place for cell in cells for place in cell.places[:1]]
 
 
-def _of_same_data(published: Sequence[Published], stores: Sequence[str]) -> list[Published]:
-    return [row for row in published if any(row.is_of(name) for name in stores)]
+def _of_same_data(published: Sequence[Published], places: Sequence[tuple[str, int | None]]) -> list[Published]:
+    return [row for row in published if any(row.is_of(*place) for place in places)]
 
 
 def _curves(task: str, cells: Sequence[_Measured]) -> Section:

@@ -33,6 +33,8 @@ NOBODY = -1.0
 COUNTED = ("n", "params, M", "MACs, G")
 COSTS = ("parameters", "multiply_adds", "with_attention")
 """Of ``Cost``."""
+SAMPLES = {"people": ("person", "people"), "images": ("image", "images"), "count": ("sample", "samples")}
+"""Scores that count what a store's others are of, and what one and several of these are called."""
 MACS = "multiply-adds of one image through the fused network, products of queries, keys and values included."
 
 
@@ -89,6 +91,16 @@ class Row:
             return None
         network = load_weights(weights)
         return cost_of(network, fuse(network), network.input_size)
+
+    def samples(self, store: str) -> tuple[int, str] | None:
+        """How many samples the scores of a store are of, the fewest where runs differ, and what counts them.
+
+        None where they do not say so.
+        """
+        for name in SAMPLES:
+            if counts := self.spread(f"{store}/{name}").values:
+                return round(min(counts)), name
+        return None
 
     def spread(self, score: str) -> Spread:
         """Of a score, by its name with the store's. COCO's -1, nobody of that size, is none."""
