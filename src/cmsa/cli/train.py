@@ -55,7 +55,9 @@ def add_training_options(parser: argparse._ActionsContainer) -> None:
 
 def written(options: argparse.Namespace) -> list[Path]:
     """The files that it writes, but for the recipe: that of a run's folder may be the one that is trained."""
-    return [_folder(options) / name for name in ("best.safetensors", "last.safetensors", "last.ckpt")]
+    from cmsa.training.run_folder import LAST
+
+    return [_folder(options) / name for name in ("best.safetensors", LAST, "last.ckpt")]
 
 
 def _folder(options: argparse.Namespace) -> Path:

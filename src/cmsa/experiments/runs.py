@@ -12,10 +12,9 @@ from typing import Any, Literal
 from cmsa.experiments.sweep import finished, outcome_of, plan_of
 from cmsa.files.read_json import expecting
 from cmsa.models.weights import read_description
-from cmsa.training.run_folder import PLAN, RECIPE
+from cmsa.training.run_folder import LAST, PLAN, RECIPE
 
 Kept = Literal["last", "best"]
-LAST = "last.safetensors"
 WEIGHTS = "file of weights that cmsa train left"
 
 

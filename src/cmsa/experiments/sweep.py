@@ -24,7 +24,7 @@ from cmsa.files.write_json import write_json
 from cmsa.training.interruption import Interrupted, SignalWatch
 from cmsa.training.recipe import Recipe, load_recipe
 from cmsa.training.recipe_checks import leaves
-from cmsa.training.run_folder import PLAN, RECIPE, STARTS, refuse_store, write_recipe
+from cmsa.training.run_folder import LAST, PLAN, RECIPE, STARTS, refuse_store, write_recipe
 
 LOG = "train.log"
 OUTCOME = "outcome.json"
@@ -105,7 +105,7 @@ def refuse_other_use(out: Path) -> None:
 
 def finished(folder: Path) -> bool:
     """Whether a cell's training ended well."""
-    return outcome_of(folder).get("exit_code") == 0 and (folder / "last.safetensors").is_file()
+    return outcome_of(folder).get("exit_code") == 0 and (folder / LAST).is_file()
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from cmsa.models.pretrained import OF_RUNS
 from cmsa.models.weights import save_weights
 from cmsa.training.module import TrainingModule
+from cmsa.training.run_folder import LAST
 
 
 class BestWeights(Callback):
@@ -63,7 +64,7 @@ class BestWeights(Callback):
             "scores": scores,
             "recipe": pl_module.recipe.to_dict(),
         }
-        save_weights(self.folder / "last.safetensors", network, training=training)
+        save_weights(self.folder / LAST, network, training=training)
         # A score that is not a number is never above the best one.
         score = self.sign * scores.get(self.key, math.nan)
         if score > self.best:

@@ -23,6 +23,8 @@ from cmsa.training.recipe_checks import leaves
 from cmsa.version import __version__
 
 RECIPE, STARTS, CURVES = "recipe.yaml", "starts.jsonl", "learning_curves.png"
+LAST = "last.safetensors"
+"""The weights of the last epoch."""
 PLAN = "sweep.json"
 """What ``cmsa sweep`` leaves in its folder."""
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless")
@@ -51,7 +53,7 @@ def refuse_other_run(recipe: Recipe, out: Path) -> None:
     there = out / RECIPE
     if there.is_file() and _says(there, recipe):
         return
-    left = [out / name for name in ("best.safetensors", "last.safetensors") if (out / name).exists()]
+    left = [out / name for name in ("best.safetensors", LAST) if (out / name).exists()]
     if there.is_file() and not (out / STARTS).is_file():
         left.append(there)
     if left:

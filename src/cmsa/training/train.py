@@ -35,7 +35,7 @@ from cmsa.training.module import TrainingModule, training_loader, training_store
 from cmsa.training.quiet import quiet_lightning
 from cmsa.training.recipe import Recipe
 from cmsa.training.recipe_checks import check_apart, check_recipe
-from cmsa.training.run_folder import CURVES, changed_entries, draw_curves, note_start, refuse_other_run
+from cmsa.training.run_folder import CURVES, LAST, changed_entries, draw_curves, note_start, refuse_other_run
 from cmsa.training.starting_point import build_network, check_antialiasing, check_start, description_of
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
@@ -267,7 +267,7 @@ def _conclude(module: TrainingModule, best: BestWeights, out: Path, steps: int, 
         # A title that is longer than the terminal is wide goes on below, where soft wrapping would cut it.
         console.print(score_table(module.latest, told), soft_wrap=False)
     else:
-        last = out / "last.safetensors"
+        last = out / LAST
         kept = f"{last} is the last epoch's" if last.is_file() else "no weights are kept"
         console.print(f"{told}; nothing was validated, {kept}", highlight=False, markup=False)
     if best.file.is_file():
