@@ -11,9 +11,10 @@ from tiny_people import TINY
 
 from cmsa.cli.main import main
 from cmsa.experiments import evaluated
+from cmsa.experiments.benchmarked import Times, read_benchmark
 from cmsa.experiments.figures import plot_sizes, read_curve
 from cmsa.experiments.published_rows import published_rows
-from cmsa.experiments.report import _lines, read_latencies, write_report
+from cmsa.experiments.report import _lines, write_report
 from cmsa.experiments.runs import Run
 from cmsa.experiments.sweep import outcome_of
 from cmsa.export.layout import deploy
@@ -110,10 +111,14 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "parameters": timed.parameters,
         "with_attention": timed.with_attention,
         "latency": 3.5,
+        "throughput": 500,
     }
     benchmark = tmp_path / "benchmark.json"
-    benchmark.write_text(json.dumps({"rows": [row, row | {"latency": 2.5}, row | {"precision": "int8", "latency": 1}]}))
-    assert read_latencies(benchmark) == {(timed.parameters, timed.with_attention): 2.5}
+    other = {"precision": "int8", "latency": 1, "throughput": 900}
+    rows = [row, row | {"latency": 2.5, "throughput": 800}, row | {"throughput": 400}, row | other]
+    benchmark.write_text(json.dumps({"conditions": {"batch": 32}, "rows": rows}))
+    times = read_benchmark(benchmark)
+    assert (times.batch, times.times) == (32, {(timed.parameters, timed.with_attention): Times(2.5, 1.25)})
     write_evaluations(tmp_path / "sweep")
     out = tmp_path / "report.html"
     wanted = ["--scores", "PCK@0.2", "mine-val/AP"]
@@ -150,6 +155,7 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "HRNet-W32 32x24" in costs
     assert "HRNet-W48 128x96" not in costs
     assert "latency of one image, ms" in costs
+    assert "time of one image in batches of 32, ms" in costs
     assert any("squares are published" in line for line in lines)
     assert all("AP, %" in drawn for drawn in (costs, (tmp_path / "report-pose-curves.svg").read_text(encoding="utf-8")))
     html = out.read_text(encoding="utf-8")
@@ -256,11 +262,14 @@ def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.Cap
         ([1], "an entry holds another kind of value"),
         ({"scores": {}}, "it has no 'rows'"),
         ({"rows": [row]}, "it has no 'latency'"),
+        ({"rows": [row | {"latency": 2}]}, "it has no 'throughput'"),
+        ({"rows": [row | {"latency": 2, "throughput": 0}]}, "an entry holds another kind of value"),
         ({"rows": [row | {"latency": "2 ms"}]}, "an entry holds another kind of value"),
+        ({"rows": [], "conditions": {"batch": "many"}}, "an entry holds another kind of value"),
     ):
         (tmp_path / "other.json").write_text(json.dumps(content), encoding="utf-8")
         with pytest.raises(ValueError, match=rf"other\.json: is no benchmark\.json of cmsa benchmark: {wrong}$"):
-            read_latencies(tmp_path / "other.json")
+            read_benchmark(tmp_path / "other.json")
     (tmp_path / "robustness.json").write_text('{"score": "AP", "rows": []}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"robustness\.json: is no robustness\.json of cmsa evaluate --robustness: an"):
         evaluated.robustness_section("pose", {"a": [Run(tmp_path, {})]})

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmsa.data.store import names_of
+from cmsa.experiments.benchmarked import Benchmark, read_benchmark
 from cmsa.experiments.evaluated import gallery_section, robustness_section
 from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot_sizes, read_curve
+from cmsa.experiments.measured import NOTHING, Measured, name_of, size_text
 from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, percent_of, published_rows, shipped_recipes, with_unit
 from cmsa.experiments.runs import Kept, read_runs
 from cmsa.experiments.table import (
     MACS,
-    SAMPLES,
     Row,
     Spread,
     check_scores,
@@ -24,77 +23,11 @@ from cmsa.experiments.table import (
     shown_scores,
     text_table,
 )
-from cmsa.export.layout import deploy
-from cmsa.files.read_json import expecting, read_json
 from cmsa.guidance.counts import count_of
-from cmsa.models.cost import Cost, cost_of
-from cmsa.models.create import load_weights
 from cmsa.tasks import task_named
 
-NOTHING = "-"
 NAMED = 3
 """Folders in the title."""
-Latencies = Mapping[tuple[int, int], float]
-"""Milliseconds for one image, by parameters and multiply-adds: these tell the very network, its size and its parts."""
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """A cell, and what its network costs."""
-
-    name: str
-    row: Row
-    cost: Cost
-
-    @property
-    def parameters(self) -> float:
-        """In millions."""
-        return self.cost.parameters / 1e6
-
-    @property
-    def macs(self) -> float:
-        """In units of 1e9."""
-        return self.cost.with_attention / 1e9
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        return self.row.done[0].recipe or {}
-
-    @property
-    def task(self) -> str:
-        return str(self.recipe["model"]["task"])
-
-    @property
-    def size(self) -> tuple[int, int]:
-        height, width = self.recipe["model"]["input_size"]
-        return int(height), int(width)
-
-    @property
-    def sees(self) -> str:
-        """The input, and what it is enlarged to inside of the network, which is what it costs."""
-        working = self.recipe["model"].get("working_size")
-        return _size(self.size) + (f", sees {_size((working[0], working[1]))}" if working else "")
-
-    @property
-    def stores(self) -> list[str]:
-        """What validation stores are called in the scores' names."""
-        return names_of([Path(store).with_suffix("") for store in self.recipe["data"]["validate"]])
-
-    @property
-    def places(self) -> list[tuple[str, int | None]]:
-        """The validation stores, and how many samples their scores are of."""
-        counted = [(store, self.row.samples(store)) for store in self.stores]
-        return [(store, counts[0] if counts else None) for store, counts in counted]
-
-    def data(self, store: str) -> str:
-        """A store, and how many samples its scores are of."""
-        counts = self.row.samples(store)
-        return f"{store} ({count_of(counts[0], *SAMPLES[counts[1]])})" if counts else store
-
-    def printed(self, score: str, store: str = "val") -> Spread:
-        """As papers print it; of the first store by default."""
-        values = self.row.spread(f"{store}/{score}").values
-        return Spread(tuple(percent_of(self.task) * value for value in values))
 
 
 def write_report(
@@ -110,7 +43,7 @@ def write_report(
     Args:
         folders: of runs of ``cmsa train``, or of sweeps.
         out: the HTML file.
-        benchmark: ``benchmark.json`` of ``cmsa benchmark``, for latencies.
+        benchmark: ``benchmark.json`` of ``cmsa benchmark``, for times.
         kept: whose scores, see ``read_runs``.
         scores: of the first table of each task that has any of them, see ``shown_scores``.
 
@@ -118,36 +51,20 @@ def write_report(
         ValueError: a folder or a file is not what it should be, no run is finished, or none has such a score.
     """
     rows = rows_of(read_runs(folders, kept))
-    measured = [_Measured(_name(row), row, row.cost) for row in rows if row.cost]
+    measured = [Measured(name_of(row), row, row.cost) for row in rows if row.cost]
     if not measured:
         raise ValueError(f"{', '.join(map(str, folders))}: no run is finished yet")
     check_scores(scores, score_names(rows))
-    latencies = read_latencies(benchmark) if benchmark else {}
+    times = read_benchmark(benchmark) if benchmark else Benchmark(None, {})
     sections = []
     for task in dict.fromkeys(cell.task for cell in measured):
         of_task = [cell for cell in measured if cell.task == task]
         runs = {cell.name: cell.row.done for cell in of_task}
-        sections += [_table(task, of_task, scores), _beside_published(task, of_task), _costs(task, of_task, latencies)]
+        sections += [_table(task, of_task, scores), _beside_published(task, of_task), _costs(task, of_task, times)]
         sections += _sizes(task, of_task)
         sections += [_curves(task, of_task), robustness_section(task, runs), gallery_section(task, runs)]
     sections += [_spreads(rows), _missing(rows, measured)]
     write_page(f"Report: {_names([folder.name for folder in folders])}", sections, out)
-
-
-def read_latencies(file: Path) -> Latencies:
-    """The fastest float32 latency of each network in a benchmark's JSON.
-
-    Raises:
-        ValueError: it is none of ``cmsa benchmark``.
-    """
-    found: dict[tuple[int, int], float] = {}
-    content = read_json(file)
-    with expecting("benchmark.json of cmsa benchmark", file):
-        for row in content["rows"]:
-            if row["precision"] == "float32":
-                key, latency = (int(row["parameters"]), int(row["with_attention"])), float(row["latency"])
-                found[key] = min(found.get(key, latency), latency)
-    return found
 
 
 def _names(folders: Sequence[str]) -> str:
@@ -156,18 +73,13 @@ def _names(folders: Sequence[str]) -> str:
     return ", ".join(folders[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _name(row: Row) -> str:
-    name = ", ".join(f"{axis} {value}" if axis != "run" else value for axis, value in row.values.items())
-    return name or row.runs[0].folder.parent.name
-
-
-def _table(task: str, cells: Sequence[_Measured], wanted: Sequence[str]) -> Section:
+def _table(task: str, cells: Sequence[Measured], wanted: Sequence[str]) -> Section:
     rows = [cell.row for cell in cells]
     text = f"As it was measured, mean ± standard deviation over n runs; val is the first validation store. MACs: {MACS}"
     return Section(f"{task}: what was trained", text, tables=[Table(*text_table(rows, shown_scores(rows, wanted)))])
 
 
-def _beside_published(task: str, cells: Sequence[_Measured]) -> Section:
+def _beside_published(task: str, cells: Sequence[Measured]) -> Section:
     published = published_rows(task)
     known = dict.fromkeys(score for row in published for score in row.scores)
     scores = list(known) or [task_named(task).monitored[0]]
@@ -206,26 +118,29 @@ def _published_line(row: Published, scores: Sequence[str], digits: int) -> list[
         row.model,
         f"published: {row.source}",
         row.data,
-        _size(row.input_size),
+        size_text(row.input_size),
         _number(row.parameters, 1),
         _number(row.macs, 1),
         *(_number(row.scores.get(score), digits) for score in scores),
     ]
 
 
-def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Section:
+def _costs(task: str, cells: Sequence[Measured], benchmark: Benchmark) -> Section:
     score = task_named(task).monitored[0]
-    measured: dict[str, list[Point]] = {"parameters, M": [], "MACs of one image, G": [], "latency of one image, ms": []}
+    batches = "batches" if benchmark.batch is None else f"batches of {benchmark.batch}"
+    titles = "parameters, M", "MACs of one image, G", "latency of one image, ms", f"time of one image in {batches}, ms"
+    measured: dict[str, list[Point]] = {title: [] for title in titles}
     for cell in cells:
         spread = cell.printed(score)
-        latency = _latency(cell, latencies) if latencies else None
-        for points, cost in zip(measured.values(), (cell.parameters, cell.macs, latency), strict=True):
+        times = benchmark.of(cell.weights) if benchmark.times else None
+        costs = cell.parameters, cell.macs, *((times.alone, times.in_batch) if times else (None, None))
+        for points, cost in zip(measured.values(), costs, strict=True):
             if cost and spread.values:
                 points.append(Point(cell.name, cost, spread.mean, spread.deviation or 0.0, True))
     for row in _comparable(published_rows(task), cells):
         for points, cost in zip(measured.values(), (row.parameters, row.macs), strict=False):
             if cost and score in row.scores:
-                points.append(Point(f"{row.model} {_size(row.input_size)}", cost, row.scores[score], 0.0, False))
+                points.append(Point(f"{row.model} {size_text(row.input_size)}", cost, row.scores[score], 0.0, False))
     panels = {title: points for title, points in measured.items() if any(point.measured for point in points)}
     if not panels:
         return Section(f"{task}: {score} against costs", f"No run has {score}.")
@@ -237,16 +152,7 @@ def _costs(task: str, cells: Sequence[_Measured], latencies: Latencies) -> Secti
     return Section(f"{task}: {score} against costs", f"{text}.", [figure])
 
 
-def _latency(cell: _Measured, latencies: Latencies) -> float | None:
-    """A benchmark counts what it exports, which is laid out otherwise than the fused network."""
-    weights = cell.row.done[0].weights
-    assert weights is not None
-    network = load_weights(weights)
-    timed = cost_of(network, deploy(network), network.input_size)
-    return latencies.get((timed.parameters, timed.with_attention))
-
-
-def _sizes(task: str, cells: Sequence[_Measured]) -> list[Section]:
+def _sizes(task: str, cells: Sequence[Measured]) -> list[Section]:
     """The score over the input's size, where more than one was measured."""
     score = task_named(task).monitored[0]
     if len({cell.size for cell in cells}) < 2:
@@ -272,14 +178,14 @@ def _lines(places: Sequence[tuple[str, tuple[int, int], float]]) -> dict[str, Cu
     return {name: (sorted(line), [sum(line[h]) / len(line[h]) for h in sorted(line)]) for name, line in lines.items()}
 
 
-def _comparable(published: Sequence[Published], cells: Sequence[_Measured]) -> list[Published]:
+def _comparable(published: Sequence[Published], cells: Sequence[Measured]) -> list[Published]:
     """Rows of the data and the input sizes that were measured."""
     sizes = {cell.size for cell in cells} | {None}
     return [row for row in _of_same_data(published, _firsts(cells)) if row.input_size in sizes]
 
 
-def _firsts(cells: Sequence[_Measured]) -> list[tuple[str, int | None]]:
-    """Of the first validation stores, see ``_Measured.places``."""
+def _firsts(cells: Sequence[Measured]) -> list[tuple[str, int | None]]:
+    """Of the first validation stores, see ``Measured.places``."""
     return [place for cell in cells for place in cell.places[:1]]
 
 
@@ -287,7 +193,7 @@ def _of_same_data(published: Sequence[Published], places: Sequence[tuple[str, in
     return [row for row in published if any(row.is_of(*place) for place in places)]
 
 
-def _curves(task: str, cells: Sequence[_Measured]) -> Section:
+def _curves(task: str, cells: Sequence[Measured]) -> Section:
     score = task_named(task).monitored[0]
     column, factor = f"val/{score}", percent_of(task)
     curves = {cell.name: [read_curve(run.folder, column, factor) for run in cell.row.done] for cell in cells}
@@ -305,7 +211,7 @@ def _spreads(rows: Sequence[Row]) -> Section:
     return Section("All scores", text, tables=[Table(*text_table(rows, score_names(rows)))])
 
 
-def _missing(rows: Sequence[Row], measured: Sequence[_Measured]) -> Section:
+def _missing(rows: Sequence[Row], measured: Sequence[Measured]) -> Section:
     unfinished = [str(run.folder) for row in rows for run in row.runs if run.weights is None]
     text = f"Not finished: {', '.join(unfinished)}. " if unfinished else ""
     done = {cell.recipe.get("title") for cell in measured}
@@ -339,10 +245,6 @@ def _spread(spread: Spread) -> str:
     if not spread.values:
         return NOTHING
     return f"{spread.mean:.2f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.2f}")
-
-
-def _size(size: tuple[int, int] | None) -> str:
-    return f"{size[0]}x{size[1]}" if size else NOTHING
 
 
 def _number(value: float | None, digits: int) -> str:
