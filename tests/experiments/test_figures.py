@@ -12,7 +12,7 @@ def test_names_that_would_cover_each_other_are_moved_up() -> None:
 
 
 def test_names_of_published_networks_stay_inside_of_the_frame() -> None:
-    drawn = plot_costs({"parameters, M": [Point("cheap", 1, 50, 0, False), Point("dear", 90, 40, 0, False)]}, "AP")
+    drawn = plot_costs({"parameters, M": [Point("cheap", 1, 50, 0, False), Point("dear", 90, 40, 0, False)]}, "AP", {})
     lines = {name: line for line in drawn.splitlines() for name in ("cheap", "dear") if f">{name}<" in line}
     ends = {name: "text-anchor: end" in line for name, line in lines.items()}
     assert ends == {"cheap": False, "dear": True}

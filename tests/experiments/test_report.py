@@ -13,6 +13,7 @@ from cmsa.cli.main import main
 from cmsa.experiments import evaluated
 from cmsa.experiments.benchmarked import Times, read_benchmark
 from cmsa.experiments.figures import plot_sizes, read_curve
+from cmsa.experiments.looks import COLOURS, looks_of
 from cmsa.experiments.published_rows import published_rows
 from cmsa.experiments.report import _lines, write_report
 from cmsa.experiments.runs import Run
@@ -77,24 +78,24 @@ def test_the_mean_of_a_cell_s_runs_is_drawn(tmp_path: Path, monkeypatch: pytest.
     make_sweep(tmp_path)
     write_evaluations(tmp_path)
     drawn = {}
-    monkeypatch.setattr(evaluated, "plot_robustness", lambda panels, score: drawn.update(panels) or "<svg/>")
+    monkeypatch.setattr(evaluated, "plot_robustness", lambda panels, score, looks: drawn.update(panels) or "<svg/>")
     runs = {"a": [Run(tmp_path / f"grouped-{seed}", {}) for seed in range(2)], "b": [Run(tmp_path / "cmsa-0", {})]}
-    section = evaluated.robustness_section("pose", runs)
+    section = evaluated.robustness_section("pose", runs, {})
     assert [figure.name for figure in section.figures] == ["pose-robustness"]
     # In percent, as the table and the plots beside it have it.
     assert drawn["blur: pixels"] == {"a": (["none", "2"], [50.0, 25.0])}
     assert section.text.startswith("Of people, the mean")
-    missing = evaluated.robustness_section("pose", {"b": runs["b"]})
+    missing = evaluated.robustness_section("pose", {"b": runs["b"]}, {})
     assert missing.text.endswith(f"--robustness --out {tmp_path / 'cmsa-0'}")
     (tmp_path / "cmsa-0" / "robustness.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match=r"is no robustness\.json of cmsa evaluate --robustness: it has no 'score'"):
-        evaluated.robustness_section("pose", runs)
+        evaluated.robustness_section("pose", runs, {})
 
 
 def test_scores_by_resolution_are_one_line_for_each_network() -> None:
     places = [("n", (32, 24), 1.0), ("n", (16, 12), 0.5), ("n", (32, 24), 2.0), ("s", (64, 48), 3.0)]
     assert _lines(places) == {"n": ([16, 32], [0.5, 1.5]), "s": ([64], [3.0])}
-    drawn = plot_sizes(_lines(places), {"other": ([32, 64], [40.0, 60.0])}, "AP")
+    drawn = plot_sizes(_lines(places), {"other": ([32, 64], [40.0, 60.0])}, "AP", looks_of("ns"))
     assert "other" in drawn
     assert "height of the images" in drawn
 
@@ -156,7 +157,7 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "HRNet-W48 128x96" not in costs
     assert "latency of one image, ms" in costs
     assert "time of one image in batches of 32, ms" in costs
-    assert any("squares are published" in line for line in lines)
+    assert any("grey squares are published" in line for line in lines)
     assert all("AP, %" in drawn for drawn in (costs, (tmp_path / "report-pose-curves.svg").read_text(encoding="utf-8")))
     html = out.read_text(encoding="utf-8")
     assert html.count("<svg") == 3
@@ -217,7 +218,26 @@ def test_a_store_of_fewer_people_is_not_the_published_data(tmp_path: Path) -> No
         lines, rows = read_report(tmp_path / "report.html")
         assert [row[2] for row in rows if row[1] == "measured, n = 1"] == [told]
         assert (f"Published of other data: {len(published_rows('pose'))} rows" in lines) == (people == 49)
-        assert any("squares are published" in line for line in lines) == (people == 6352)
+        assert any("grey squares are published" in line for line in lines) == (people == 6352)
+
+
+def test_a_cell_has_one_colour_in_all_plots(tmp_path: Path) -> None:
+    """Though not every cell is in each of them."""
+    make_sweep(tmp_path / "sweep")
+    write_evaluations(tmp_path / "sweep")
+    (tmp_path / "sweep" / "cmsa-0" / "robustness.json").write_bytes(
+        (tmp_path / "sweep" / "grouped-0" / "robustness.json").read_bytes()
+    )
+    for seed in range(2):
+        (tmp_path / "sweep" / f"grouped-{seed}" / "robustness.json").unlink()
+    write_report([tmp_path / "sweep"], tmp_path / "report.html")
+    grouped, cmsa = COLOURS[:2]
+    plots = {name: (tmp_path / f"report-pose-{name}.svg").read_text() for name in ("costs", "curves", "robustness")}
+    assert {name: (grouped in plot, cmsa in plot) for name, plot in plots.items()} == {
+        "costs": (True, True),
+        "curves": (True, True),
+        "robustness": (False, True),
+    }
 
 
 def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,7 +292,7 @@ def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.Cap
             read_benchmark(tmp_path / "other.json")
     (tmp_path / "robustness.json").write_text('{"score": "AP", "rows": []}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"robustness\.json: is no robustness\.json of cmsa evaluate --robustness: an"):
-        evaluated.robustness_section("pose", {"a": [Run(tmp_path, {})]})
+        evaluated.robustness_section("pose", {"a": [Run(tmp_path, {})]}, {})
     (tmp_path / "outcome.json").write_text("[1]", encoding="utf-8")
     with pytest.raises(ValueError, match=r"is no outcome\.json of cmsa sweep: an entry holds another kind of value"):
         outcome_of(tmp_path)

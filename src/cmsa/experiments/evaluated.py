@@ -13,6 +13,7 @@ import numpy as np
 
 from cmsa.evaluation.robustness import ROBUSTNESS
 from cmsa.experiments.figures import Steps, plot_robustness
+from cmsa.experiments.looks import Look
 from cmsa.experiments.page import Figure, Photo, Section
 from cmsa.experiments.published_rows import percent_of, with_unit
 from cmsa.experiments.runs import Run
@@ -21,7 +22,7 @@ from cmsa.files.read_json import expecting, read_json
 GALLERY = "gallery"
 
 
-def robustness_section(task: str, cells: Mapping[str, Sequence[Run]]) -> Section:
+def robustness_section(task: str, cells: Mapping[str, Sequence[Run]], looks: Mapping[str, Look]) -> Section:
     """The score of the first store scored over each disturbance's strength, a line for each cell: the mean of its runs.
 
     Raises:
@@ -43,7 +44,7 @@ def robustness_section(task: str, cells: Mapping[str, Sequence[Run]]) -> Section
     told = "the mean of the runs that were scored; the first point is the plain crop."
     text = f"Of {' and '.join(sorted(stores))}, {told}"
     score = ", ".join(sorted(scores))
-    plot = plot_robustness(panels, with_unit(score, task))
+    plot = plot_robustness(panels, with_unit(score, task), looks)
     return Section(title, text, [Figure(f"{task}-robustness", f"{score} over the strength of disturbances", plot)])
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmsa.experiments.looks import Look
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -37,27 +39,25 @@ class Point:
     measured: bool
 
 
-def plot_costs(panels: Mapping[str, Sequence[Point]], score: str) -> str:
+def plot_costs(panels: Mapping[str, Sequence[Point]], score: str, looks: Mapping[str, Look]) -> str:
     """Scores against costs, one panel for each kind of cost."""
-    from matplotlib import colormaps
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     figure = _figure(max(5.5, 4.6 * len(panels)), 4.2)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    names = list(dict.fromkeys(point.name for points in panels.values() for point in points if point.measured))
-    colours = {name: colormaps["tab10"](number % 10) for number, name in enumerate(names)}
     for axes, (title, points) in zip(grid, panels.items(), strict=True):
         costs = [point.cost for point in points]
         middle = (min(costs) * max(costs)) ** 0.5
         for point in points:
             if point.measured:
+                look = looks[point.name]
                 axes.errorbar(
                     point.cost,
                     point.score,
                     point.deviation,
-                    fmt="o",
+                    fmt=look.marker,
                     capsize=3,
-                    color=colours[point.name],
+                    color=look.colour,
                     label=point.name,
                 )
             else:
@@ -83,30 +83,29 @@ def plot_costs(panels: Mapping[str, Sequence[Point]], score: str) -> str:
     return _svg(figure, grid)
 
 
-def plot_curves(cells: Mapping[str, Sequence[Curve]], score: str) -> str:
-    """Scores over steps: a colour for each cell, a line for each run."""
-    from matplotlib import colormaps
-
+def plot_curves(cells: Mapping[str, Sequence[Curve]], score: str, looks: Mapping[str, Look]) -> str:
+    """Scores over steps: a look for each cell, a line for each run."""
     figure = _figure(8.0, 4.2)
     axes = figure.subplots()
-    for number, (name, curves) in enumerate(cells.items()):
+    for name, curves in cells.items():
         for place, (steps, scores) in enumerate(curves):
             label = name if place == 0 else None
             axes.plot(
                 steps,
                 scores,
-                marker="." if len(steps) < 40 else None,
-                color=colormaps["tab10"](number % 10),
                 label=label,
+                markevery=max(1, len(steps) // 20),
+                **_line(looks[name]),
             )
     axes.set(xlabel="steps", ylabel=score)
     axes.grid(alpha=0.3)
     return _svg(figure, [axes])
 
 
-def plot_sizes(measured: Mapping[str, Curve], published: Mapping[str, Curve], score: str) -> str:
+def plot_sizes(
+    measured: Mapping[str, Curve], published: Mapping[str, Curve], score: str, looks: Mapping[str, Look]
+) -> str:
     """Scores over the height of the images: a line for each network, grey where it is published."""
-    from matplotlib import colormaps
     from matplotlib.ticker import NullFormatter, NullLocator
 
     figure = _figure(6.5, 4.2)
@@ -118,8 +117,8 @@ def plot_sizes(measured: Mapping[str, Curve], published: Mapping[str, Curve], sc
         axes.annotate(
             name, (heights[-1], place), (4, 0), textcoords="offset points", va="center", fontsize=6, color="0.45"
         )
-    for number, (name, (heights, scores)) in enumerate(measured.items()):
-        axes.plot(heights, scores, "o-", color=colormaps["tab10"](number % 10), label=name)
+    for name, (heights, scores) in measured.items():
+        axes.plot(heights, scores, label=name, **_line(looks[name]))
     ticks = sorted({height for heights, _ in [*measured.values(), *published.values()] for height in heights})
     axes.set(xscale="log", xlabel="height of the images, pixels", ylabel=score, xticks=ticks)
     axes.set_xticklabels([f"{height:g}" for height in ticks])
@@ -139,17 +138,14 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
     return moved
 
 
-def plot_robustness(panels: Mapping[str, Mapping[str, Steps]], score: str) -> str:
+def plot_robustness(panels: Mapping[str, Mapping[str, Steps]], score: str, looks: Mapping[str, Look]) -> str:
     """Scores over strengths: a panel for each disturbance, a line in it for each cell."""
-    from matplotlib import colormaps
-
-    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     rows = -(-len(panels) // COLUMNS)
     figure = _figure(10.5, 2.6 * rows + 0.4)
     grid = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flatten()
     for axes, (title, lines) in zip(grid, panels.items(), strict=False):
         for name, (steps, values) in lines.items():
-            axes.plot(steps, values, "o-", markersize=3, color=colormaps["tab10"](names.index(name) % 10), label=name)
+            axes.plot(steps, values, label=name, **_line(looks[name]))
         axes.set_title(title, fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
@@ -175,6 +171,11 @@ def read_curve(run: Path, column: str, factor: float = 1.0) -> Curve:
         return [float(row["step"]) for row in rows], [factor * float(row[column]) for row in rows]
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{file}: is damaged ({error})") from error
+
+
+def _line(look: Look) -> dict[str, Any]:
+    """Of a line through points."""
+    return {"color": look.colour, "marker": look.marker, "linestyle": look.line, "markersize": 4}
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -51,6 +51,11 @@ class Measured:
         return str(self.recipe["model"]["task"])
 
     @property
+    def network(self) -> str:
+        """The name of its backbone."""
+        return str(self.recipe["model"]["name"])
+
+    @property
     def size(self) -> tuple[int, int]:
         """(H, W) of the input."""
         height, width = self.recipe["model"]["input_size"]

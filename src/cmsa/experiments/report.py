@@ -9,6 +9,7 @@ from typing import Any
 from cmsa.experiments.benchmarked import Benchmark, read_benchmark
 from cmsa.experiments.evaluated import gallery_section, robustness_section
 from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot_sizes, read_curve
+from cmsa.experiments.looks import Look, looks_of
 from cmsa.experiments.measured import NOTHING, Measured, name_of, size_text
 from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, percent_of, published_rows, shipped_recipes, with_unit
@@ -26,6 +27,8 @@ from cmsa.experiments.table import (
 from cmsa.guidance.counts import count_of
 from cmsa.tasks import task_named
 
+Looks = Mapping[str, Look]
+"""Of cells and networks, by their names."""
 NAMED = 3
 """Folders in the title."""
 
@@ -60,9 +63,10 @@ def write_report(
     for task in dict.fromkeys(cell.task for cell in measured):
         of_task = [cell for cell in measured if cell.task == task]
         runs = {cell.name: cell.row.done for cell in of_task}
-        sections += [_table(task, of_task, scores), _beside_published(task, of_task), _costs(task, of_task, times)]
-        sections += _sizes(task, of_task)
-        sections += [_curves(task, of_task), robustness_section(task, runs), gallery_section(task, runs)]
+        looks = looks_of([*runs, *(cell.network for cell in of_task)])
+        sections += [_table(task, of_task, scores), _beside_published(task, of_task)]
+        sections += [_costs(task, of_task, times, looks), *_sizes(task, of_task, looks), _curves(task, of_task, looks)]
+        sections += [robustness_section(task, runs, looks), gallery_section(task, runs)]
     sections += [_spreads(rows), _missing(rows, measured)]
     write_page(f"Report: {_names([folder.name for folder in folders])}", sections, out)
 
@@ -125,7 +129,7 @@ def _published_line(row: Published, scores: Sequence[str], digits: int) -> list[
     ]
 
 
-def _costs(task: str, cells: Sequence[Measured], benchmark: Benchmark) -> Section:
+def _costs(task: str, cells: Sequence[Measured], benchmark: Benchmark, looks: Looks) -> Section:
     score = task_named(task).monitored[0]
     batches = "batches" if benchmark.batch is None else f"batches of {benchmark.batch}"
     titles = "parameters, M", "MACs of one image, G", "latency of one image, ms", f"time of one image in {batches}, ms"
@@ -144,27 +148,27 @@ def _costs(task: str, cells: Sequence[Measured], benchmark: Benchmark) -> Sectio
     panels = {title: points for title, points in measured.items() if any(point.measured for point in points)}
     if not panels:
         return Section(f"{task}: {score} against costs", f"No run has {score}.")
-    text = "Circles were measured here, on the first validation store (bars: standard deviation)"
+    text = "What has a colour was measured here, on the first validation store (bars: standard deviation)"
     if any(not point.measured for points in panels.values() for point in points):
-        text += "; squares are published, of the same data and input size"
-    plot = plot_costs(panels, with_unit(score, task))
+        text += "; grey squares are published, of the same data and input size"
+    plot = plot_costs(panels, with_unit(score, task), looks)
     figure = Figure(f"{task}-costs", f"{score} against {', '.join(panels)}", plot)
     return Section(f"{task}: {score} against costs", f"{text}.", [figure])
 
 
-def _sizes(task: str, cells: Sequence[Measured]) -> list[Section]:
+def _sizes(task: str, cells: Sequence[Measured], looks: Looks) -> list[Section]:
     """The score over the input's size, where more than one was measured."""
     score = task_named(task).monitored[0]
     if len({cell.size for cell in cells}) < 2:
         return []
-    spreads = [(str(cell.recipe["model"]["name"]), cell.size, cell.printed(score)) for cell in cells]
+    spreads = [(cell.network, cell.size, cell.printed(score)) for cell in cells]
     measured = _lines([(name, size, spread.mean) for name, size, spread in spreads if spread.values])
     rows = _of_same_data(published_rows(task), _firsts(cells))
     published = _lines(
         [(row.model, row.input_size, row.scores[score]) for row in rows if row.input_size and score in row.scores]
     )
     published = {name: line for name, line in published.items() if len(line[0]) > 1}
-    plot = plot_sizes(measured, published, with_unit(score, task))
+    plot = plot_sizes(measured, published, with_unit(score, task), looks)
     figure = Figure(f"{task}-sizes", f"{score} over the input's size", plot)
     text = "A line for each network, the mean of its runs and settings; grey, dashed: published, of the same data."
     return [Section(f"{task}: {score} by resolution", text, [figure])]
@@ -193,14 +197,14 @@ def _of_same_data(published: Sequence[Published], places: Sequence[tuple[str, in
     return [row for row in published if any(row.is_of(*place) for place in places)]
 
 
-def _curves(task: str, cells: Sequence[Measured]) -> Section:
+def _curves(task: str, cells: Sequence[Measured], looks: Looks) -> Section:
     score = task_named(task).monitored[0]
     column, factor = f"val/{score}", percent_of(task)
     curves = {cell.name: [read_curve(run.folder, column, factor) for run in cell.row.done] for cell in cells}
     curves = {name: [curve for curve in lines if curve[0]] for name, lines in curves.items()}
     if not any(curves.values()):
         return Section(f"{task}: learning curves", "No run has logged its scores.")
-    figure = Figure(f"{task}-curves", f"{score} over steps", plot_curves(curves, with_unit(score, task)))
+    figure = Figure(f"{task}-curves", f"{score} over steps", plot_curves(curves, with_unit(score, task), looks))
     return Section(
         f"{task}: learning curves", f"{score} of the first validation store, one line for each run.", [figure]
     )
