@@ -13,16 +13,9 @@ from cmsa.models import create_model, fuse, load_weights, save_weights
 from cmsa.models.backbones import BackboneNetwork, find_backbone, register_backbone
 from cmsa.models.heads.table import head_of
 
-NAMES = [
-    pytest.param("hrnet_w32", marks=pytest.mark.slow),
-    "resnet50",
-    "vit_base_patch16_224",
-    pytest.param("swin_base_patch4_window7_224", marks=pytest.mark.slow),
-    "pvt_v2_b1",
-    pytest.param("convnext_base", marks=pytest.mark.slow),
-    "mobilenetv4_conv_small",
-]
-SMALL = ["resnet18", "mobilenetv4_conv_small", "pvt_v2_b0", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
+LARGE = ["hrnet_w32", "swin_base_patch4_window7_224", "convnext_base"]
+NAMES = [*LARGE, "resnet50", "vit_base_patch16_224", "pvt_v2_b1", "mobilenetv4_conv_small"]
+SMALL = ["resnet18", "mobilenetv4_conv_small", "pvt_v2_b0", "vit_tiny_patch16_224"]
 
 
 class TwoMaps(nn.Module):
@@ -42,8 +35,14 @@ def own_backbone() -> None:
     register_backbone("two_maps", TwoMaps)
 
 
-@pytest.mark.parametrize("size", [(32, 24), (40, 31)])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(name, size, marks=pytest.mark.exhaustive if name in LARGE and size == (32, 24) else [])
+        for name in NAMES
+        for size in ((32, 24), (40, 31))
+    ],
+)
 def test_any_network_of_timm_under_any_task(name: str, size: tuple[int, int]) -> None:
     """Maps of strides 4 to 32 (16 in a ViT) and the heads' shapes, without numbers."""
     quarter = (-(-size[0] // 4), -(-size[1] // 4))
@@ -67,8 +66,13 @@ def test_any_network_of_timm_under_any_task(name: str, size: tuple[int, int]) ->
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("fusion", ["deconvolution", "linear", "mixer"])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("name", "fusion"),
+    [
+        *((name, fusion) for name in SMALL for fusion in ("deconvolution", "linear", "mixer")),
+        ("swin_tiny_patch4_window7_224", "linear"),
+    ],
+)
 def test_small_ones_with_numbers(name: str, fusion: str, tmp_path: Path) -> None:
     size = (40, 31)
     torch.manual_seed(0)
