@@ -206,6 +206,20 @@ def test_the_contest_is_what_its_runs_said(contest: ModuleType) -> None:
     assert contest.with_tables(page.replace("| 3 |", "| 4 |")) == page
 
 
+def test_what_is_said_of_the_ladder_s_seeds(contest: ModuleType) -> None:
+    page = " ".join((ROOT / "docs" / "contest.md").read_text(encoding="utf-8").split())
+    _, rungs = contest.TABLES["ladder"]
+    told = {
+        "`cascade`": "PCK {} to {},",
+        "`standard`, one window": "`standard` {} to {},",
+        "`grouped`": "`grouped` {} to {}.",
+    }
+    for rung, sentence in (told | {"`cmsa`, as CMSA-N is": "network lie from {} to {},"}).items():
+        runs = [run for run in contest.read("pose_32x24") if (run["recipe"], run["entries"]) == rungs[rung]]
+        values = [float(run["people PCK@0.2"]) for run in runs]
+        assert sentence.format(f"{min(values):.1f}", f"{max(values):.1f}") in page
+
+
 def test_a_run_of_the_contest_becomes_a_row(contest: ModuleType, tmp_path: Path) -> None:
     command = "cmsa train contest_cifar100_cmsa_n --seed 2 --no-progress --out runs/x --optimizer.samples 80000"
     (tmp_path / "starts.jsonl").write_text(json.dumps({"command": command}) + "\n", encoding="utf-8")
