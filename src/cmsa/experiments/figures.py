@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ Curve = tuple[list[float], list[float]]
 Steps = tuple[list[str], list[float]]
 """Named steps, evenly apart, and a value at each."""
 COLUMNS = 3
-"""Of panels."""
+"""Of panels of robustness."""
+PANEL_WIDTH = 5.2
+NAME_HEIGHT, LETTER_WIDTH = 0.12, 0.057
+"""Of names in a panel of costs, as its width in inches."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,22 @@ class Point:
 
 
 def plot_costs(panels: Mapping[str, Sequence[Point]], score: str, looks: Mapping[str, Look]) -> str:
-    """Scores against costs, one panel for each kind of cost."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+    """Scores against costs, one panel for each kind of cost; names of published networks stand right of all points."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    figure = _figure(max(5.5, 4.6 * len(panels)), 4.2)
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (title, points) in zip(grid, panels.items(), strict=True):
-        costs = [point.cost for point in points]
-        middle = (min(costs) * max(costs)) ** 0.5
+    columns = min(2, len(panels))  # so that letters can be read where a page is as wide as a window
+    rows = -(-len(panels) // columns)
+    most = max(sum(not point.measured for point in points) for points in panels.values())
+    height = max(3.4, most * NAME_HEIGHT)
+    figure = _figure(PANEL_WIDTH * columns, (height + 0.6) * rows)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+    every = [point for points in panels.values() for point in points]
+    low, high = (
+        min(point.score - point.deviation for point in every),
+        max(point.score + point.deviation for point in every),
+    )
+    margin = (high - low or 1.0) / 15
+    for axes, (title, points) in zip(grid, panels.items(), strict=False):
         for point in points:
             if point.measured:
                 look = looks[point.name]
@@ -60,27 +72,36 @@ def plot_costs(panels: Mapping[str, Sequence[Point]], score: str, looks: Mapping
                     color=look.colour,
                     label=point.name,
                 )
-            else:
+        costs = [point.cost for point in points]
+        # Room for two ticks at least.
+        left, right = min(costs) / 2, max(costs) * 2.5
+        if published := [point for point in points if not point.measured]:
+            edge = max(costs) * 1.5
+            share = max(len(point.name) for point in published) * LETTER_WIDTH / (PANEL_WIDTH - 0.5)
+            right = left * (edge / left) ** (1 / (1 - min(share, 0.6)))
+            gap = (high - low + 2 * margin) * NAME_HEIGHT / height
+            places = apart([point.score for point in published], gap, low, high)
+            for point, place in zip(published, places, strict=True):
                 axes.plot(point.cost, point.score, "s", color="0.6", markersize=5, markerfacecolor="none")
-                right = point.cost > middle  # where the frame is near
                 axes.annotate(
                     point.name,
                     (point.cost, point.score),
-                    (-4 if right else 4, 2),
-                    textcoords="offset points",
-                    ha="right" if right else "left",
-                    fontsize=6,
-                    color="0.45",
+                    (edge, place),
+                    va="center",
+                    fontsize=7,
+                    color="0.35",
+                    arrowprops={"arrowstyle": "-", "color": "0.85", "linewidth": 0.5, "relpos": (0, 0.5), "zorder": 0},
                 )
-        axes.set(xscale="log", xlabel=title)
+        axes.set(xscale="log", xlabel=title, xlim=(left, right), ylim=(low - margin, high + margin))
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        # Room for two ticks at least, and for names.
-        axes.set_xlim(min(costs) / 2, max(costs) * 2.5)
         axes.grid(alpha=0.3)
-    grid[0].set_ylabel(score)
-    return _svg(figure, grid)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes in grid[::columns]:
+        axes.set_ylabel(score)
+    return _svg(figure, list(grid))
 
 
 def plot_curves(cells: Mapping[str, Sequence[Curve]], score: str, looks: Mapping[str, Look]) -> str:
@@ -129,12 +150,24 @@ def plot_sizes(
     return _svg(figure, [axes])
 
 
-def apart(values: Sequence[float], gap: float) -> list[float]:
-    """Values moved up, as little as it takes, until those beside each other are ``gap`` apart; so names can be read."""
+def apart(values: Sequence[float], gap: float, low: float = -math.inf, high: float = math.inf) -> list[float]:
+    """Values moved up until those beside each other are ``gap`` apart, so that names can be read; not above ``high``.
+
+    Args:
+        values: to be moved.
+        gap: between neighbours.
+        low, high: what they stay within, if there is room for them.
+    """
+    up = _upwards(values, gap, low)
+    return [-value for value in _upwards([-value for value in up], gap, -high)]
+
+
+def _upwards(values: Sequence[float], gap: float, least: float) -> list[float]:
+    """Values moved up, as little as it takes, until none is below ``least`` or within ``gap`` of another."""
     moved = list(values)
-    below = float("-inf")
     for number in sorted(range(len(moved)), key=moved.__getitem__):
-        below = moved[number] = max(moved[number], below + gap)
+        moved[number] = max(moved[number], least)
+        least = moved[number] + gap
     return moved
 
 
