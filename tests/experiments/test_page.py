@@ -7,7 +7,7 @@ from cmsa.experiments.page import Figure, Section, Table, write_page
 
 def test_a_page(tmp_path):
     svg = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>'
-    table = Table(["a|b", "<b>"], [["1 & 2", "x|y"], ["3", "4"]], frozenset({1}))
+    table = Table(["a|b", "<b>"], [["1 & 2", "x|y"], ["3", "4"]], frozenset({1}), caption="What & <b>")
     folded = Table(["c"], [["5"]], summary="More & <b>")
     section = Section("One <i>", "Text & more.", [Figure("curve", 'what "it" shows', svg)], [table, folded])
     write_page("Title <&>", [section, Section("Empty")], tmp_path / "page.html")
@@ -18,7 +18,7 @@ def test_a_page(tmp_path):
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     parser.feed(html)
     assert [text for text in told if text and "font:" not in text] == [
-        "Title <&>", "Title <&>", "One <i>", "Text & more.", "a|b", "<b>", "1 & 2", "x|y", "3", "4",
+        "Title <&>", "Title <&>", "One <i>", "Text & more.", "What & <b>", "a|b", "<b>", "1 & 2", "x|y", "3", "4",
         "More & <b>", "c", "5", "Empty",
     ]  # fmt: skip
     assert html.count("<tr class=measured>") == 1
@@ -34,6 +34,8 @@ def test_a_page(tmp_path):
         "Text & more.",
         "",
         '![what "it" shows](page-curve.svg)',
+        "",
+        "What & <b>",
         "",
         "| a\\|b | <b> |",
         "| --- | --- |",

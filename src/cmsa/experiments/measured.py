@@ -7,12 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from cmsa.data.store import names_of
-from cmsa.experiments.published_rows import percent_of
+from cmsa.experiments.published_rows import Published, percent_of
 from cmsa.experiments.table import SAMPLES, Row, Spread
 from cmsa.guidance.counts import count_of
 from cmsa.models.cost import Cost
 
 NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A store, and how many samples its scores are of, see ``Row.samples``."""
+
+    store: str
+    samples: tuple[int, str] | None
+
+    def __str__(self) -> str:
+        if self.samples is None:
+            return self.store
+        count, name = self.samples
+        return f"{self.store} ({count_of(count, *SAMPLES[name])})"
+
+    def is_data_of(self, row: Published) -> bool:
+        """Whether what is published was scored on the same."""
+        return row.is_of(self.store, self.samples[0] if self.samples else None)
 
 
 @dataclass(frozen=True)
@@ -73,15 +91,9 @@ class Measured:
         return names_of([Path(store).with_suffix("") for store in self.recipe["data"]["validate"]])
 
     @property
-    def places(self) -> list[tuple[str, int | None]]:
-        """The validation stores, and how many samples their scores are of."""
-        counted = [(store, self.row.samples(store)) for store in self.stores]
-        return [(store, counts[0] if counts else None) for store, counts in counted]
-
-    def data(self, store: str) -> str:
-        """A store, and how many samples its scores are of."""
-        counts = self.row.samples(store)
-        return f"{store} ({count_of(counts[0], *SAMPLES[counts[1]])})" if counts else store
+    def scored(self) -> list[Scored]:
+        """What it was scored on: the validation stores."""
+        return [Scored(store, self.row.samples(store)) for store in self.stores]
 
     def printed(self, score: str, store: str = "val") -> Spread:
         """As papers print it; of the first store by default."""

@@ -15,7 +15,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; marg
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc }
 table { border-collapse: collapse; font-size: .85em; font-variant-numeric: tabular-nums }
 .wide { overflow-x: auto; margin: 1rem 0 } summary { cursor: pointer; color: #666 }
-th, td { padding: .2rem .5rem; border-bottom: 1px solid #ddd; text-align: left }
+th, td { padding: .2rem .35rem; border-bottom: 1px solid #ddd; text-align: left }
+caption { text-align: left; font-weight: bold; padding: .2rem .35rem }
 th { border-bottom: 2px solid #888 } tr.measured td { background: #eef7f5 }
 figure { margin: 1rem 0 } figure svg, figure img { max-width: 100%; height: auto } figcaption { color: #666 }
 """
@@ -23,11 +24,15 @@ figure { margin: 1rem 0 } figure svg, figure img { max-width: 100%; height: auto
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; those that are ``marked`` have a colour of their own. A click on the ``summary`` opens them."""
+    """Rows of text; those that are ``marked`` have a colour of their own.
+
+    The ``caption`` stands above them; a click on the ``summary`` opens them.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     marked: frozenset[int] = frozenset()
+    caption: str = ""
     summary: str = ""
 
 
@@ -98,7 +103,8 @@ def _html_section(section: Section) -> str:
             for number, row in enumerate(table.rows)
         ]
         head = f"<thead><tr>{_cells(table.header, 'th')}</tr></thead>"
-        whole = f'<div class="wide"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+        caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+        whole = f'<div class="wide"><table>{caption}{head}<tbody>{"".join(rows)}</tbody></table></div>'
         summary = f"<summary>{escape(table.summary)}</summary>\n"
         parts.append(f"<details>{summary}{whole}</details>" if table.summary else whole)
     return "\n".join(filter(None, parts)) + "\n"
@@ -118,7 +124,7 @@ def _markdown_section(section: Section, stem: str) -> list[str]:
     blocks += [f"![{figure.text}]({stem}-{figure.name}.svg)" for figure in section.figures]
     blocks += [f"![{photo.text}]({stem}-{photo.name}.png)" for photo in section.photos]
     for table in section.tables:
-        blocks += [table.summary, markdown_table(table.header, table.rows)]
+        blocks += [table.caption, table.summary, markdown_table(table.header, table.rows)]
     return [block for block in blocks if block]
 
 

@@ -10,7 +10,7 @@ from cmsa.experiments.benchmarked import Benchmark, read_benchmark
 from cmsa.experiments.evaluated import gallery_section, robustness_section
 from cmsa.experiments.figures import Curve, Point, plot_costs, plot_curves, plot_sizes, read_curve
 from cmsa.experiments.looks import Look, looks_of
-from cmsa.experiments.measured import NOTHING, Measured, name_of, size_text
+from cmsa.experiments.measured import NOTHING, Measured, Scored, name_of, size_text
 from cmsa.experiments.page import Figure, Section, Table, write_page
 from cmsa.experiments.published_rows import PERCENT, Published, percent_of, published_rows, shipped_recipes, with_unit
 from cmsa.experiments.runs import Kept, read_runs
@@ -87,41 +87,43 @@ def _beside_published(task: str, cells: Sequence[Measured]) -> Section:
     published = published_rows(task)
     known = dict.fromkeys(score for row in published for score in row.scores)
     scores = list(known) or [task_named(task).monitored[0]]
-    stores = list(dict.fromkeys(store for cell in cells for store in cell.stores))
-    measured = [
-        [
-            cell.name,
-            f"measured, n = {len(cell.row.done)}",
-            cell.data(store),
-            cell.sees,
-            f"{cell.parameters:.2f}",
-            f"{cell.macs:.3f}",
-            *(_spread(cell.printed(score, store)) for score in scores),
-        ]
-        for store in stores
-        for cell in cells
-        if store in cell.stores
-    ]
-    same = _of_same_data(published, [place for cell in cells for place in cell.places])
+    costs = ["input (HxW)", "params, M", "MACs, G"]
     digits = 1 if task in PERCENT else 2
-    lines = [_published_line(row, scores, digits) for row in same]
-    others = [_published_line(row, scores, digits) for row in published if row not in same]
-    header = ["network", "from", "data", "input (HxW)", "params, M", "MACs, G", *scores]
+    tables = []
+    for scored in dict.fromkeys(scored for cell in cells for scored in cell.scored):
+        lines = [_measured_line(cell, scored.store, scores) for cell in cells if scored in cell.scored]
+        same = [_published_line(row, scores, digits) for row in published if scored.is_data_of(row)]
+        header = ["network", "from", *costs, *scores]
+        tables.append(Table(header, lines + same, frozenset(range(len(lines))), caption=str(scored)))
     text = (
-        "Scores of different data, boxes or protocols do not compare; look at the data. "
+        "A table for each validation store; scores of different data, boxes or protocols do not compare. "
         "Measured values are mean ± standard deviation over the seeds" + (", in percent." if task in PERCENT else ".")
     )
-    tables = [Table(header, measured + lines, frozenset(range(len(measured))))]
-    if others:
-        tables.append(Table(header, others, summary=f"Published of other data: {count_of(len(others), 'row')}"))
+    of_any = _of_same_data(published, [scored for cell in cells for scored in cell.scored])
+    if others := [row for row in published if row not in of_any]:
+        told = [
+            [line[0], line[1], row.data, *line[2:]] for row in others for line in [_published_line(row, scores, digits)]
+        ]
+        summary = f"Published of other data: {count_of(len(others), 'row')}"
+        tables.append(Table(["network", "from", "data", *costs, *scores], told, summary=summary))
     return Section(f"{task}: measured beside published", text, tables=tables)
+
+
+def _measured_line(cell: Measured, store: str, scores: Sequence[str]) -> list[str]:
+    return [
+        cell.name,
+        f"measured, n = {len(cell.row.done)}",
+        cell.sees,
+        f"{cell.parameters:.2f}",
+        f"{cell.macs:.3f}",
+        *(_spread(cell.printed(score, store)) for score in scores),
+    ]
 
 
 def _published_line(row: Published, scores: Sequence[str], digits: int) -> list[str]:
     return [
         row.model,
         f"published: {row.source}",
-        row.data,
         size_text(row.input_size),
         _number(row.parameters, 1),
         _number(row.macs, 1),
@@ -188,13 +190,13 @@ def _comparable(published: Sequence[Published], cells: Sequence[Measured]) -> li
     return [row for row in _of_same_data(published, _firsts(cells)) if row.input_size in sizes]
 
 
-def _firsts(cells: Sequence[Measured]) -> list[tuple[str, int | None]]:
-    """Of the first validation stores, see ``Measured.places``."""
-    return [place for cell in cells for place in cell.places[:1]]
+def _firsts(cells: Sequence[Measured]) -> list[Scored]:
+    """The first validation stores."""
+    return [scored for cell in cells for scored in cell.scored[:1]]
 
 
-def _of_same_data(published: Sequence[Published], places: Sequence[tuple[str, int | None]]) -> list[Published]:
-    return [row for row in published if any(row.is_of(*place) for place in places)]
+def _of_same_data(published: Sequence[Published], stores: Sequence[Scored]) -> list[Published]:
+    return [row for row in published if any(scored.is_data_of(row) for scored in stores)]
 
 
 def _curves(task: str, cells: Sequence[Measured], looks: Looks) -> Section:
