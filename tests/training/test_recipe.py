@@ -10,7 +10,7 @@ import yaml
 from cmsa.models.base import BaseNetwork
 from cmsa.training import recipe_checks
 from cmsa.training.recipe import OptimizerRecipe, Recipe, load_recipe
-from cmsa.training.recipe_files import SHIPPED, read_recipe, recipe_path, shipped_names
+from cmsa.training.recipe_files import SHIPPED, read_recipe, recipe_path, rows_of, shipped_names
 from cmsa.training.starting_point import build_network
 
 NAMES = shipped_names()
@@ -158,6 +158,14 @@ def test_shipped_recipes_say_what_they_are(name: str) -> None:
 def test_every_shipped_recipe_loads() -> None:
     for name in NAMES:
         assert load_recipe(name).title
+
+
+def test_substitutes_of_table_3_stand_at_both_sizes() -> None:
+    """Of those rivals that the paper scored itself, or whose size is that of its rows."""
+    titles = [load_recipe(row).title for row in rows_of("paper_head_pose")]
+    for name in ("TokenHPE-v2", "6DRepNet", "FSA-Net"):
+        sizes = [title.rpartition(") ")[2] for title in titles if f"(substitute of {name})" in title]
+        assert sizes == ["32x32, 300W-LP", "64x64, 300W-LP"]
 
 
 def test_cosine_schedule() -> None:
