@@ -168,6 +168,18 @@ def test_substitutes_of_table_3_stand_at_both_sizes() -> None:
         assert sizes == ["32x32, 300W-LP", "64x64, 300W-LP"]
 
 
+def test_every_network_of_cifar_100_has_a_row_of_cifar_10() -> None:
+    rows = rows_of("paper_classification")
+    assert {row.replace("cifar100", "cifar10") for row in rows if row.startswith("cifar100")} == {
+        row for row in rows if row.startswith("cifar10_")
+    }
+    for row in rows:
+        recipe, data = load_recipe(row), row.partition("_")[0]
+        assert recipe.model == load_recipe(row.replace(data, "cifar100")).model
+        assert recipe.data.train + recipe.data.validate == [f"stores/{data}-{part}.crops" for part in ("train", "test")]
+        assert recipe.title.endswith({"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}[data])
+
+
 def test_cosine_schedule() -> None:
     settings = OptimizerRecipe(epochs=10, learning_rate=2e-3, final_learning_rate=2e-5, warmup_epochs=2)
     steps = 100
