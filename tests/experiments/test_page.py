@@ -50,3 +50,11 @@ def test_a_page(tmp_path):
         "",
         "## Empty",
     ]
+
+
+def test_numbers_stay_beside_what_they_are_of(tmp_path):
+    table = Table(["from"], [["measured, n = 3"], ["1.00 ± 0.25"]])
+    write_page("Title", [Section("One", tables=[table])], tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<td>measured, n&nbsp;=&nbsp;3</td>" in html
+    assert "<td>1.00&nbsp;±&nbsp;0.25</td>" in html

@@ -115,8 +115,8 @@ def _cells(row: Sequence[str], tag: str) -> str:
 
 
 def _unbroken(cell: str) -> str:
-    """A deviation stays beside its mean."""
-    return escape(cell).replace(" ± ", "&nbsp;±&nbsp;")
+    """A deviation stays beside its mean, a number beside what it is of."""
+    return escape(cell).replace(" ± ", "&nbsp;±&nbsp;").replace(" = ", "&nbsp;=&nbsp;")
 
 
 def _markdown_section(section: Section, stem: str) -> list[str]:
