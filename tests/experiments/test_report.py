@@ -150,7 +150,7 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ["86.0", "17.0"],
         "published: CMSA paper",
     )
-    assert first["cmsa train pose_coco_cmsa_s_32x24"][-1].startswith("about 0.1 EFLOP")
+    assert first["cmsa train pose_coco_cmsa_s_32x24"][-1].startswith("about 0.15 EFLOP")
     assert any(line.startswith(f"Not finished: {tmp_path / 'sweep' / 'cmsa-1'}. ") for line in lines)
     # These are of the same data: none stands apart.
     assert not any("other data" in line for line in lines)

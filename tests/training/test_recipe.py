@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from cmsa.models.base import BaseNetwork
+from cmsa.models.cost import cost_of
 from cmsa.training import recipe_checks
 from cmsa.training.recipe import OptimizerRecipe, Recipe, load_recipe
 from cmsa.training.recipe_files import SHIPPED, read_recipe, recipe_path, rows_of, shipped_names
@@ -229,6 +230,43 @@ def test_an_option_that_a_recipe_s_network_does_not_have_is_refused() -> None:
         recipe.model.options["fusoin"] = "linear"
         with torch.device("meta"), pytest.raises(ValueError, match="has no option fusoin; there are"):
             build_network(recipe)
+
+
+SAMPLES = {
+    "paper_pose": "149,813 people",
+    "paper_figure_3": "149,813 people",
+    "paper_head_pose": "122,450 faces",
+    "paper_classification": "50,000 images",
+}
+"""Of an epoch of a table's rows."""
+COUNTED = {"pose_coco_cmsa_b_64x48", "head_pose_mobilenetv4_small_64x64", "cifar100_pvtv2_b1"}
+"""Rows whose cost is looked at each time; of all others, which take a second or more each, when everything is run."""
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        pytest.param(table, row, marks=[] if row in COUNTED else pytest.mark.exhaustive)
+        for table in SAMPLES
+        for row in rows_of(table)
+    ],
+)
+def test_what_a_row_would_cost(table: str, row: str) -> None:
+    """Six times the multiply-adds of the network as it is trained, for each image that is seen."""
+    recipe, seen = load_recipe(row), SAMPLES[table]
+    with torch.device("meta"):
+        network = build_network(recipe).eval()
+        products = cost_of(network, network, recipe.model.size).with_attention
+    epochs = recipe.optimizer.epochs
+    flop = 6 * products * int(seen.partition(" ")[0].replace(",", "")) * epochs
+    said = f"about {flop / 1e18:#.2g} EFLOP of matrix products ({seen}, {epochs} epochs); no time was measured"
+    assert recipe.cost == said
+
+
+def test_every_row_of_the_paper_says_its_cost() -> None:
+    for table, seen in SAMPLES.items():
+        for row in rows_of(table):
+            assert re.fullmatch(rf"about \d+\.\d+ EFLOP of .*\({seen}, \d+ epochs\); .*", read_recipe(row)["cost"])
 
 
 @pytest.mark.parametrize(
