@@ -133,6 +133,18 @@ def test_how_each_picture_is_made_is_written_down():
     assert all(any(f"{name})" in page for page in pages) for name in listed)
 
 
+def test_every_table_and_figure_that_can_be_reproduced_has_its_command():
+    """Table 5 and Figure 4 are sweeps, which no row names."""
+    commands = [command for where, command in shown_commands() if where == "reproduce.md"]
+    assert any(command.startswith("cmsa train pose_coco_cmsa_s_32x24") for command in commands)
+    (ladder,) = [command for command in commands if "model.options.attention=" in command]
+    assert ladder.startswith("cmsa sweep pose_coco_cmsa_l_32x24 ")
+    (figure,) = [command for command in commands if "--out sweeps/figure_4 --rows" in command]
+    assert set(figure.partition("--rows ")[2].split()) == {
+        row for row in rows_of("paper_classification") if row.startswith("cifar10_")
+    }
+
+
 def test_every_page_is_in_the_menu():
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     missing = [page.name for page in [*PAGES, *(ROOT / "docs" / "reference").glob("*.md")] if page.name not in menu]
