@@ -185,6 +185,19 @@ def test_the_time_of_light_networks(network: str) -> None:
     assert [cell.strip() for cell in line.strip("|").split("|")][2:] == cells
 
 
+def test_the_table_of_the_benchmark_is_what_its_picture_is_drawn_from() -> None:
+    rows = json.loads((ROOT / "docs" / "measured" / "benchmark.json").read_text())["rows"]
+    for plain, half in zip(rows[::2], rows[1::2], strict=True):
+        assert (plain["network"], plain["precision"], half["precision"]) == (half["network"], "float32", "bf16")
+        cells = [plain["input"], f"{plain['parameters'] / 1e6:.2f}", f"{plain['with_attention'] / 1e9:.3f}"]
+        cells += [f"{plain['latency']:.1f} · {half['latency']:.1f}"]
+        cells += [f"{plain['throughput']:.1f} · {half['throughput']:.1f}"]
+        cells += [f"{plain['share_of_peak']:.0%} · {half['share_of_peak']:.0%}"]
+        lines = [line.replace("*", "") for line in lines_of("docs/performance.md", "| ")]
+        assert f"| {plain['network']} | {' | '.join(cells)} |" in lines
+    assert len(rows) == 14
+
+
 @pytest.fixture
 def contest() -> ModuleType:
     spec = importlib.util.spec_from_file_location("contest", ROOT / "docs" / "measured" / "contest.py")
