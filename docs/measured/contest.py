@@ -76,7 +76,14 @@ TABLES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "codec `exact_quarter` for `udp`": (N, "codec exact_quarter"),
             "bilinear crops, in training and evaluation": (N, "bilinear crops"),
             "learning rate 0.004 for 0.002": (N, "optimizer.learning_rate 0.004"),
-            "80,000 crops for 20,000": (N, "optimizer.samples 80000"),
+        },
+    ),
+    "longer": (
+        "pose_32x24",
+        {
+            "CMSA-N": (N, "optimizer.samples 80000"),
+            "CMSA-N with `cascade`": (N, f"{ATTENTION} cascade, optimizer.samples 80000"),
+            "EfficientViT-B1 at 128x96": ("contest_efficientvit_b1_heatmaps", "optimizer.samples 80000"),
         },
     ),
     "teacher": (
