@@ -23,7 +23,7 @@ from cmsa.models.cost import cost_of
 from cmsa.models.create import create_model
 from cmsa.models.fuse import fuse
 from cmsa.models.weights import save_weights
-from cmsa.training.recipe import Recipe
+from cmsa.training.recipe import Recipe, load_recipe
 
 SIZE = (32, 24)
 """One that there are published rows of."""
@@ -272,6 +272,21 @@ def test_a_run_that_was_cut_is_told_from_one_that_ended(tmp_path: Path, capsys: 
     capsys.readouterr()
     assert main(["report", str(tmp_path / "runs"), "--out", str(out)]) == 2
     assert "name those that are in it: begun, cut, ended" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_row_of_the_paper_is_not_run_by_another_network(tmp_path: Path) -> None:
+    for folder, published in (("own", {"AP": 52.3}), ("other", {})):
+        recipe = Recipe(title=load_recipe("pose_coco_cmsa_s_32x24").title, published=published)
+        recipe.data.validate = ["stores/mine-val.crops"]
+        recipe.model.input_size = list(SIZE)
+        (tmp_path / folder).mkdir()
+        training = {"recipe": recipe.to_dict(), "scores": {"val/AP": 0.5}}
+        network = create_model("cmsa_n", "pose", SIZE, **TINY)
+        save_weights(tmp_path / folder / "last.safetensors", network, training=training)
+        write_report([tmp_path / folder], tmp_path / f"{folder}.html")
+    own, other = ((tmp_path / f"{folder}.md").read_text(encoding="utf-8") for folder in ("own", "other"))
+    assert "| cmsa train pose_coco_cmsa_s_32x24 |" not in own
+    assert "| cmsa train pose_coco_cmsa_s_32x24 |" in other
 
 
 def test_what_is_no_run_or_benchmark_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,6 +156,20 @@ def test_shipped_recipes_say_what_they_are(name: str) -> None:
         assert 0 < content["published"]["AP"] < 100
 
 
+@pytest.mark.parametrize(
+    ("overrides", "kept"),
+    [
+        ([], True),
+        (["--optimizer.epochs", "3", "--model.init", "mine.safetensors"], True),
+        (["--model.input_size", "[64, 48]"], False),
+        (["--model.name", "cmsa_n"], False),
+        (["--model.options.attention", "grouped"], False),
+    ],
+)
+def test_what_is_published_is_of_the_recipe_s_own_network(overrides: list[str], kept: bool) -> None:
+    assert bool(load_recipe("pose_coco_cmsa_s_32x24", overrides).published) == kept
+
+
 def test_every_shipped_recipe_loads() -> None:
     for name in NAMES:
         assert load_recipe(name).title

@@ -220,7 +220,7 @@ def _spreads(rows: Sequence[Row]) -> Section:
 def _missing(rows: Sequence[Row], measured: Sequence[Measured]) -> Section:
     unfinished = [str(run.folder) for row in rows for run in row.runs if run.weights is None]
     text = f"Not finished: {', '.join(unfinished)}. " if unfinished else ""
-    done = {cell.recipe.get("title") for cell in measured}
+    done = {(cell.recipe.get("title"), bool(cell.recipe.get("published"))) for cell in measured}
     lines = [
         [
             f"cmsa train {name}",
@@ -229,7 +229,8 @@ def _missing(rows: Sequence[Row], measured: Sequence[Measured]) -> Section:
             str(recipe.get("cost") or NOTHING),
         ]
         for name, recipe in shipped_recipes()
-        if recipe["title"] not in done and recipe["model"]["task"] in {cell.task for cell in measured}
+        if (recipe["title"], bool(recipe.get("published"))) not in done
+        and recipe["model"]["task"] in {cell.task for cell in measured}
     ]
     text += "Recipes of these tasks that no run in this report is of, and what they would cost."
     return Section("What is missing", text, tables=[Table(["command", "recipe", "published", "cost"], lines)])

@@ -216,7 +216,7 @@ class Recipe:
 
     Attributes:
         title: what this recipe reproduces.
-        published: the paper's scores, for the report.
+        published: the paper's scores, for the report; none where overrides make it another network.
         protocol: ``ours`` or ``release``: what stands in ``cmsa.training.protocols`` for the entries that the recipe
             leaves open, docs/protocols.md has the table; none by default.
         ours: our scores, or why there are none.
@@ -296,6 +296,11 @@ def _choices(found: re.Match[str]) -> str:
     return f"{name} is one of {', '.join(known)}, not {given!r}{did_you_mean([given], known)}"
 
 
+def _network(recipe: Recipe) -> ModelRecipe:
+    """Wherever its weights start from."""
+    return replace(recipe.model, init=None)
+
+
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides like ``--optimizer.epochs 3``.
 
@@ -328,6 +333,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     recipe = Recipe(**values)
     # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.
     recipe.model.options = dict((entries.get("model") or {}).get("options") or {}) | recipe.model.options
+    if overrides and recipe.published and _network(recipe) != _network(load_recipe(name)):
+        recipe.published = {}
     try:
         check_recipe(recipe)
     except ValueError as error:
