@@ -85,7 +85,7 @@ def test_a_number_out_of_range_is_told_by_its_option(option, value, told, capsys
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)])
 def test_a_signal_ends_it_when_what_was_accepted_is_done(number):
     pytest.importorskip("fastapi")
     command = [sys.executable, "-m", "cmsa", "serve", "pose", "--runtime", "torch", "--port", "0", "--threads", "1"]
@@ -131,7 +131,7 @@ serve(Service(load_predictor("pose", runtime="torch")), port=0, tell=lambda text
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)])
 def test_a_signal_ends_it_at_once_while_the_network_is_not_ready(number):
     pytest.importorskip("fastapi")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -98,7 +98,11 @@ def test_one_onnx_file_without_traces_of_this_machine(pose):
 
 @pytest.mark.parametrize(
     "task",
-    ["pose", pytest.param("head_pose", marks=pytest.mark.slow), pytest.param("classification", marks=pytest.mark.slow)],
+    [
+        "pose",
+        pytest.param("head_pose", marks=pytest.mark.exhaustive),
+        pytest.param("classification", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_pixels_in_and_values_out(task, small, tmp_path):
     """What a program without Python gets is what the library's own pre- and post-processing gives."""

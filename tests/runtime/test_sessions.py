@@ -153,7 +153,7 @@ def test_threads_convert_a_model_once(picture, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [b"", b"nonsense"])
+@pytest.mark.parametrize("damage", [pytest.param(b"", marks=pytest.mark.exhaustive), b"nonsense"])
 def test_a_damaged_file_of_the_cache_is_made_anew(damage, picture, cache, caplog):
     network = model("classification", (16, 16))
     expected = Predictor(network)(picture)[0].probabilities

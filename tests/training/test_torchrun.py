@@ -35,7 +35,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("nodes", "each"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize(("nodes", "each"), [pytest.param(1, 2, marks=pytest.mark.exhaustive), (2, 1)])
 def test_processes_of_torchrun_are_one_training(recipe: Path, nodes: int, each: int, tmp_path: Path) -> None:
     out = tmp_path / "run"
     launch = ["-m", "torch.distributed.run", f"--nnodes={nodes}", f"--nproc-per-node={each}", "--rdzv-backend=c10d"]
