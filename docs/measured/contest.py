@@ -157,7 +157,7 @@ def row_of(run: Path, entries: str | None) -> tuple[str, Row]:
 
 
 def table(name: str) -> str:
-    """A table of means in Markdown, ± the sample's standard deviation, of what has been run."""
+    """A table of means in Markdown, ± the sample's standard deviation, of what has been run; a sentence of nothing."""
     contest, lines = TABLES[name]
     runs = read(contest)
     # The teacher labelled people's val part itself.
@@ -168,6 +168,8 @@ def table(name: str) -> str:
         values = [[float(run[column]) for run in found] for column in columns]
         spreads = [f"{fmean(of):.1f}" + (f" ± {stdev(of):.1f}" if len(of) > 1 else "") for of in values if of]
         cells += [[label, str(len(found)), *spreads]] if found else []
+    if len(cells) == 2:
+        return "Not run yet; the commands are below."
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
