@@ -15,7 +15,7 @@ from cmsa.experiments.benchmarked import Times, read_benchmark
 from cmsa.experiments.figures import plot_sizes, read_curve
 from cmsa.experiments.looks import COLOURS, looks_of
 from cmsa.experiments.published_rows import published_rows
-from cmsa.experiments.report import _lines, write_report
+from cmsa.experiments.report import _lines, _names, write_report
 from cmsa.experiments.runs import Run
 from cmsa.experiments.sweep import outcome_of
 from cmsa.export.layout import deploy
@@ -197,20 +197,18 @@ def read_report(out: Path) -> tuple[list[str], list[list[str]]]:
     return lines, [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
 
 
-def test_a_title_names_the_first_few_folders(tmp_path: Path) -> None:
-    for name in "abcde":
-        write_run(tmp_path / name)
-    for names, told in (("abc", "a, b, c"), ("abcde", "a, b, c and 2 more")):
-        folders = [tmp_path / name for name in names]
-        write_report(folders, tmp_path / "report.html")
-        assert read_report(tmp_path / "report.html")[0][0] == f"# Report: {told}"
+def test_a_title_names_the_first_few_folders() -> None:
+    assert _names(list("abc")) == "a, b, c"
+    assert _names(list("abcde")) == "a, b, c and 2 more"
 
 
 def test_what_a_network_enlarges_its_input_to_stands_there(tmp_path: Path) -> None:
     write_run(tmp_path / "native")
     write_run(tmp_path / "enlarged", working_size=[112, 84])
     write_report([tmp_path / "native", tmp_path / "enlarged"], tmp_path / "report.html")
-    measured = [row for row in read_report(tmp_path / "report.html")[1] if row[1].startswith("measured, ")]
+    lines, rows = read_report(tmp_path / "report.html")
+    assert lines[0] == "# Report: native, enlarged"
+    measured = [row for row in rows if row[1].startswith("measured, ")]
     assert {row[0]: row[2] for row in measured} == {"native": "32x24", "enlarged": "32x24, sees 112x84"}
 
 
