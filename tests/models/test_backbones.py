@@ -14,7 +14,7 @@ from cmsa.models.backbones import BackboneNetwork, find_backbone, register_backb
 from cmsa.models.heads.table import head_of
 
 LARGE = ["hrnet_w32", "swin_base_patch4_window7_224", "convnext_base"]
-NAMES = [*LARGE, "resnet50", "vit_base_patch16_224", "pvt_v2_b1", "mobilenetv4_conv_small"]
+SMALLER = ["resnet50", "vit_base_patch16_224", "pvt_v2_b1", "mobilenetv4_conv_small"]
 SMALL = ["resnet18", "mobilenetv4_conv_small", "pvt_v2_b0", "vit_tiny_patch16_224"]
 
 
@@ -38,9 +38,9 @@ def own_backbone() -> None:
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        pytest.param(name, size, marks=pytest.mark.exhaustive if name in LARGE and size == (32, 24) else [])
-        for name in NAMES
-        for size in ((32, 24), (40, 31))
+        *((name, size) for name in SMALLER for size in ((32, 24), (40, 31))),
+        *(pytest.param(name, (32, 24), marks=pytest.mark.exhaustive) for name in LARGE),
+        *(pytest.param(name, (40, 31), marks=pytest.mark.slow) for name in LARGE),
     ],
 )
 def test_any_network_of_timm_under_any_task(name: str, size: tuple[int, int]) -> None:
@@ -71,6 +71,10 @@ def test_any_network_of_timm_under_any_task(name: str, size: tuple[int, int]) ->
     [
         *((name, fusion) for name in SMALL for fusion in ("deconvolution", "linear", "mixer")),
         ("swin_tiny_patch4_window7_224", "linear"),
+        *(
+            pytest.param("swin_tiny_patch4_window7_224", fusion, marks=pytest.mark.exhaustive)
+            for fusion in ("deconvolution", "mixer")
+        ),
     ],
 )
 def test_small_ones_with_numbers(name: str, fusion: str, tmp_path: Path) -> None:
