@@ -138,9 +138,7 @@ def row_of(run: Path, entries: str | None) -> tuple[str, Row]:
     recipe, *options = [word for word in command[command.index("train") + 1 :] if word != "--no-progress"]
     given = dict(zip(options[::2], options[1::2], strict=True))
     told = ", ".join(f"{name.removeprefix('--')} {value}" for name, value in given.items() if name not in COMMON)
-    contest = next(
-        (name for name in SCORES if f"{recipe}_".startswith(f"contest_{name.rpartition('_')[0]}_")), "pose_32x24"
-    )
+    contest = next((name for name in SCORES if recipe.startswith(f"contest_{name.rpartition('_')[0]}")), "pose_32x24")
     last: Row = {}
     with (run / "logs" / "metrics.csv").open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):

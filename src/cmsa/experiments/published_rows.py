@@ -20,7 +20,7 @@ SCORED_ON = {"pose": "coco-val2017"}
 """What the paper's rows of a task are scored on, where the validation store's name does not begin with it."""
 STORES = {"coco-val2017": "coco-val"}
 """How names of a data set's stores begin, where not with its own; as recipes and documents call them."""
-SAMPLES = {
+SCORED_SAMPLES = {
     "coco-val2017": (6352,),
     "cifar10": (10_000,),
     "cifar100": (10_000,),
@@ -58,7 +58,7 @@ class Published:
             samples: how many it has, where that is known: a part of the data is other data.
         """
         names = (f"{self.data}-", f"{STORES.get(self.data, self.data)}-")
-        whole = samples is None or samples in SAMPLES.get(self.data, (samples,))
+        whole = samples is None or samples in SCORED_SAMPLES.get(self.data, (samples,))
         return f"{store}-".startswith(names) and whole
 
 

@@ -296,11 +296,6 @@ def _choices(found: re.Match[str]) -> str:
     return f"{name} is one of {', '.join(known)}, not {given!r}{did_you_mean([given], known)}"
 
 
-def _network(recipe: Recipe) -> ModelRecipe:
-    """Wherever its weights start from."""
-    return replace(recipe.model, init=None)
-
-
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides like ``--optimizer.epochs 3``.
 
@@ -333,7 +328,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     recipe = Recipe(**values)
     # ``--model.options '{attention: grouped}'`` sets one option; the recipe's others stay.
     recipe.model.options = dict((entries.get("model") or {}).get("options") or {}) | recipe.model.options
-    if overrides and recipe.published and _network(recipe) != _network(load_recipe(name)):
+    own = ModelRecipe(**(entries.get("model") or {}))
+    if recipe.published and recipe.model != replace(own, init=recipe.model.init):
         recipe.published = {}
     try:
         check_recipe(recipe)
